@@ -1,0 +1,138 @@
+"""What can go wrong, whose fault it is, and how it is told to a client.
+
+Each class that a client can see carries the MySQL ``errno`` and ``sqlstate``
+of its ERR packet; ``wire.resultset.err_packet`` is the only way to one.
+"""
+
+from __future__ import annotations
+
+
+class OdpError(Exception):
+    """Base of every error that we raise on purpose."""
+
+    errno: int = 4016
+    sqlstate: str = "HY000"
+
+
+# ---- bytes ----------------------------------------------------------------
+
+
+class ProtocolError(OdpError):
+    """Bytes that break the protocol.  Abstract: raise one of the two below."""
+
+
+class ClientProtocolError(ProtocolError):
+    """The client broke the protocol.  Not raised for SQL we do not understand."""
+
+    errno = 1043
+    sqlstate = "08S01"
+
+
+class OutOfOrder(ClientProtocolError):
+    """A packet with a wrong sequence number."""
+
+    errno = 1156
+    sqlstate = "08S01"
+
+
+class ServerProtocolError(ProtocolError):
+    """An OBServer broke the protocol.  Not raised for an ERR packet, which is an answer."""
+
+    errno = 4016
+
+
+# ---- login ----------------------------------------------------------------
+
+
+class LoginError(OdpError):
+    """The client may not come in."""
+
+
+class AccessDenied(LoginError):
+    """Refused before or instead of the server's own check (unknown tenant, reserved user, admin password)."""
+
+    errno = 1045
+    sqlstate = "42000"
+
+
+class UnknownCluster(LoginError):
+    """The login names a cluster that we do not know (OB_CLUSTER_NOT_EXIST)."""
+
+    errno = 4669
+
+
+class NotSupported(OdpError):
+    """A command that the protocol has but this proxy does not forward (OB_NOT_SUPPORTED)."""
+
+    errno = 1235
+    sqlstate = "0A000"
+
+
+class Draining(OdpError):
+    """The proxy is going away; the client should connect again elsewhere."""
+
+    errno = 1053
+    sqlstate = "08S01"
+
+
+# ---- servers --------------------------------------------------------------
+
+
+class UpstreamError(OdpError):
+    """The server side of a session failed (OB_CONNECT_ERROR)."""
+
+    errno = 4124
+
+
+class ConnectFailed(UpstreamError):
+    """No OBServer could be connected to; nothing was sent."""
+
+
+class UpstreamLost(UpstreamError):
+    """A server connection ended while it was needed."""
+
+
+class LoginRefused(UpstreamError):
+    """An OBServer answered the login with an ERR packet, which the client is to see."""
+
+    def __init__(self, payload: bytes, errno: int, message: str) -> None:
+        super().__init__(f"{errno}: {message}")
+        self.payload = payload
+        self.errno = errno
+
+
+# ---- metadata -------------------------------------------------------------
+
+
+class CatalogError(OdpError):
+    """What we ask OBServers about could not be had (Get Location Cache Fail)."""
+
+    errno = 4012
+
+
+class MetadataUnavailable(CatalogError):
+    """A metadata query failed: refused, timed out, or answered with an error."""
+
+
+class MalformedMetadata(CatalogError):
+    """A metadata answer lacks a column or holds a value that cannot be true."""
+
+
+# ---- configuration --------------------------------------------------------
+
+
+class ConfigError(OdpError):
+    """A setting that cannot be used.  The message names the option, the value and what is allowed."""
+
+    errno = 4147
+
+
+class BadAddress(ConfigError):
+    """Text that is not ``ip:port``."""
+
+
+# ---- supervision ----------------------------------------------------------
+
+
+class ChildGaveUp(OdpError):
+    """A supervised child failed more often than its intensity allows; ``__cause__`` is the last error."""

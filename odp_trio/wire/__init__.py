@@ -1,0 +1,15 @@
+"""Bytes and packets.  Knows MySQL and OB 2.0, nothing of routing or sockets.
+
+    fields      constants; length-encoded integers and strings; a cursor over a payload
+    packets     framing: 3+1 header, 16 MiB splits, sequence numbers
+    handshake   greeting, login packet, TLS request, auth switch
+    auth        native-password tokens
+    login_name  ``user@tenant#cluster`` and its other forms
+    command     COM_* numbers, where a request ends
+    response    where a response ends, and what its last packets say
+    state       the session-state block of an OK packet
+    resultset   OK, ERR, EOF and text result sets of our own
+    ob20        OB 2.0 framing
+
+Every parser has one law: any bytes give a value or a ``ProtocolError``.
+"""

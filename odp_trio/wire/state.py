@@ -1,0 +1,144 @@
+"""The session-state block of an OK packet: OceanBase's form and the standard one.
+
+To a connection that logged in as a proxy an OBServer writes *one* block of
+type 0 with many name/value pairs, then ``__NULL``/``__NULL``, then user
+variables whose values are SQL literals.  A client that negotiated
+SESSION_TRACK expects one block per system variable and no user variables
+(MySQL: Protocol::OK_Packet, session state; both seen on seekdb 1.3.0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from odp_trio.errors import ServerProtocolError
+from odp_trio.wire.fields import Cursor, Status, lenenc_int, lenenc_str, server_cursor
+
+_SEPARATOR = b"__NULL"
+_UNTOLD = frozenset({b"ob_statement_trace_id"})
+"""Variables that an OBServer tells proxies only."""
+
+
+@dataclass(slots=True)
+class SessionState:
+    """What one or more OK packets said of the session: names and values as bytes."""
+
+    system: dict[bytes, bytes] = field(default_factory=dict)
+    user: dict[bytes, bytes] = field(default_factory=dict)
+    schema: bytes | None = None
+    changed: bool = False
+
+    def merge(self, later: SessionState) -> None:
+        """Take over what ``later`` says, but not what only proxies are told.
+
+        System variables keep the order of their first report.
+        """
+        told = {name: value for name, value in later.system.items() if name not in _UNTOLD}
+        if later.system and not told and not later.user and later.schema is None:
+            return
+        self.system |= told
+        self.user |= later.user
+        self.schema = later.schema if later.schema is not None else self.schema
+        self.changed = self.changed or later.changed
+
+    def standard_block(self) -> bytes:
+        """Write the blocks as a client with SESSION_TRACK expects them, without the total length."""
+        pieces = [
+            b"\0" + lenenc_str(lenenc_str(name) + lenenc_str(value))
+            for name, value in self.system.items()
+            if name not in _UNTOLD
+        ]
+        if self.schema is not None:
+            pieces.append(b"\x01" + lenenc_str(lenenc_str(self.schema)))
+        if self.changed:
+            pieces.append(b"\x02\x02\x011")
+        return b"".join(pieces)
+
+
+@dataclass(slots=True)
+class OKPacket:
+    """An OK packet as an OBServer sends it to a proxy.
+
+    ``info`` keeps the filler blank that OceanBase puts before a message.
+    """
+
+    affected_rows: int
+    last_insert_id: int
+    status: int
+    warnings: int
+    info: bytes
+    state: SessionState | None
+
+
+def parse_state(block: bytes) -> SessionState:
+    """Read the blocks of a session-state area; types we do not know are skipped."""
+    state = SessionState()
+    cursor = server_cursor(block)
+    while cursor.left:
+        kind = cursor.uint(1)
+        inner = server_cursor(cursor.lestr())
+        if kind == 0:
+            _read_variables(inner, state)
+        elif kind == 1:
+            state.schema = inner.lestr()
+        elif kind == 2:
+            state.changed = True
+    return state
+
+
+def _read_variables(cursor: Cursor, state: SessionState) -> None:
+    target = state.system
+    while cursor.left:
+        name, value = cursor.lestr(), cursor.lestr()
+        if name == _SEPARATOR and value == _SEPARATOR:
+            target = state.user
+        else:
+            target[name] = value
+
+
+def parse_ok(payload: bytes) -> OKPacket:
+    """Read an OK payload of a proxy connection, session state included; raise ServerProtocolError."""
+    cursor = server_cursor(payload)
+    if cursor.uint(1) != 0:
+        raise ServerProtocolError(f"an OK packet begins with 0, not 0x{payload[0]:02x}")
+    affected_rows, last_insert_id = cursor.lenenc(), cursor.lenenc()
+    status, warnings = cursor.uint(2), cursor.uint(2)
+    info = cursor.lestr() if cursor.left else b""
+    state = parse_state(cursor.lestr()) if status & Status.SESSION_STATE_CHANGED and cursor.left else None
+    return OKPacket(affected_rows, last_insert_id, status, warnings, info, state)
+
+
+def parse_ok_head(payload: bytes) -> tuple[int, int, int, int]:
+    """Read affected rows, last insert id, status and warnings of any OK payload."""
+    cursor = server_cursor(payload)
+    cursor.uint(1)
+    return cursor.lenenc(), cursor.lenenc(), cursor.uint(2), cursor.uint(2)
+
+
+def plain_ok(payload: bytes) -> bytes:
+    """Rewrite an OK payload for a client without SESSION_TRACK: no state, the message unprefixed."""
+    cursor = server_cursor(payload)
+    cursor.uint(1)
+    cursor.lenenc()
+    cursor.lenenc()
+    at = cursor.pos
+    status = cursor.uint(2) & ~Status.SESSION_STATE_CHANGED
+    cursor.uint(2)
+    info = cursor.lestr() if cursor.left else b""
+    return payload[:at] + status.to_bytes(2, "little") + payload[at + 2 : at + 4] + info
+
+
+def tracked_ok(ok: OKPacket) -> bytes:
+    """Write an OK payload for a client with SESSION_TRACK.
+
+    The blank before the message goes, but for results that are not the last
+    (that is how the kernel itself does it: seen on seekdb 1.3.0).
+    """
+    block = ok.state.standard_block() if ok.state is not None else b""
+    status = ok.status | Status.SESSION_STATE_CHANGED if block else ok.status & ~Status.SESSION_STATE_CHANGED
+    info = ok.info if ok.status & Status.MORE_RESULTS else ok.info.removeprefix(b" ")
+    head = b"\0" + lenenc_int(ok.affected_rows) + lenenc_int(ok.last_insert_id)
+    head += status.to_bytes(2, "little") + ok.warnings.to_bytes(2, "little")
+    if block:
+        return head + lenenc_str(info) + lenenc_str(block)
+    return head + lenenc_str(info) if info else head
