@@ -213,16 +213,7 @@ class ChangeUser(msgspec.Struct, frozen=True):
 
     def to_bytes(self) -> bytes:
         """Write the payload, command byte included."""
-        return (
-            b"\x11"
-            + self.user
-            + b"\0"
-            + bytes((len(self.auth),))
-            + self.auth
-            + self.database
-            + b"\0"
-            + self.tail
-        )
+        return b"\x11" + self.user + b"\0" + bytes((len(self.auth),)) + self.auth + self.database + b"\0" + self.tail
 
 
 def parse_change_user(payload: bytes) -> ChangeUser:

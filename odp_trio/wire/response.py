@@ -94,7 +94,7 @@ PHASES: Final[dict[Phase, dict[Kind, Phase]]] = {
     Phase.FETCHED: {Kind.DATA: Phase.FETCHED, Kind.EOF: Phase.EXTRA_OK, Kind.ERR: Phase.EXTRA_OK},
     Phase.EOF_ONLY: {Kind.EOF: Phase.END, Kind.ERR: Phase.EXTRA_OK},
     Phase.CHANGE_USER: {Kind.OK: Phase.END, Kind.ERR: Phase.EXTRA_OK, Kind.SWITCH: Phase.END},
-    Phase.UPLOAD: {},
+    Phase.UPLOAD: {Kind.ERR: Phase.EXTRA_OK},
     Phase.END: {},
 }
 
@@ -138,9 +138,7 @@ _HEADER: Final = Struct("<IB").unpack_from
 _DEFINITIONS, _ROWS, _EXTRA_OK, _END = (
     int(phase) for phase in (Phase.DEFINITIONS, Phase.ROWS, Phase.EXTRA_OK, Phase.END)
 )
-_IN_TRANS, _MORE, _CURSOR = (
-    int(flag) for flag in (Status.IN_TRANS, Status.MORE_RESULTS, Status.CURSOR_EXISTS)
-)
+_IN_TRANS, _MORE, _CURSOR = (int(flag) for flag in (Status.IN_TRANS, Status.MORE_RESULTS, Status.CURSOR_EXISTS))
 _DATA_PHASES: Final = (_ROWS, _DEFINITIONS)
 _FIRST: Final = [FIRST_PHASE.get(command) for command in range(256)]
 
@@ -152,7 +150,7 @@ class ResponseTracker:
 
     * the return value ``stop`` says that ``buffer[start:stop]`` is to be forwarded as it is;
     * ``tail`` (bytes, often empty) is to be forwarded after that;
-    * ``pos`` says how far the chunk was consumed: feed again from there while it is less
+    * ``pos`` says how far the chunk was consumed (-1 before the first byte): feed again from there while it is less
       than ``end`` and ``held`` is false;
     * ``held`` says that ``buffer[pos:end]`` is the beginning of a packet that must be seen
       whole: keep these bytes and feed them again with what comes next;
@@ -211,6 +209,7 @@ class ResponseTracker:
         self.command = command
         self.ended = False
         self.errno = 0
+        self.pos = -1
         self.state = None
 
     @property
@@ -260,11 +259,7 @@ class ResponseTracker:
                         if phase in _DATA_PHASES:
                             pos = following
                             continue
-                        if (
-                            phase == _EXTRA_OK
-                            and length == 8
-                            and not first | buffer[pos + 5] | buffer[pos + 6]
-                        ):
+                        if phase == _EXTRA_OK and length == 8 and not first | buffer[pos + 5] | buffer[pos + 6]:
                             self.status = buffer[pos + 7] | buffer[pos + 8] << 8
                             self._phase = _END
                             self.pos = following

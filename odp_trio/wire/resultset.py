@@ -27,9 +27,7 @@ def ok_payload(status: int = LOCAL_STATUS, affected_rows: int = 0, info: str = "
 
 def err_payload(errno: int, sqlstate: str, message: str) -> bytes:
     """Build an ERR payload."""
-    return (
-        b"\xff" + errno.to_bytes(2, "little") + b"#" + sqlstate.encode("ascii")[:5] + message.encode()[:8192]
-    )
+    return b"\xff" + errno.to_bytes(2, "little") + b"#" + sqlstate.encode("ascii")[:5] + message.encode()[:8192]
 
 
 def err_packet(seq: int, error: Exception) -> bytes:

@@ -142,3 +142,12 @@ def tracked_ok(ok: OKPacket) -> bytes:
     if block:
         return head + lenenc_str(info) + lenenc_str(block)
     return head + lenenc_str(info) if info else head
+
+
+def find_variable(ok: bytes, name: bytes) -> bytes | None:
+    """Return one variable of an OK that lists hundreds, without reading the others; None if it is not there."""
+    key = lenenc_str(name)
+    at = ok.find(key)
+    if at < 0:
+        return None
+    return Cursor(ok, ServerProtocolError, at + len(key)).lestr()

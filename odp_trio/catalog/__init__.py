@@ -1,0 +1,7 @@
+"""What we ask OBServers about, and how it stays fresh.
+
+metadata   the MetadataConnection port and its PyMySQL implementation
+queries    ODP's own statements, and rows read into topology values
+clusters   one supervised task a cluster: creation, then the server list every 15 seconds
+tenants    single-flight fetch of tenant routes
+"""

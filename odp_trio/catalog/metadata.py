@@ -1,0 +1,208 @@
+"""Metadata queries: ``proxyro@sys`` on an OBServer, by PyMySQL in a worker thread.
+
+A Trio cancel cannot interrupt a thread, so every call has socket time-outs,
+and an abandoned call closes its own connection.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol, final
+
+import msgspec
+import pymysql
+import pymysql.cursors
+import trio
+
+from odp_trio.errors import MetadataUnavailable
+from odp_trio.model import Address
+from odp_trio.wire.auth import is_stage_one, stage_one, token_from_stage_one
+
+log = logging.getLogger("odp_trio.catalog")
+
+Row = Mapping[str, Any]
+_ACCESS_DENIED = 1045
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """Who asks: user name and passwords to try in turn, each clear or a 40-digit stage-1 hash."""
+
+    user: str
+    passwords: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Credentials(user={self.user!r})"
+
+
+class MetadataConnection(Protocol):
+    """The port: asks one of ``servers``; rows have lower-case column names.
+
+    Raises MetadataUnavailable, which names each server and why.
+    """
+
+    async def query(self, sql: str, servers: Sequence[Address]) -> Sequence[Row]:
+        """Run one statement."""
+        ...
+
+    def close(self) -> None:
+        """Give connections back; calls still in a thread close theirs themselves."""
+        ...
+
+
+@final
+class MetadataClient:
+    """The real one.  Keeps one idle connection; asks servers in the order given until one answers."""
+
+    def __init__(self, credentials: Credentials, *, timeout: float, connect_timeout: float, threads: int = 4) -> None:
+        self._credentials = credentials
+        self._timeout = timeout
+        self._connect_timeout = connect_timeout
+        self._limiter = trio.CapacityLimiter(threads)
+        self._lock = threading.Lock()
+        self._idle: tuple[Address, pymysql.connections.Connection[Any]] | None = None
+        self._closed = False
+        self.queries = 0
+
+    async def query(self, sql: str, servers: Sequence[Address]) -> Sequence[Row]:
+        """Run ``sql`` on the first of ``servers`` that answers."""
+        if not servers:
+            raise MetadataUnavailable("no server to ask")
+        self.queries += 1
+        return await trio.to_thread.run_sync(
+            partial(self._ask, sql, tuple(servers)), abandon_on_cancel=True, limiter=self._limiter
+        )
+
+    def close(self) -> None:
+        """Close the idle connection, and every other one as soon as its call is over."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, None
+        if idle is not None:
+            _close(idle[1])
+
+    # ---- in a worker thread -----------------------------------------------------
+
+    def _ask(self, sql: str, servers: tuple[Address, ...]) -> Sequence[Row]:
+        failures: list[str] = []
+        for address in servers:
+            try:
+                return self._ask_one(sql, address)
+            except (pymysql.err.MySQLError, OSError) as exc:
+                failures.append(f"{address}: {_reason(exc)}")
+        raise MetadataUnavailable(f"{self._credentials.user}@sys got no answer from " + "; ".join(failures))
+
+    def _ask_one(self, sql: str, address: Address) -> Sequence[Row]:
+        connection = self._take(address)
+        if connection is not None:
+            try:
+                rows = _run(connection, sql)
+            except (pymysql.err.OperationalError, pymysql.err.InterfaceError, OSError):
+                _close(connection)  # it was idle for long: once more on a new one (these queries only read)
+            else:
+                self._keep(address, connection)
+                return rows
+        connection = self._connect(address)
+        try:
+            rows = _run(connection, sql)
+        except BaseException:
+            _close(connection)
+            raise
+        self._keep(address, connection)
+        return rows
+
+    def _take(self, address: Address) -> pymysql.connections.Connection[Any] | None:
+        with self._lock:
+            if self._idle is None or self._idle[0] != address:
+                return None
+            (_, connection), self._idle = self._idle, None
+            return connection
+
+    def _keep(self, address: Address, connection: pymysql.connections.Connection[Any]) -> None:
+        with self._lock:
+            if self._idle is None and not self._closed:
+                self._idle = (address, connection)
+                return
+        _close(connection)
+
+    def _connect(self, address: Address) -> pymysql.connections.Connection[Any]:
+        refusal: pymysql.err.OperationalError | None = None
+        for password in self._credentials.passwords or ("",):
+            try:
+                return self._log_in(address, password)
+            except pymysql.err.OperationalError as exc:
+                if exc.args[:1] != (_ACCESS_DENIED,):
+                    raise
+                refusal = exc
+        assert refusal is not None
+        raise refusal
+
+    def _log_in(self, address: Address, password: str) -> pymysql.connections.Connection[Any]:
+        connect = _StageOneConnection if is_stage_one(password) else pymysql.connections.Connection
+        return connect(
+            host=address.ip,
+            port=address.port,
+            user=f"{self._credentials.user}@sys",
+            password=password,
+            database="oceanbase",
+            charset="utf8mb4",
+            autocommit=None,
+            connect_timeout=max(1, round(self._connect_timeout)),
+            read_timeout=self._timeout,
+            write_timeout=self._timeout,
+            cursorclass=pymysql.cursors.DictCursor,
+            program_name="odp_trio",
+        )
+
+
+def _run(connection: pymysql.connections.Connection[Any], sql: str) -> Sequence[Row]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return [{name.lower(): value for name, value in row.items()} for row in cursor.fetchall()]
+
+
+def _close(connection: pymysql.connections.Connection[Any]) -> None:
+    try:
+        connection.close()
+    except (pymysql.err.MySQLError, OSError) as exc:
+        log.debug("closing a metadata connection: %s", exc)
+
+
+def _reason(error: Exception) -> str:
+    """One line without PyMySQL's wrapping: ``(1045) Access denied …``."""
+    if len(error.args) >= 2:
+        return f"({error.args[0]}) {error.args[1]}"
+    return str(error) or type(error).__name__
+
+
+class _StageOneConnection(pymysql.connections.Connection[Any]):
+    """Logs in with a stage-1 hash in the place of a password, which PyMySQL itself cannot.
+
+    By naming a plugin that the server does not use for the account we make it
+    ask for native password (seen on seekdb 1.3.0), and that question PyMySQL
+    leaves to a handler.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(auth_plugin_map={"mysql_native_password": _StageOneHandler}, **options)
+
+    def _get_server_information(self) -> None:
+        super()._get_server_information()  # type: ignore[misc]
+        self._auth_plugin_name = "sha256_password"
+
+
+class _StageOneHandler:
+    """Answers an AuthSwitchRequest with the token for a stage-1 hash."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def authenticate(self, request: Any) -> Any:
+        scramble = request.read_all()
+        hashed = stage_one(self._connection.password.decode())
+        self._connection.write_packet(token_from_stage_one(hashed, scramble))
+        answer = self._connection._read_packet()
+        answer.check_error()
+        return answer

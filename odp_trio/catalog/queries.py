@@ -1,0 +1,114 @@
+"""ODP's own statements, letter for letter, and their rows read into topology values.
+
+Asking exactly as ODP does means that whatever answers ODP answers us
+(statements: seen on the wire behind ODP 4.3.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from odp_trio.catalog.metadata import Row
+from odp_trio.errors import BadAddress, MalformedMetadata
+from odp_trio.model import Address
+from odp_trio.topology.cluster import Server, Zone, server_state
+
+T = TypeVar("T")
+_LIMIT: Final = "LIMIT 9223372036854775807"
+
+VERSION: Final = "SELECT ob_version() AS cluster_version"
+
+FIRST_SERVERS: Final = (
+    "SELECT /*READ_CONSISTENCY(WEAK)*/ parameters.value as cluster, zs.zone AS zone, zs.status AS zone_status, "
+    "ss.status AS server_status, zs.region AS region, zs.idc AS spare4, zs.type AS spare5, ss.svr_ip AS svr_ip, "
+    "ss.sql_port AS svr_port, ss.svr_port AS rpc_port, ss.start_service_time is not null AS start_service_time, "
+    "ss.stop_time is not null as stop_time FROM oceanbase.DBA_OB_SERVERS ss left join oceanbase.DBA_OB_ZONES zs "
+    "ON zs.zone = ss.zone join V$OB_PARAMETERS parameters WHERE ss.svr_port > 0 and parameters.name = 'cluster' "
+    f"ORDER BY ss.zone {_LIMIT};"
+)
+
+ZONES: Final = (
+    "SELECT /*+READ_CONSISTENCY(WEAK)*/ zone, status, 0 AS is_merging, region, idc AS spare4, type AS spare5 "
+    f"FROM oceanbase.DBA_OB_ZONES {_LIMIT}"
+)
+
+SERVERS: Final = (
+    "SELECT /*+READ_CONSISTENCY(WEAK)*/ svr_ip, svr_port AS rpc_port, sql_port AS svr_port, zone, status,"
+    "start_service_time is not null AS start_service_time, stop_time is not null as stop_time "
+    f"FROM oceanbase.DBA_OB_SERVERS WHERE svr_port > 0 ORDER BY zone {_LIMIT}"
+)
+
+
+def tenant_servers(tenant: str) -> str:
+    """The statement for a tenant's servers: its ``__all_dummy`` row of the proxy schema table."""
+    return (
+        "SELECT /*+READ_CONSISTENCY(WEAK)*/ A.*, B.svr_port as svr_port FROM oceanbase.__all_virtual_proxy_schema A "
+        "inner join oceanbase.DBA_OB_SERVERS B ON A.svr_ip = B.svr_ip and A.sql_port = B.sql_port "
+        f"WHERE A.tenant_name = '{escape(tenant)}' AND A.database_name = 'oceanbase' "
+        "AND A.table_name = '__all_dummy' AND A.sql_port > 0 "
+        f"ORDER BY A.tablet_id ASC, role ASC {_LIMIT}"
+    )
+
+
+def escape(name: str) -> str:
+    """Double quotes and backslashes, as ODP does in names."""
+    return name.replace("\\", "\\\\").replace("'", "''")
+
+
+def read_version(rows: Sequence[Row]) -> str:
+    """Return the cluster's version, such as ``4.3.5.3``."""
+    return _read(rows, lambda row: str(row["cluster_version"]))[0]
+
+
+def read_cluster_name(rows: Sequence[Row]) -> str:
+    """Return the name that the servers go by, from an answer to FIRST_SERVERS."""
+    return _read(rows, lambda row: str(row["cluster"]))[0]
+
+
+def read_servers(rows: Sequence[Row]) -> tuple[Server, ...]:
+    """Read an answer to SERVERS or FIRST_SERVERS.
+
+    One bad row spoils the whole answer (MalformedMetadata), and so does an
+    answer without rows: "no servers" is never believed.
+    """
+    return _read(rows, _server)
+
+
+def read_zones(rows: Sequence[Row]) -> tuple[Zone, ...]:
+    """Read an answer to ZONES or FIRST_SERVERS; None in a column gives ODP's default."""
+    return tuple({zone.name: zone for zone in _read(rows, _zone)}.values())
+
+
+def read_tenant_servers(rows: Sequence[Row]) -> tuple[Address, ...]:
+    """Read an answer to ``tenant_servers()``; no rows mean that the tenant does not exist."""
+    return tuple(dict.fromkeys(_read(rows, lambda row: _address(row["svr_ip"], row["sql_port"])))) if rows else ()
+
+
+def _read(rows: Sequence[Row], read: Callable[[Row], T]) -> tuple[T, ...]:
+    if not rows:
+        raise MalformedMetadata("the answer has no rows")
+    try:
+        return tuple(read(row) for row in rows)
+    except (KeyError, ValueError, TypeError, BadAddress) as exc:
+        raise MalformedMetadata(f"the answer has a row that cannot be used: {exc!r}") from exc
+
+
+def _server(row: Row) -> Server:
+    status = row["status"] if "status" in row else row["server_status"]
+    state = server_state(str(status), started=bool(row["start_service_time"]), stopped=bool(row["stop_time"]))
+    return Server(_address(row["svr_ip"], row["svr_port"]), str(row["zone"]), state)
+
+
+def _zone(row: Row) -> Zone:
+    return Zone(
+        name=str(row["zone"]),
+        status=str(row.get("zone_status") or row.get("status") or "ACTIVE"),
+        region=str(row.get("region") or "default_region"),
+        idc=str(row.get("spare4") or "default_idc").lower(),
+        kind=str(row.get("spare5") or "ReadWrite"),
+    )
+
+
+def _address(ip: Any, port: Any) -> Address:
+    return Address.parse(f"[{ip}]:{port}" if ":" in str(ip) else f"{ip}:{port}")

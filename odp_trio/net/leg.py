@@ -1,0 +1,92 @@
+"""One socket of a session as the lane sees it: what is owed to it, and what it is watched for."""
+
+from __future__ import annotations
+
+import socket
+from typing import final
+
+from odp_trio.net.reactor import READ, WRITE, Callback, OnError, Reactor
+
+
+@final
+class Leg:
+    """A non-blocking socket with at most a read buffer's worth of bytes that it would not take yet.
+
+    ``owed`` is those bytes; while it is not empty the socket is watched for room.
+    ``reading`` says whether it is watched for input.  A socket that is watched
+    for neither is unregistered: a reset would be reported over and over.
+    ``OSError`` of the socket propagates from every method that writes.
+    """
+
+    __slots__ = ("_callback", "_on_error", "_reactor", "_watched", "fd", "owed", "reading", "sock")
+
+    def __init__(self, reactor: Reactor, sock: socket.socket, callback: Callback, on_error: OnError) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.owed: bytes = b""
+        self.reading = False
+        self._reactor = reactor
+        self._callback = callback
+        self._on_error = on_error
+        self._watched = 0
+
+    def open(self) -> None:
+        """Watch for input."""
+        self.reading = True
+        self._watch()
+
+    def close(self) -> None:
+        """Watch for nothing; to be called before the socket is closed."""
+        self.reading = False
+        self.owed = b""
+        self._watch()
+
+    def read_on(self, wanted: bool) -> None:
+        """Begin or cease to watch for input."""
+        if wanted != self.reading:
+            self.reading = wanted
+            self._watch()
+
+    def write(self, data: bytes | bytearray | memoryview) -> bool:
+        """Send what the socket takes, keep the rest; answer whether nothing is owed."""
+        if self.owed:
+            self.owed += bytes(data)
+            return False
+        try:
+            sent = self.sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent == len(data):
+            return True
+        self.owe(memoryview(data)[sent:])
+        return False
+
+    def owe(self, rest: memoryview) -> None:
+        """Keep what the socket did not take and watch for room."""
+        self.owed = bytes(rest)
+        self._watch()
+
+    def flush(self) -> bool:
+        """There is room: send what is owed; answer whether nothing is owed any more."""
+        if not self.owed:
+            return True
+        try:
+            self.owed = self.owed[self.sock.send(self.owed) :]
+        except BlockingIOError:
+            return False
+        if self.owed:
+            return False
+        self._watch()
+        return True
+
+    def _watch(self) -> None:
+        wanted = (READ if self.reading else 0) | (WRITE if self.owed else 0)
+        if wanted == self._watched:
+            return
+        if not wanted:
+            self._reactor.unregister(self.fd)
+        elif self._watched:
+            self._reactor.modify(self.fd, wanted)
+        else:
+            self._reactor.register(self.fd, self._callback, self._on_error, wanted)
+        self._watched = wanted

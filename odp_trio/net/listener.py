@@ -1,0 +1,66 @@
+"""The accept loop: a slot first, a client second.
+
+At the connection limit nothing is accepted: the kernel's backlog is the queue
+and clients wait instead of being refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Final, NoReturn
+
+import trio
+
+log = logging.getLogger("odp_trio.net")
+
+_NO_CAPACITY: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+_CAPACITY_PAUSE: Final = 0.1
+_ACCEPTS_PER_TURN: Final = 64
+_GONE: Final = {errno.ECONNABORTED, errno.EPROTO, errno.EPERM}
+
+Peer = tuple[str, int]
+
+
+def bind(ip: str, port: int, backlog: int) -> socket.socket:
+    """Open a listening socket; raise OSError naming the address."""
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    try:
+        listener = socket.create_server((ip, port), family=family, backlog=backlog)
+    except OSError as exc:
+        raise OSError(exc.errno, f"cannot listen on {ip} port {port}: {exc.strerror or exc}") from exc
+    listener.setblocking(False)
+    return listener
+
+
+async def accept_clients(
+    listener: socket.socket,
+    *,
+    wait_slot: Callable[[], Awaitable[None]],
+    serve: Callable[[socket.socket, Peer], None],
+) -> NoReturn:
+    """Accept for ever: wait for a slot, take a client, hand it to ``serve`` (which must not block).
+
+    A lack of descriptors or memory is logged and tried again after 100 ms;
+    a client that went away while it waited is nothing.  Other errors propagate.
+    """
+    while True:
+        await wait_slot()
+        await trio.lowlevel.wait_readable(listener)
+        for _ in range(_ACCEPTS_PER_TURN):
+            try:
+                sock, peer = listener.accept()
+            except BlockingIOError:
+                break
+            except OSError as exc:
+                if exc.errno in _GONE:
+                    continue
+                if exc.errno not in _NO_CAPACITY:
+                    raise
+                log.error("cannot accept a client: %s; trying again in %g s", exc.strerror, _CAPACITY_PAUSE)
+                await trio.sleep(_CAPACITY_PAUSE)
+                break
+            serve(sock, (peer[0], peer[1]))
+            await wait_slot()

@@ -1,0 +1,199 @@
+"""One epoll for every session socket: readiness becomes a plain callback.
+
+A task switch per event would cost more than everything else that the proxy
+does, so sockets are registered here once and for all, and what can be done
+without waiting is done in a callback.
+
+How it gets to run.  ``inside``: Trio calls ``before_io_wait`` exactly when it
+has nothing to do and is about to sleep; the reactor sleeps there instead, in
+its own epoll, in which Trio's epoll is registered too.  ``nested``: one task
+waits, through Trio, until our epoll has something; slower (a task switch per
+wake-up) and needs nothing but Trio's public API.
+
+Traps of ``inside``, each of which has a test:
+
+* Trio computed its timeout before the hook and will sleep that long once more;
+  so whenever the deadline has passed, or a callback made a task runnable, Trio
+  is nudged (``run_sync_soon``).
+* An exception must not reach Trio, which would drop the instrument: it is
+  given to the owner of the socket.
+* Trio's epoll descriptor is not public.  Where it cannot be had, ``nested`` is
+  used and a warning says so.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import time
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+import trio
+
+EVENTS_PER_TURN: Final = 64
+BUFFER_BYTES: Final = 65536
+_FOREVER: Final = 86400.0
+READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+BROKEN = select.EPOLLERR | select.EPOLLHUP
+
+log = logging.getLogger("odp_trio.net")
+
+Callback = Callable[[int], None]
+OnError = Callable[[Exception], None]
+
+
+class Reactor(trio.abc.Instrument):
+    """Calls back when sockets are ready.  One per event loop; use ``open_reactor()``.
+
+    ``buffer``/``view`` are the one read buffer that all callbacks share: what is
+    in it belongs to a callback only until it returns.
+    """
+
+    def __init__(self) -> None:
+        self.buffer = bytearray(BUFFER_BYTES)
+        self.view = memoryview(self.buffer)
+        self.turns = 0
+        self.events = 0
+        self.errors = 0
+        self._epoll = select.epoll()
+        self._callbacks: dict[int, tuple[Callback, OnError]] = {}
+        self._trio_fd = -1
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._woke = False
+
+    # ---- sockets ------------------------------------------------------------
+
+    def register(self, fd: int, callback: Callback, on_error: OnError, events: int = READ) -> None:
+        """Call ``callback(events)`` whenever ``fd`` is ready, level-triggered.
+
+        What the callback raises is handed to ``on_error``.
+        """
+        self._epoll.register(fd, events)
+        self._callbacks[fd] = (callback, on_error)
+
+    def modify(self, fd: int, events: int) -> None:
+        """Change what ``fd`` is watched for; to watch for nothing, unregister: a broken socket would spin."""
+        self._epoll.modify(fd, events)
+
+    def unregister(self, fd: int) -> None:
+        """Forget ``fd``; must come before it is closed.  Events of the same batch are dropped."""
+        if self._callbacks.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    @property
+    def sockets(self) -> int:
+        """How many descriptors are registered."""
+        return len(self._callbacks)
+
+    def wake(self, task: trio.lowlevel.Task) -> None:
+        """Make a parked task runnable, from a callback or from a task."""
+        trio.lowlevel.reschedule(task)
+        self._woke = True
+
+    @property
+    def attached(self) -> bool:
+        """Whether it sleeps inside Trio's wait."""
+        return self._trio_fd >= 0
+
+    # ---- driving ------------------------------------------------------------
+
+    def attach(self) -> bool:
+        """Sleep inside Trio's wait from now on; answer False where that is not possible."""
+        fd = trio_epoll_fd()
+        if fd is None:
+            return False
+        self._epoll.register(fd, READ)
+        self._trio_fd = fd
+        self._token = trio.lowlevel.current_trio_token()
+        trio.lowlevel.add_instrument(self)
+        return True
+
+    def detach(self) -> None:
+        """Stop sleeping inside Trio's wait; keep the registrations."""
+        if self._trio_fd >= 0:
+            trio.lowlevel.remove_instrument(self)
+            self._epoll.unregister(self._trio_fd)
+            self._trio_fd = -1
+
+    def close(self) -> None:
+        """Detach and give the epoll back."""
+        self.detach()
+        self._epoll.close()
+
+    async def run_nested(self) -> NoReturn:
+        """Serve sockets from a task of their own (the fallback)."""
+        fd = self._epoll.fileno()
+        while True:
+            await trio.lowlevel.wait_readable(fd)
+            self._turn(self._epoll.poll(0, EVENTS_PER_TURN))
+
+    def before_io_wait(self, timeout: float) -> None:
+        """Trio has nothing to run for ``timeout`` seconds: serve sockets until it has."""
+        self._woke = False
+        if timeout <= 0:
+            self._turn(self._epoll.poll(0, EVENTS_PER_TURN))
+            return
+        poll, turn, now = self._epoll.poll, self._turn, time.monotonic
+        deadline = None if timeout > _FOREVER else now() + timeout
+        while True:
+            if turn(poll(None if deadline is None else timeout, EVENTS_PER_TURN)):
+                if self._woke:
+                    self._nudge()
+                return
+            if deadline is not None and (timeout := deadline - now()) <= 0:
+                self._nudge()
+                return
+
+    def _turn(self, batch: list[tuple[int, int]]) -> bool:
+        """Run the callbacks of one batch; answer whether Trio has something to do."""
+        trio_ready = False
+        callbacks = self._callbacks
+        self.turns += 1
+        self.events += len(batch)
+        for fd, events in batch:
+            entry = callbacks.get(fd)  # may have gone earlier in this batch
+            if entry is None:
+                trio_ready = trio_ready or fd == self._trio_fd
+                continue
+            try:
+                entry[0](events)
+            except Exception as exc:  # a bug of one session must not end the others
+                self.errors += 1
+                entry[1](exc)
+        return trio_ready or self._woke
+
+    def _nudge(self) -> None:
+        """Make Trio's own wait, whose timeout is stale by now, return at once."""
+        if self._token is not None:
+            self._token.run_sync_soon(_nothing, idempotent=True)
+
+
+def _nothing() -> None:
+    """What Trio is nudged with."""
+
+
+def trio_epoll_fd() -> int | None:
+    """Return the descriptor of the epoll that Trio sleeps in; None where it cannot be had.
+
+    Not public API: ``io_manager._epoll`` of the runner, as in trio 0.31 to 0.35.
+    """
+    try:
+        from trio._core._run import GLOBAL_RUN_CONTEXT
+
+        fd: int = GLOBAL_RUN_CONTEXT.runner.io_manager._epoll.fileno()
+    except (ImportError, AttributeError):
+        return None
+    return fd
+
+
+def open_reactor(mode: str = "auto") -> Reactor:
+    """Make a reactor for the running loop.
+
+    ``mode``: ``inside``/``auto`` sleep inside Trio's wait where possible (``attached`` tells);
+    ``nested`` never does.  The caller runs ``run_nested()`` in a task when it is not attached.
+    """
+    reactor = Reactor()
+    if mode != "nested" and not reactor.attach():
+        log.warning("Trio's epoll cannot be found: sockets are served from a task, which is slower")
+    return reactor

@@ -1,0 +1,33 @@
+"""Counters: plain integers on plain objects, read when somebody asks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What went through the lanes of one proxy."""
+
+    statements: int = 0
+    errors: int = 0
+    client_bytes_in: int = 0
+    server_bytes_in: int = 0
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened to the sessions of one proxy; keys of the counters come from closed lists."""
+
+    accepted: int = 0
+    logins: int = 0
+    refused: Counter[int] = field(default_factory=Counter)
+    """Logins refused, by errno."""
+    ends: Counter[str] = field(default_factory=Counter)
+    """Sessions ended, by reason."""
+    server_connects: int = 0
+    server_connect_failures: int = 0
+    tenant_fetches: int = 0
+    tenant_invalidations: int = 0
+    traffic: Traffic = field(default_factory=Traffic)

@@ -1,0 +1,82 @@
+"""COM_CHANGE_USER: the one command whose answer may ask the client something."""
+
+from __future__ import annotations
+
+import socket
+
+import msgspec
+
+from odp_trio.errors import AccessDenied, NotSupported, ServerProtocolError, UpstreamLost
+from odp_trio.net.channel import PacketChannel, PeerGone
+from odp_trio.session.login import Destination
+from odp_trio.wire.command import Com
+from odp_trio.wire.handshake import parse_change_user
+from odp_trio.wire.login_name import parse_login_name
+from odp_trio.wire.packets import packet
+from odp_trio.wire.response import ResponseTracker
+from odp_trio.wire.resultset import err_packet
+from odp_trio.wire.state import parse_ok_head, plain_ok
+
+
+async def change_user(
+    client: PacketChannel,
+    server_sock: socket.socket,
+    payload: bytes,
+    destination: Destination,
+    separators: str,
+    tracker: ResponseTracker,
+) -> None:
+    """Pass the command on with ``user@tenant``, and the auth switch that may follow.
+
+    The tenant and the cluster cannot be changed: that is refused (1235), and the session goes on as it was.
+    """
+    command = parse_change_user(payload)
+    try:
+        name = parse_login_name(command.user.decode("utf-8", "surrogateescape"), separators)
+    except AccessDenied as exc:
+        await client.send(err_packet(1, exc))
+        return
+    if (name.tenant or destination.tenant) != destination.tenant or (
+        name.cluster or destination.cluster
+    ) != destination.cluster:
+        await client.send(err_packet(1, NotSupported("COM_CHANGE_USER cannot change tenant or cluster")))
+        return
+    user = f"{name.user}@{destination.tenant}".encode("utf-8", "surrogateescape")
+    try:
+        await _exchange(client, server_sock, msgspec.structs.replace(command, user=user).to_bytes(), tracker)
+    except ServerProtocolError as exc:
+        raise UpstreamLost(f"COM_CHANGE_USER: {exc}") from exc
+
+
+async def _exchange(
+    client: PacketChannel, server_sock: socket.socket, command: bytes, tracker: ResponseTracker
+) -> None:
+    server = PacketChannel(server_sock, ServerProtocolError)
+    seq, payload = 0, command
+    while True:
+        seq, payload = await _ask(server, seq, payload)
+        if payload[:1] != b"\xfe":
+            break
+        await client.send_packet(seq, payload)
+        seq, payload = await client.receive()
+    if payload[:1] == b"\xff":
+        await client.send_packet(seq, payload)
+        await _receive(server)  # the extra OK
+        return
+    tracker.status = parse_ok_head(payload)[2]
+    await client.send_packet(seq, plain_ok(payload))
+
+
+async def _ask(server: PacketChannel, seq: int, payload: bytes) -> tuple[int, bytes]:
+    try:
+        await server.send(packet(seq, payload))
+    except PeerGone as exc:
+        raise UpstreamLost(str(exc)) from exc
+    return await _receive(server)
+
+
+async def _receive(server: PacketChannel) -> tuple[int, bytes]:
+    try:
+        return await server.receive()
+    except PeerGone as exc:
+        raise UpstreamLost(f"the OBServer closed the connection during {Com.CHANGE_USER.name}") from exc

@@ -1,0 +1,434 @@
+"""The express lane of one session: everything that can be done without waiting.
+
+Both sockets of a session are registered with the reactor.  A command that has
+come goes to the server, what the server answers goes to the client, in the
+callback that read it: no task switch, no allocation per packet.  What must
+wait is left to the session's task, which sleeps in ``next_event()``.
+
+Two directions, each with at most one read buffer on its way:
+
+* requests: ``_request`` says where a command ends that did not come in one piece; bytes of
+  later commands wait in ``_waiting`` (about one read buffer) until the response is over;
+* responses: ``tracker`` says how far the bytes may go and when the response is over.
+
+Back-pressure: when a peer takes less than it was given, the rest is kept, that
+peer is watched for room, and the *other* socket is not watched at all until the
+rest is gone.  A socket that is not to be read is unregistered rather than
+watched for nothing, because a reset would be reported over and over.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Final, final
+
+import trio
+
+from odp_trio.errors import ClientProtocolError, ProtocolError, ServerProtocolError, UpstreamLost
+from odp_trio.net.leg import Leg
+from odp_trio.net.reactor import BROKEN, READ, WRITE, Reactor
+from odp_trio.observe import Traffic
+from odp_trio.session.events import End, Ended, LaneEvent, Parked
+from odp_trio.wire.command import HANDLING, Handling, RequestTracker
+from odp_trio.wire.response import ResponseTracker
+
+_WAITING_LIMIT: Final = 65536
+_EXPRESS: Final = tuple(handling is Handling.FORWARD for handling in HANDLING)
+
+
+@final
+class Lane:
+    """Forwards between one client and one OBServer until something must wait.
+
+    The owner task: ``open()``, then ``await next_event()``; after ``Parked`` it has
+    both sockets to itself until it calls ``open()`` again; after ``Ended``, or to
+    leave early, ``close()`` and then close the sockets.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_client",
+        "_draining",
+        "_event",
+        "_feedback",
+        "_held",
+        "_open",
+        "_reactor",
+        "_receive",
+        "_reply",
+        "_request",
+        "_respond",
+        "_server",
+        "_submit",
+        "_task",
+        "_uploading",
+        "_view",
+        "_waiting",
+        "tracker",
+        "traffic",
+    )
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        client: socket.socket,
+        server: socket.socket,
+        tracker: ResponseTracker,
+        traffic: Traffic,
+        feedback: Callable[[int], None],
+    ) -> None:
+        self._reactor = reactor
+        self._buffer = reactor.buffer
+        self._view = reactor.view
+        self._client = Leg(reactor, client, self._on_client, self.crash)
+        self._server = Leg(reactor, server, self._on_server, self.crash)
+        # Bound once: the four calls of every statement.
+        self._receive, self._submit = client.recv_into, server.send
+        self._reply, self._respond = server.recv_into, client.send
+        self.tracker = tracker
+        self.traffic = traffic
+        self._feedback = feedback  # told the errno of every ERR packet
+        self._request: RequestTracker | None = None
+        self._uploading = False
+        self._waiting = b""
+        self._held = b""
+        self._open = False
+        self._draining = False
+        self._event: LaneEvent | None = None
+        self._task: trio.lowlevel.Task | None = None
+
+    # ---- for the session's task -------------------------------------------------
+
+    def open(self, early: bytes = b"") -> None:
+        """Begin to forward; ``early`` is what the client sent already."""
+        self._open = True
+        self._client.open()
+        self._server.open()
+        self._waiting = early
+        if early:
+            self._next_command()
+        elif self._draining:
+            self.drain()
+
+    def close(self) -> None:
+        """Unregister both sockets; may be called at any time, before they are closed."""
+        self._open = False
+        self._client.close()
+        self._server.close()
+
+    async def next_event(self) -> LaneEvent:
+        """Sleep until there is something to do that the lane cannot do."""
+        if self._event is None:
+            self._task = trio.lowlevel.current_task()
+
+            def abort(_: object) -> trio.lowlevel.Abort:
+                self._task = None
+                return trio.lowlevel.Abort.SUCCEEDED
+
+            await trio.lowlevel.wait_task_rescheduled(abort)
+        event, self._event = self._event, None
+        assert event is not None
+        return event
+
+    def drain(self) -> None:
+        """End at the next moment outside a transaction at which no statement is running."""
+        self._draining = True
+        if self._open and not self.busy and not self.tracker.in_transaction:
+            self._end(End.DRAINED, tell_seq=0)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a statement is running, or its answer is still on its way to the client."""
+        return not self.tracker.ended or self._request is not None or bool(self._client.owed)
+
+    def _end(self, why: End, error: Exception | None = None, *, tell_seq: int | None = None) -> None:
+        if self._open:
+            self.close()
+            self._notify(Ended(why, error, tell_seq))
+
+    def _park(self, data: bytes) -> None:
+        self.close()
+        self._notify(Parked(data[4], data))
+
+    def _notify(self, event: LaneEvent) -> None:
+        self._event = event
+        if self._task is not None:
+            task, self._task = self._task, None
+            self._reactor.wake(task)
+
+    def crash(self, error: Exception) -> None:
+        """End with ``error``, which the session's task then raises."""
+        self._end(End.CRASHED, error)
+
+    def _client_gone(self) -> None:
+        self._end(End.CLIENT_GONE)
+
+    def _bad_client(self, error: ProtocolError) -> None:
+        self._end(End.CLIENT_PROTOCOL, error, tell_seq=1 if self.tracker.ended else None)
+
+    def _server_lost(self, error: OSError | None) -> None:
+        """Tell the client only when its statement has no answer yet: then an ERR packet is in place."""
+        unanswered = not self.tracker.ended and self.tracker.pos < 0
+        reason = (error.strerror or str(error)) if error else "closed by the server"
+        running = "its outcome is unknown" if unanswered else "no statement was running"
+        lost = UpstreamLost(f"the connection to the OBServer was lost ({reason}); {running}")
+        self._end(End.SERVER_GONE, lost, tell_seq=1 if unanswered else None)
+
+    # ---- from the client ----------------------------------------------------------
+
+    def _on_client(self, events: int) -> None:
+        if events != READ and not self._client_is_readable(events):
+            return
+        try:
+            count = self._receive(self._buffer)
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        if not count:
+            self._client_gone()
+            return
+        self.traffic.client_bytes_in += count
+        buffer = self._buffer
+        if (
+            count > 4
+            and not buffer[3]
+            and _EXPRESS[buffer[4]]
+            and count == (buffer[0] | buffer[1] << 8 | buffer[2] << 16) + 4
+            and self.tracker.ended
+            and self._request is None
+            and not (self._waiting or self._draining)
+        ):
+            self.tracker.begin(buffer[4])
+            try:
+                sent = self._submit(self._view[:count])
+            except BlockingIOError:
+                sent = 0
+            except OSError as exc:
+                self._server_lost(exc)
+                return
+            if sent != count:
+                self._server.owe(self._view[sent:count])
+                self._client.read_on(False)
+        elif self._request is not None:
+            self._request_bytes(count)
+        else:
+            self._queue_command(count)
+
+    def _client_is_readable(self, events: int) -> bool:
+        """Deal with room and breakage; answer whether there is input to read."""
+        if events & WRITE:
+            try:
+                flushed = self._client.flush()
+            except OSError:
+                self._client_gone()
+                return False
+            if flushed:
+                self._client_took_all()
+        if events & BROKEN and not events & READ:
+            self._client_gone()
+        return bool(events & READ) and self._open and self._client.reading
+
+    def _client_took_all(self) -> None:
+        self._server.read_on(True)
+        if self._draining and not self.busy and not self.tracker.in_transaction:
+            self._end(End.DRAINED, tell_seq=0)
+
+    def _queue_command(self, count: int) -> None:
+        """Take bytes that are not simply one whole command at rest."""
+        self._waiting += bytes(self._view[:count])
+        if self.tracker.ended:
+            self._next_command()
+        if len(self._waiting) >= _WAITING_LIMIT:
+            self._client.read_on(False)
+
+    def _next_command(self) -> None:
+        """Begin with what waits, at a moment when no statement is running."""
+        while (data := self._waiting) and self.tracker.ended and self._request is None and self._open:
+            if len(data) < 5:
+                if len(data) == 4 and not any(data[:3]):
+                    self._bad_client(ClientProtocolError("a command packet without a command"))
+                return
+            if self._draining and not self.tracker.in_transaction:
+                self._end(End.DRAINED, tell_seq=1)
+                return
+            handling = HANDLING[data[4]]
+            if handling is Handling.PARK or handling is Handling.REFUSE:
+                self._waiting = b""
+                self._park(data)
+                return
+            self._begin_request(data, handling)
+
+    def _begin_request(self, data: bytes, handling: Handling) -> None:
+        request = RequestTracker()
+        request.begin()
+        try:
+            stop = request.feed(data, 0, len(data))
+        except ProtocolError as exc:
+            self._bad_client(exc)
+            return
+        self._waiting = data[stop:]
+        if handling is Handling.FORWARD:
+            self.tracker.begin(data[4])
+        self._request = None if request.complete else request
+        self._to_server(data[:stop] if self._waiting else data)
+
+    def _request_bytes(self, count: int) -> None:
+        """Forward more of a request that did not come in one piece."""
+        request = self._request
+        assert request is not None
+        try:
+            stop = request.feed(self._buffer, 0, count)
+        except ProtocolError as exc:
+            self._bad_client(exc)
+            return
+        rest = bytes(self._view[stop:count])
+        self._to_server(self._view[:stop])
+        if request.complete:
+            self._request = None
+            if self._uploading:
+                self._uploading = False
+                if self.tracker.wants_upload:  # else the server has refused already
+                    self.tracker.uploaded()
+        self._waiting += rest
+        if self._waiting and self._open:
+            self._next_command()
+
+    def _to_server(self, data: bytes | memoryview) -> None:
+        if not self._open:
+            return
+        try:
+            if not self._server.write(data):
+                self._client.read_on(False)
+        except OSError as exc:
+            self._server_lost(exc)
+
+    # ---- from the server ------------------------------------------------------------
+
+    def _on_server(self, events: int) -> None:  # noqa: C901  # one straight line: each call would cost 0.1 us
+        if events != READ and not self._server_is_readable(events):
+            return
+        try:
+            count = self._reply(self._buffer)
+        except BlockingIOError:
+            return
+        except OSError as exc:
+            self._server_lost(exc)
+            return
+        if not count:
+            self._server_lost(None)
+            return
+        self.traffic.server_bytes_in += count
+        tracker = self.tracker
+        if self.tracker.ended or self._held:
+            self._server_bytes_after_others(count)
+            return
+        try:
+            stop = tracker.feed(self._buffer, 0, count)
+        except ProtocolError as exc:
+            self._end(End.SERVER_PROTOCOL, exc)
+            return
+        if stop:
+            try:
+                sent = self._respond(self._view[:stop])
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self._client_gone()
+                return
+            if sent != stop:
+                self._client.owe(self._view[sent:stop])
+                self._server.read_on(False)
+        if tracker.tail or tracker.pos != count or tracker.wants_upload:
+            self._rest_of_response(self._buffer, count)
+        elif tracker.ended:
+            self.traffic.statements += 1
+            if tracker.errno or self._waiting or self._draining:
+                self._response_over()
+
+    def _server_is_readable(self, events: int) -> bool:
+        """Deal with room; answer whether there is input to read, which includes a breakage."""
+        if events & WRITE:
+            try:
+                flushed = self._server.flush()
+            except OSError as exc:
+                self._server_lost(exc)
+                return False
+            if flushed:
+                self._client.read_on(len(self._waiting) < _WAITING_LIMIT)
+        return bool(events & (READ | BROKEN)) and self._open and self._server.reading
+
+    def _server_bytes_after_others(self, count: int) -> None:
+        """Feed bytes that follow held ones, or that nobody asked for."""
+        if self.tracker.ended:
+            self._unasked(count)
+            return
+        data = self._held + bytes(self._view[:count])
+        self._held = b""
+        try:
+            stop = self.tracker.feed(data, 0, len(data))
+        except ProtocolError as exc:
+            self._end(End.SERVER_PROTOCOL, exc)
+            return
+        self._to_client(data[:stop])
+        self._rest_of_response(data, len(data))
+
+    def _rest_of_response(self, buffer: bytes | bytearray, end: int) -> None:
+        """Go on behind the first stop: rewritten packets, held bytes, the end."""
+        tracker = self.tracker
+        while self._open:
+            if tracker.tail:
+                self._to_client(tracker.tail)
+            if tracker.wants_upload and not self._uploading:
+                self._begin_upload()
+            if tracker.held:
+                self._held = bytes(buffer[tracker.pos : end])
+                return
+            if tracker.ended:
+                self.traffic.statements += 1
+                if tracker.pos < end:
+                    self._unasked(end - tracker.pos)
+                else:
+                    self._response_over()
+                return
+            if (start := tracker.pos) >= end:
+                return
+            try:
+                stop = tracker.feed(buffer, start, end)
+            except ProtocolError as exc:
+                self._end(End.SERVER_PROTOCOL, exc)
+                return
+            self._to_client(buffer[start:stop])
+
+    def _begin_upload(self) -> None:
+        """The server asked for a local file: its content comes next, up to an empty packet."""
+        self._request = RequestTracker()
+        self._request.begin_upload((self.tracker.seq + 1) & 0xFF)
+        self._uploading = True
+
+    def _response_over(self) -> None:
+        if self.tracker.errno:
+            self.traffic.errors += 1
+            self._feedback(self.tracker.errno)
+        if self._request is not None or not self._open:
+            return
+        if self._waiting:
+            self._next_command()
+            if self._open and not self._server.owed and len(self._waiting) < _WAITING_LIMIT:
+                self._client.read_on(True)
+        elif self._draining and not self.busy and not self.tracker.in_transaction:
+            self._end(End.DRAINED, tell_seq=0)
+
+    def _unasked(self, count: int) -> None:
+        """The server spoke although nothing was asked: it is about to close (killed session, shutdown)."""
+        self._end(End.SERVER_PROTOCOL, ServerProtocolError(f"{count} bytes that no command asked for"))
+
+    def _to_client(self, data: bytes | bytearray) -> None:
+        if not data or not self._open:
+            return
+        try:
+            if not self._client.write(data):
+                self._server.read_on(False)
+        except OSError:
+            self._client_gone()

@@ -1,0 +1,151 @@
+"""The client's side of a login: greeting, credentials, who and where.
+
+The order of checks and what a client gets for each is ODP's.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import trio
+
+from odp_trio.config import Settings
+from odp_trio.errors import AccessDenied, ClientProtocolError, OutOfOrder, UnknownCluster
+from odp_trio.model import LoginName
+from odp_trio.net.channel import PacketChannel
+from odp_trio.wire.auth import NATIVE_PASSWORD, SCRAMBLE_BYTES
+from odp_trio.wire.fields import Capability, Status, lenenc_str
+from odp_trio.wire.handshake import AuthSwitch, Greeting, LoginPacket, parse_login, wants_tls
+from odp_trio.wire.login_name import parse_login_name
+from odp_trio.wire.resultset import ok_payload
+from odp_trio.wire.state import find_variable
+
+ADMIN_TENANT: Final = "proxysys"
+DEFAULT_TENANT: Final = "sys"
+_NLS: Final = (b"nls_date_format", b"nls_timestamp_format", b"nls_timestamp_tz_format")
+_EXPECTED_FIRST: Final = 1
+
+
+class LoginTimeout(ClientProtocolError):
+    """The client did not log in within the time it has."""
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """What a client logged in with.  ``seq`` is the number of its last packet."""
+
+    packet: LoginPacket
+    seq: int
+    typed_name: str
+    scramble: bytes
+
+    @property
+    def tracks_session(self) -> bool:
+        """Whether the client wants session-state blocks."""
+        return bool(self.packet.capabilities & Capability.SESSION_TRACK)
+
+
+async def receive_login(channel: PacketChannel, greeting: Greeting, timeout: float) -> Credentials:
+    """Greet, and read the login within ``timeout`` seconds.
+
+    Raises ClientProtocolError (OutOfOrder, LoginTimeout) for what is no login,
+    PeerGone when the client leaves.
+    """
+    with trio.move_on_after(timeout):
+        await channel.send_packet(0, greeting.to_bytes())
+        seq, payload = await channel.receive()
+        if seq != _EXPECTED_FIRST:
+            raise OutOfOrder(f"packet {_EXPECTED_FIRST} expected, got {seq}")
+        if wants_tls(payload):
+            raise ClientProtocolError("TLS was not offered")
+        packet = parse_login(payload)
+        if _needs_switch(packet):
+            seq, packet = await _switch_to_native(channel, seq, packet, greeting.scramble)
+        return Credentials(packet, seq, packet.user.decode("utf-8", "surrogateescape"), greeting.scramble)
+    raise LoginTimeout(f"no login within {timeout:g} s")
+
+
+def _needs_switch(packet: LoginPacket) -> bool:
+    named_other = packet.plugin not in (None, b"", NATIVE_PASSWORD)
+    return named_other or len(packet.auth) not in (0, SCRAMBLE_BYTES)
+
+
+async def _switch_to_native(
+    channel: PacketChannel, seq: int, packet: LoginPacket, scramble: bytes
+) -> tuple[int, LoginPacket]:
+    """Ask for native password with the same scramble, as an OBServer does."""
+    await channel.send_packet(seq + 1, AuthSwitch(scramble).to_bytes())
+    seq, auth = await channel.receive()
+    if len(auth) not in (0, SCRAMBLE_BYTES):
+        raise ClientProtocolError(f"a native-password answer of {len(auth)} bytes")
+    return seq, msgspec.structs.replace(packet, auth=auth, plugin=NATIVE_PASSWORD)
+
+
+class Destination(msgspec.Struct, frozen=True):
+    """Where a login goes."""
+
+    user: str
+    tenant: str
+    cluster: str
+    cluster_id: int | None
+
+    @property
+    def upstream_user(self) -> bytes:
+        """The name that an OBServer is given: never with the cluster."""
+        return f"{self.user}@{self.tenant}".encode("utf-8", "surrogateescape")
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether it is the proxy itself that is logged in to."""
+        return self.tenant == ADMIN_TENANT
+
+
+def choose_destination(name: LoginName, settings: Settings) -> Destination:
+    """Fill in what a login name leaves out; raise AccessDenied or UnknownCluster (no details: see ``denial``)."""
+    if name.tenant == ADMIN_TENANT:
+        return Destination(name.user, ADMIN_TENANT, name.cluster or "", name.cluster_id)
+    if settings.enable_full_username and not (name.tenant and name.cluster):
+        raise AccessDenied(f"{name.user!r}: tenant and cluster must be named (enable_full_username)")
+    tenant, cluster = name.tenant, name.cluster
+    if tenant is None and cluster is None and settings.proxy_tenant_name:
+        tenant = settings.proxy_tenant_name
+    destination = Destination(
+        name.user, tenant or DEFAULT_TENANT, cluster or settings.default_cluster or "", name.cluster_id
+    )
+    if (
+        destination.user == settings.observer_sys_user
+        and destination.tenant == "sys"
+        and not settings.skip_proxyro_check
+    ):
+        raise AccessDenied(f"{destination.user!r} is the proxy's own account")
+    if not destination.cluster:
+        raise UnknownCluster("the login names no cluster and none is configured as the default")
+    return destination
+
+
+def parse_name(credentials: Credentials, settings: Settings) -> LoginName:
+    """Take the name that was typed apart."""
+    return parse_login_name(credentials.typed_name, settings.username_separator)
+
+
+def denial(credentials: Credentials, client_ip: str) -> AccessDenied:
+    """Return the 1045 that a client is shown: the name as typed, never the reason."""
+    used = "YES" if credentials.packet.auth else "NO"
+    return AccessDenied(f"Access denied for user '{credentials.typed_name}'@'{client_ip}' (using password: {used})")
+
+
+def login_ok(server_ok: bytes, credentials: Credentials) -> bytes:
+    """Build the client's OK out of the server's, which lists every variable of the session.
+
+    A client with SESSION_TRACK is told the three nls formats, as a server does directly (seen on seekdb 1.3.0).
+    """
+    status = int.from_bytes(server_ok[3:5], "little") & ~Status.SESSION_STATE_CHANGED
+    if not credentials.tracks_session:
+        return ok_payload(status)
+    block = b""
+    for name in _NLS:
+        if (value := find_variable(server_ok, name)) is not None:
+            block += b"\0" + lenenc_str(lenenc_str(name) + lenenc_str(value))
+    if not block:
+        return ok_payload(status)
+    return ok_payload(status | Status.SESSION_STATE_CHANGED) + b"\0" + lenenc_str(block)

@@ -1,0 +1,98 @@
+"""The table of sessions: isolation, the connection limit, drain.
+
+A session is a temporary child: when it dies of a bug it is logged, counted and
+forgotten, and nobody else notices.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from typing import final
+
+import trio
+
+from odp_trio.net.connect import KeepAlive, tune
+from odp_trio.net.listener import Peer
+from odp_trio.session.conversation import Services, Session, converse
+from odp_trio.session.events import End
+from odp_trio.session.ids import ConnectionIds
+
+log = logging.getLogger("odp_trio.session")
+
+
+@final
+class Sessions:
+    """Every client session of one proxy.  ``table`` maps connection ids to sessions."""
+
+    def __init__(self, services: Services, ids: ConnectionIds, nursery: trio.Nursery, limit: Callable[[], int]) -> None:
+        self.table: dict[int, Session] = {}
+        self.draining = False
+        self._services = services
+        self._ids = ids
+        self._nursery = nursery
+        self._limit = limit
+        self._room = trio.Event()
+        self._empty = trio.Event()
+
+    async def wait_slot(self) -> None:
+        """Wait until one more client may be accepted."""
+        while (limit := self._limit()) and len(self.table) >= limit:
+            self._room = trio.Event()
+            await self._room.wait()
+
+    def serve(self, sock: socket.socket, peer: Peer) -> None:
+        """Take a client over: its own task from here on."""
+        settings = self._services.settings()
+        try:
+            tune(
+                sock,
+                KeepAlive(settings.client_tcp_keepidle, settings.client_tcp_keepintvl, settings.client_tcp_keepcnt),
+            )
+        except OSError:  # it went away while it waited in the backlog
+            sock.close()
+            return
+        self._services.counts.accepted += 1
+        session = Session(self._ids.allocate(self.table), sock, peer, trio.current_time())
+        self.table[session.id] = session
+        self._nursery.start_soon(self._run, session)
+
+    async def _run(self, session: Session) -> None:
+        why = End.CRASHED
+        try:
+            with session.scope:
+                why = await converse(session, self._services)
+            if session.scope.cancelled_caught:
+                why = session.why or End.KILLED
+        except trio.Cancelled:
+            why = End.SHUTDOWN
+            raise
+        except Exception:
+            log.exception("%s crashed", session)
+        finally:
+            session.why = why
+            session.sock.close()
+            self._services.counts.ends[why.value] += 1
+            del self.table[session.id]
+            self._room.set()
+            if not self.table:
+                self._empty.set()
+
+    async def drain(self, grace: float) -> int:
+        """Let every session end between transactions; after ``grace`` seconds cancel the rest and say how many."""
+        self.draining = True
+        for session in tuple(self.table.values()):
+            session.drain()
+        with trio.move_on_after(grace):
+            while self.table:
+                self._empty = trio.Event()
+                await self._empty.wait()
+        left = tuple(self.table.values())
+        for session in left:
+            session.why = End.SHUTDOWN
+            session.scope.cancel()
+        while self.table:
+            self._empty = trio.Event()
+            await self._empty.wait()
+        return len(left)

@@ -1,0 +1,174 @@
+"""Logging in to an OBServer on behalf of a client, without knowing its password.
+
+The client answered *our* scramble.  The server is told how to get from its own
+scramble to ours (``__proxy_scramble`` is their XOR), so the client's token can
+be forwarded as it is (seen on seekdb 1.3.0).
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+import trio
+
+from odp_trio.errors import LoginRefused, ServerProtocolError, UpstreamLost
+from odp_trio.model import Address
+from odp_trio.net.channel import PacketChannel, PeerGone
+from odp_trio.net.connect import KeepAlive, connect
+from odp_trio.wire.auth import xor
+from odp_trio.wire.fields import Capability, OBCapability
+from odp_trio.wire.handshake import LoginPacket, parse_greeting
+from odp_trio.wire.packets import packet
+from odp_trio.wire.resultset import parse_err
+
+ASKED: Final = (
+    OBCapability.PARTITION_TABLE
+    | OBCapability.CHANGE_USER
+    | OBCapability.READ_WEAK
+    | OBCapability.SAFE_WEAK_READ
+    | OBCapability.CHECKSUM_SWITCH
+    | OBCapability.PL_ROUTE
+    | OBCapability.READ_STALE_FEEDBACK
+    | OBCapability.DUP_SESS_INFO_SYNC
+    | OBCapability.LOCAL_FILES
+    | OBCapability.CLIENT_SESSION_ID
+)
+"""What we ask of an OBServer: plain MySQL framing, no extra OK after COM_STATISTICS."""
+
+_NEVER: Final = Capability.COMPRESS | Capability.SSL | Capability.PLUGIN_AUTH_LENENC | Capability.DEPRECATE_EOF
+_ALWAYS: Final = (
+    Capability.PROTOCOL_41
+    | Capability.SECURE_CONNECTION
+    | Capability.PLUGIN_AUTH
+    | Capability.CONNECT_ATTRS
+    | Capability.SESSION_TRACK
+)
+_PROXY_VERSION: Final = b"4.3.1.0"
+"""The ODP release whose behaviour towards an OBServer this one has."""
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who logs in, for every server session of one client session."""
+
+    login: LoginPacket
+    user: bytes
+    """``user@tenant``, without the cluster."""
+    scramble: bytes
+    connection_id: int
+    proxy_session_id: int
+    client_ip: str
+    client_port: int
+    connect_time_us: int
+    cluster: str | None
+    """Told to the server, which then checks it; None to leave it out."""
+    cluster_id: int | None = None
+    tell_client_ip: bool = True
+
+    def __repr__(self) -> str:
+        return f"Identity(user={self.user!r}, connection_id={self.connection_id})"
+
+
+class ServerSession(msgspec.Struct):
+    """One logged-in connection to an OBServer.  The caller owns the socket."""
+
+    address: Address
+    sock: socket.socket
+    connection_id: int
+    """The server's own id for it."""
+    ok: bytes
+    """Payload of the OK that answered the login."""
+
+
+def login_packet(identity: Identity, server_scramble: bytes, server_connection_id: int) -> LoginPacket:
+    """Build the login to a server out of the client's own."""
+    login = identity.login
+    flags = (login.capabilities | _ALWAYS) & ~_NEVER
+    flags = flags | Capability.CONNECT_WITH_DB if login.database else flags & ~Capability.CONNECT_WITH_DB
+    return msgspec.structs.replace(
+        login,
+        capabilities=int(flags),
+        user=identity.user,
+        plugin=b"mysql_native_password",
+        attributes=_attributes(identity, server_scramble, server_connection_id),
+    )
+
+
+def _attributes(identity: Identity, server_scramble: bytes, server_connection_id: int) -> dict[bytes, bytes]:
+    """Return the connect attributes in ODP's order."""
+    attributes = {name: value for name, value in identity.login.attributes.items() if name.startswith(b"__ob_client")}
+    attributes[b"__mysql_client_type"] = b"__ob_proxy"
+    attributes[b"__connection_id"] = _number(server_connection_id)
+    attributes[b"__proxy_connection_id"] = _number(identity.proxy_session_id)
+    if identity.cluster is not None:
+        attributes[b"__cluster_name"] = identity.cluster.encode()
+        if identity.cluster_id is not None:
+            attributes[b"__cluster_id"] = _number(identity.cluster_id)
+    attributes[b"__global_vars_version"] = b"0"  # the first login of a client session
+    attributes[b"__proxy_capability_flag"] = _number(int(ASKED))
+    if identity.login.auth:
+        attributes[b"__proxy_scramble"] = xor(identity.scramble, server_scramble)
+    if identity.tell_client_ip:
+        attributes[b"__client_ip"] = identity.client_ip.encode()
+    attributes[b"__proxy_version"] = _PROXY_VERSION
+    attributes[b"__client_addr_port"] = _number(identity.client_port)
+    attributes[b"__client_session_id"] = _number(identity.connection_id)
+    attributes[b"__client_connect_time"] = _number(identity.connect_time_us)
+    return attributes
+
+
+def _number(value: int) -> bytes:
+    return str(value).encode("ascii")
+
+
+AskClient = Callable[[int, bytes], Awaitable[tuple[int, bytes]]]
+"""Pass a packet (number and payload) to the client and return its answer."""
+
+
+async def open_server_session(
+    address: Address, identity: Identity, *, timeout: float, keepalive: KeepAlive, ask_client: AskClient
+) -> ServerSession:
+    """Connect and log in within ``timeout`` seconds each.
+
+    Raises ConnectFailed (nothing was sent), LoginRefused (the server's ERR
+    packet, for the client to see), UpstreamLost (no answer, or a broken one).
+    """
+    sock = await connect(address, timeout, keepalive)
+    try:
+        with trio.fail_after(timeout):
+            return await _log_in(address, sock, identity, ask_client)
+    except trio.TooSlowError as exc:
+        sock.close()
+        raise UpstreamLost(f"{address}: no answer to the login within {timeout:g} s") from exc
+    except (PeerGone, ServerProtocolError) as exc:
+        sock.close()
+        raise UpstreamLost(f"{address}: {exc}") from exc
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def _log_in(address: Address, sock: socket.socket, identity: Identity, ask_client: AskClient) -> ServerSession:
+    channel = PacketChannel(sock, ServerProtocolError)
+    seq, payload = await channel.receive()
+    _refuse_if_error(payload, address)
+    greeting = parse_greeting(payload)
+    login = login_packet(identity, greeting.scramble, greeting.connection_id)
+    await channel.send(packet(seq + 1, login.to_bytes()))
+    seq, payload = await channel.receive()
+    while payload[:1] == b"\xfe":  # an auth switch request concerns the client: it holds the password
+        answer_seq, answer = await ask_client(seq, payload)
+        await channel.send_packet(answer_seq, answer)
+        seq, payload = await channel.receive()
+    _refuse_if_error(payload, address)
+    if payload[:1] != b"\0" or channel.leftover():
+        raise ServerProtocolError("the answer to a login is neither OK nor ERR")
+    return ServerSession(address, sock, greeting.connection_id, payload)
+
+
+def _refuse_if_error(payload: bytes, address: Address) -> None:
+    if payload[:1] == b"\xff":
+        error = parse_err(payload)
+        raise LoginRefused(payload, error.errno, f"{error.message} ({address})")

@@ -1,0 +1,5 @@
+"""What we believe about clusters: tables without I/O, told what is new and what time it is.
+
+cluster   one cluster: rslist, servers, zones; merging a fresh server list
+tenant    where ordinary tenants live
+"""
