@@ -12,6 +12,7 @@ The map of the house, top to bottom; a layer imports only what is below it:
     supervise   children that may be born again
     ---- above: Trio; below: pure (no I/O, no clock, no chance) ----
     topology    what we believe about clusters
+    sql         the grammar
     wire        bytes and packets: MySQL and OB 2.0
     config      settings and their one table of options
     observe     counters

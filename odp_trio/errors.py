@@ -68,6 +68,13 @@ class NotSupported(OdpError):
     sqlstate = "0A000"
 
 
+class SyntaxRefused(OdpError):
+    """An internal statement that cannot be understood (never raised for SQL meant for a server)."""
+
+    errno = 1064
+    sqlstate = "42000"
+
+
 class Draining(OdpError):
     """The proxy is going away; the client should connect again elsewhere."""
 
@@ -116,6 +123,12 @@ class MetadataUnavailable(CatalogError):
 
 class MalformedMetadata(CatalogError):
     """A metadata answer lacks a column or holds a value that cannot be true."""
+
+
+class ClusterMismatch(CatalogError):
+    """The servers of an rslist belong to a cluster of another name (OB_CLUSTER_NO_MATCH)."""
+
+    errno = 4666
 
 
 # ---- configuration --------------------------------------------------------

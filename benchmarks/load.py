@@ -1,0 +1,228 @@
+"""The load client, a process of its own: ``python -m benchmarks.load MODE --port PORT …``.
+
+    point   N connections in one epoll loop, each asking one statement again and again; prints one JSON object
+    big     one connection, one big result, read and discarded; prints one JSON object
+    idle    N logged-in sessions that have asked once; prints ``ready`` and waits for the end of its input
+
+Every answer is checked: the first one by its value, the others by being equal to the first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import select
+import sys
+import time
+import zlib
+from array import array
+from collections.abc import Callable
+
+import msgspec
+
+from benchmarks.cpu import cpu_seconds
+from benchmarks.packets import query
+from benchmarks.session import Account, Session, WrongAnswer, account_of, add_account
+
+_STALLED = 30.0
+_READ_BYTES = 1 << 18
+
+
+class PointLoad(msgspec.Struct, frozen=True):
+    """What a run of small statements came to.  CPU seconds are those of the watched processes, in their order."""
+
+    requests: int
+    seconds: float
+    p50_us: float
+    p99_us: float
+    p999_us: float
+    watched_cpu: tuple[float, ...]
+    own_cpu: float
+
+
+class BigLoad(msgspec.Struct, frozen=True):
+    """What one big result came to."""
+
+    bytes: int
+    seconds: float
+    checksum: int
+    """Adler-32 of all bytes; 1 when none was asked for."""
+    watched_cpu: tuple[float, ...]
+    own_cpu: float
+
+
+class Lane:
+    """One connection of a closed loop."""
+
+    __slots__ = ("partial", "recv", "send", "sent_at")
+
+    def __init__(self, session: Session) -> None:
+        session.sock.setblocking(False)
+        self.recv = session.sock.recv
+        self.send = session.sock.send
+        self.partial = b""
+        self.sent_at = 0
+
+
+class ClosedLoop:
+    """Asks ``sql`` on every session as soon as its last answer is in."""
+
+    def __init__(self, sessions: list[Session], sql: str, expected: bytes) -> None:
+        self._request = query(sql)
+        self._expected = expected
+        self._epoll = select.epoll()
+        self._lanes = {session.sock.fileno(): Lane(session) for session in sessions}
+        for fd in self._lanes:
+            self._epoll.register(fd, select.EPOLLIN)
+
+    def run(self, seconds: float, requests: int) -> tuple[float, array[int]]:
+        """Load for so long or so often, whichever is less; return the time and each latency in ns."""
+        latencies: array[int] = array("Q")
+        clock = time.perf_counter_ns
+        begun = clock()
+        stop = begun + int(seconds * 1e9)
+        for lane in self._lanes.values():
+            lane.sent_at = clock()
+            lane.send(self._request)
+        busy = len(self._lanes)
+        while busy:
+            events = self._epoll.poll(_STALLED)
+            if not events:
+                raise WrongAnswer(f"no answer within {_STALLED:g} s")
+            for fd, _ in events:
+                lane = self._lanes[fd]
+                if not self._answered(lane):
+                    continue
+                now = clock()
+                latencies.append(now - lane.sent_at)
+                if now < stop and len(latencies) + busy <= requests:
+                    lane.sent_at = now
+                    lane.send(self._request)
+                else:
+                    busy -= 1
+        return (clock() - begun) / 1e9, latencies
+
+    def _answered(self, lane: Lane) -> bool:
+        """Whether the answer is complete; raise WrongAnswer if it is another than the first."""
+        data = lane.recv(_READ_BYTES)
+        if data == self._expected and not lane.partial:
+            return True
+        if not data:
+            raise ConnectionResetError("the peer closed the connection under load")
+        lane.partial += data
+        if len(lane.partial) < len(self._expected):
+            return False
+        if lane.partial != self._expected:
+            raise WrongAnswer(f"expected {self._expected!r}, got {lane.partial!r}")
+        lane.partial = b""
+        return True
+
+
+def run_point(account: Account, arguments: argparse.Namespace) -> PointLoad:
+    """Open the sessions, check the first answer, warm up, measure."""
+    sessions = [Session(account) for _ in range(arguments.connections)]
+    first = sessions[0].ask(arguments.sql)
+    check(first.values, arguments.expect)
+    loop = ClosedLoop(sessions, arguments.sql, first.raw)
+    loop.run(arguments.warm_up, arguments.requests)
+    before, own = _watch(arguments.watch), time.process_time()
+    seconds, latencies = loop.run(arguments.seconds, arguments.requests)
+    own, after = time.process_time() - own, _watch(arguments.watch)
+    ordered = sorted(latencies)
+    p50, p99, p999 = (ordered[int(share * (len(ordered) - 1))] / 1e3 for share in (0.5, 0.99, 0.999))
+    watched = tuple(end - begin for begin, end in zip(before, after, strict=True))
+    return PointLoad(len(ordered), seconds, p50, p99, p999, watched, own)
+
+
+def run_big(account: Account, arguments: argparse.Namespace) -> BigLoad:
+    """Ask for the big result once, and read until its last packet is in."""
+    session = Session(account)
+    before, own = _watch(arguments.watch), time.process_time()
+    begun = time.perf_counter()
+    size, checksum = read_big(session, arguments.sql, arguments.bytes, checked=arguments.check)
+    seconds = time.perf_counter() - begun
+    own, after = time.process_time() - own, _watch(arguments.watch)
+    if session.ask("select 1").values != ("1",):
+        raise WrongAnswer("the session is out of step behind a big result")
+    watched = tuple(end - begin for begin, end in zip(before, after, strict=True))
+    return BigLoad(size, seconds, checksum, watched, own)
+
+
+def read_big(session: Session, sql: str, size: int, *, checked: bool) -> tuple[int, int]:
+    """Read an answer of ``size`` bytes; return that and the Adler-32 of it all (1 unless ``checked``)."""
+    buffer = bytearray(_READ_BYTES)
+    view = memoryview(buffer)
+    session.sock.sendall(query(sql))
+    received, checksum, tail = 0, 1, b""
+    while received < size:
+        count = session.sock.recv_into(buffer, min(_READ_BYTES, size - received))
+        if not count:
+            raise ConnectionResetError("the peer closed the connection within a big result")
+        received += count
+        if checked:
+            checksum = zlib.adler32(view[:count], checksum)
+        tail = (tail + buffer[max(0, count - 9) : count])[-9:]
+    if tail[:3] + tail[4:7] != b"\x05\0\0\xfe\0\0":
+        raise WrongAnswer(f"a big result ends with {tail!r} and not with an EOF packet")
+    return received, checksum
+
+
+def run_idle(account: Account, arguments: argparse.Namespace) -> None:
+    """Hold the sessions until standard input ends."""
+    sessions = [Session(account) for _ in range(arguments.connections)]
+    for session in sessions:
+        check(session.ask(arguments.sql).values, arguments.expect)
+    print("ready", flush=True)
+    sys.stdin.read()
+    check(sessions[-1].ask(arguments.sql).values, arguments.expect)
+    for session in sessions:
+        session.close()
+
+
+def check(values: tuple[str, ...], expected: str) -> None:
+    """Raise WrongAnswer unless the first column is one row of ``expected``."""
+    if expected and values != (expected,):
+        raise WrongAnswer(f"expected one row {expected!r}, got {values!r}")
+
+
+def _watch(pids: list[int]) -> list[float]:
+    return [cpu_seconds(pid) for pid in pids]
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
+    parser.add_argument("mode", choices=("point", "big", "idle"))
+    add_account(parser)
+    parser.add_argument("--sql", default="select c from t where id=1")
+    parser.add_argument("--expect", default="", help="value of the one row of the first answer")
+    parser.add_argument("--connections", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--requests", type=int, default=10_000_000)
+    parser.add_argument("--warm-up", type=float, default=0.5, help="seconds")
+    parser.add_argument("--bytes", type=int, default=0, help="length of a big answer")
+    parser.add_argument("--check", action="store_true", help="add up the bytes of a big answer")
+    parser.add_argument("--watch", type=int, action="append", default=[], metavar="PID")
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    """Run one mode; exit status 1 with the reason on standard error when an answer was wrong."""
+    arguments = parse(sys.argv[1:])
+    account = account_of(arguments)
+    modes: dict[str, Callable[[], PointLoad | BigLoad | None]] = {
+        "point": lambda: run_point(account, arguments),
+        "big": lambda: run_big(account, arguments),
+        "idle": lambda: run_idle(account, arguments),
+    }
+    try:
+        outcome = modes[arguments.mode]()
+    except (WrongAnswer, OSError) as exc:
+        print(f"{type(exc).__name__}: {exc}", file=sys.stderr)
+        return 1
+    if outcome is not None:
+        print(msgspec.json.encode(outcome).decode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""A blocking client: log in, ask, read a whole answer and take it apart."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+from dataclasses import dataclass
+
+from benchmarks.packets import login, packet, query, scramble_of
+
+_TIMEOUT = 30.0
+
+
+class WrongAnswer(Exception):  # noqa: N818 - reads as what it is
+    """A server or proxy answered something else than it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whom to log in as, and where."""
+
+    port: int
+    user: str = "app@sys"
+    password: str = ""
+    database: str = ""
+    host: str = "127.0.0.1"
+
+    def arguments(self) -> list[str]:
+        """Return what ``account_of`` reads back."""
+        named = {"--port": str(self.port), "--user": self.user, "--password": self.password}
+        named |= {"--database": self.database, "--host": self.host}
+        return [f"{name}={value}" for name, value in named.items()]
+
+
+def add_account(parser: argparse.ArgumentParser) -> None:
+    """Add the options that ``Account.arguments`` writes."""
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--user", default="app@sys")
+    parser.add_argument("--password", default="")
+    parser.add_argument("--database", default="")
+    parser.add_argument("--host", default="127.0.0.1")
+
+
+def account_of(arguments: argparse.Namespace) -> Account:
+    """Return the account that the command line names."""
+    return Account(
+        arguments.port, arguments.user, arguments.password, arguments.database, arguments.host
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer with a result set: its bytes as they came, and the first column of each row."""
+
+    raw: bytes
+    values: tuple[str, ...]
+
+
+class Session:
+    """One logged-in connection.  Raises WrongAnswer for what is not an answer, OSError when the peer is gone."""
+
+    def __init__(self, account: Account) -> None:
+        self.sock = socket.create_connection((account.host, account.port), timeout=_TIMEOUT)
+        try:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._log_in(account)
+        except BaseException:
+            self.sock.close()
+            raise
+
+    def _log_in(self, account: Account) -> None:
+        greeting = self._receive()
+        if greeting[4] != 0x0A:
+            raise WrongAnswer(f"no greeting but {greeting[4:]!r}")
+        response = login(account.user, account.password, account.database, scramble_of(greeting[4:]))
+        self.sock.sendall(packet(1, response))
+        answer = self._receive()
+        if answer[4] != 0:
+            raise WrongAnswer(f"the login was answered with {answer[4:]!r}")
+
+    def ask(self, sql: str) -> Answer:
+        """Run a statement that answers one small result set."""
+        self.sock.sendall(query(sql))
+        head = self._receive()
+        if head[4] in (0x00, 0xFF):
+            raise WrongAnswer(f"{sql!r} was answered with {head[4:]!r}")
+        definitions = self._until_eof()
+        rows = self._until_eof()
+        return Answer(head + b"".join(definitions + rows), tuple(_first_column(row[4:]) for row in rows[:-1]))
+
+    def close(self) -> None:
+        """Say goodbye and leave."""
+        self.sock.sendall(packet(0, b"\x01"))
+        self.sock.close()
+
+    def _until_eof(self) -> list[bytes]:
+        found = [self._receive()]
+        while found[-1][4] != 0xFE:
+            if found[-1][4] == 0xFF:
+                raise WrongAnswer(f"the answer broke off with {found[-1][4:]!r}")
+            found.append(self._receive())
+        return found
+
+    def _receive(self) -> bytes:
+        header = self._exactly(4)
+        return header + self._exactly(int.from_bytes(header[:3], "little"))
+
+    def _exactly(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            more = self.sock.recv(size - len(data))
+            if not more:
+                raise ConnectionResetError("the peer closed the connection")
+            data += more
+        return data
+
+
+def ask_once(account: Account, sql: str) -> tuple[str, ...]:
+    """Log in, ask, leave; return the first column."""
+    session = Session(account)
+    try:
+        return session.ask(sql).values
+    finally:
+        session.close()
+
+
+def _first_column(row: bytes) -> str:
+    match row[0]:
+        case 0xFB:
+            return "NULL"
+        case 0xFC:
+            return row[3 : 3 + int.from_bytes(row[1:3], "little")].decode()
+        case 0xFD:
+            return row[4 : 4 + int.from_bytes(row[1:4], "little")].decode()
+        case size:
+            return row[1 : 1 + size].decode()

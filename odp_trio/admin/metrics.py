@@ -1,0 +1,83 @@
+"""The status record as Prometheus exposition.  Label values come from closed or configured sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from odp_trio.admin.status import ProxyStatus
+
+COUNTERS = {
+    "odp_sessions_accepted": ("accepted", "Client connections accepted."),
+    "odp_logins": ("logins", "Logins that succeeded."),
+    "odp_statements": ("statements", "Commands answered by a server."),
+    "odp_statement_errors": ("statement_errors", "Commands answered with an error."),
+    "odp_client_bytes": ("client_bytes", "Bytes received from clients."),
+    "odp_server_bytes": ("server_bytes", "Bytes received from OBServers."),
+    "odp_server_connects": ("server_connects", "Logins to OBServers tried on behalf of clients."),
+    "odp_server_connect_failures": ("server_connect_failures", "Logins to OBServers that failed."),
+    "odp_tenant_fetches": ("tenant_fetches", "Tenant routes fetched."),
+    "odp_tenant_invalidations": ("tenant_invalidations", "Tenant routes that a server said are stale."),
+    "odp_loop_turns": ("loop_turns", "Turns of the reactor."),
+}
+GAUGES = {
+    "odp_uptime_seconds": ("uptime", "Seconds since the proxy started."),
+    "odp_draining": ("draining", "1 while the proxy is shutting down."),
+    "odp_sessions": ("sessions", "Client sessions now."),
+    "odp_sessions_busy": ("busy_sessions", "Client sessions with a statement running."),
+    "odp_tenants": ("tenants", "Tenant routes known."),
+}
+
+
+class StatusCollector(Collector):
+    """Reads the status when scraped."""
+
+    def __init__(self, status: Callable[[], ProxyStatus]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family."""
+        status = self._status()
+        for name, (field, text) in COUNTERS.items():
+            yield CounterMetricFamily(name, text, value=getattr(status, field))
+        for name, (field, text) in GAUGES.items():
+            yield GaugeMetricFamily(name, text, value=float(getattr(status, field)))
+        yield _by("odp_logins_refused", "Logins refused, by errno.", "errno", status.refused_logins)
+        yield _by("odp_session_ends", "Sessions ended, by reason.", "reason", status.ends)
+        yield _by(
+            "odp_task_restarts", "Restarts of supervised tasks.", "task", {t.path: t.restarts for t in status.tasks}
+        )
+        yield from _clusters(status)
+
+
+def _by(name: str, text: str, label: str, values: dict[str, int] | dict[int, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for key, value in sorted(values.items()):
+        family.add_metric([str(key)], value)
+    return family
+
+
+def _clusters(status: ProxyStatus) -> Iterator[Metric]:
+    servers = GaugeMetricFamily("odp_cluster_servers", "Known OBServers, by state.", labels=["cluster", "state"])
+    failures = GaugeMetricFamily("odp_cluster_refresh_failures", "Failed refreshes in a row.", labels=["cluster"])
+    age = GaugeMetricFamily("odp_cluster_age_seconds", "Age of the server list.", labels=["cluster"])
+    refreshes = CounterMetricFamily("odp_cluster_refreshes", "Good refreshes.", labels=["cluster"])
+    for cluster in status.clusters:
+        states = list(cluster.servers.values())
+        for state in sorted(set(states)):
+            servers.add_metric([cluster.name, state], states.count(state))
+        failures.add_metric([cluster.name], cluster.failures)
+        refreshes.add_metric([cluster.name], cluster.refreshes)
+        if cluster.age is not None:
+            age.add_metric([cluster.name], cluster.age)
+    yield from (servers, failures, age, refreshes)
+
+
+def exposition(status: Callable[[], ProxyStatus]) -> Callable[[], bytes]:
+    """Return a function that writes the text format."""
+    registry = CollectorRegistry()
+    registry.register(StatusCollector(status))
+    return lambda: generate_latest(registry)

@@ -1,0 +1,96 @@
+"""The state of the proxy as frozen records: HTTP, metrics and admin SQL read the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from odp_trio.supervise.supervisor import ChildStatistics
+
+
+class ClusterStatus(msgspec.Struct, frozen=True):
+    """One cluster.  ``age`` is seconds since the last good refresh; None before the first."""
+
+    name: str
+    version: str
+    servers: dict[str, str]
+    """State by address."""
+    refreshes: int
+    failures: int
+    last_failure: str
+    age: float | None
+
+
+class TaskStatus(msgspec.Struct, frozen=True):
+    """One supervised task.  ``path`` names it from the root."""
+
+    path: str
+    state: str
+    restarts: int
+    last_error: str
+
+
+class ProxyStatus(msgspec.Struct, frozen=True):
+    """Everything at one moment."""
+
+    version: str
+    addresses: tuple[str, ...]
+    uptime: float
+    draining: bool
+    reactor: str
+    sessions: int
+    busy_sessions: int
+    accepted: int
+    logins: int
+    statements: int
+    statement_errors: int
+    client_bytes: int
+    server_bytes: int
+    refused_logins: dict[int, int]
+    ends: dict[str, int]
+    server_connects: int
+    server_connect_failures: int
+    tenant_fetches: int
+    tenant_invalidations: int
+    tenants: int
+    loop_turns: int
+    clusters: tuple[ClusterStatus, ...]
+    tasks: tuple[TaskStatus, ...]
+
+    @property
+    def why_not_ready(self) -> tuple[str, ...]:
+        """Reasons not to be sent clients; empty when ready."""
+        reasons = ["draining"] if self.draining else []
+        reasons += [
+            f"cluster {cluster.name} has no server list: {cluster.last_failure or 'not fetched yet'}"
+            for cluster in self.clusters
+            if not cluster.servers
+        ]
+        reasons += [
+            f"{task.path} is {task.state}" for task in self.tasks if "listen" in task.path and task.state != "running"
+        ]
+        return tuple(reasons)
+
+    @property
+    def why_degraded(self) -> tuple[str, ...]:
+        """What an operator should look at although service goes on."""
+        reasons = [
+            f"{task.path} is {task.state}: {task.last_error}" for task in self.tasks if task.state == "backing_off"
+        ]
+        reasons += [
+            f"cluster {cluster.name}: {cluster.failures} refreshes in a row failed: {cluster.last_failure}"
+            for cluster in self.clusters
+            if cluster.failures
+        ]
+        return tuple(reasons)
+
+
+def flatten(children: Sequence[ChildStatistics], prefix: str = "") -> tuple[TaskStatus, ...]:
+    """List a tree of supervised children, parents first."""
+    tasks: list[TaskStatus] = []
+    for child in children:
+        path = f"{prefix}{child.name}"
+        tasks.append(TaskStatus(path, child.state.value, child.restarts, child.last_error))
+        tasks += flatten(child.children, f"{path}/")
+    return tuple(tasks)

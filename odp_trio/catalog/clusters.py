@@ -1,0 +1,187 @@
+"""One supervised task a cluster: it makes the cluster resource, then keeps the server list fresh.
+
+The resource is owned here, above the tasks, so that a restarted task finds it
+as it was.  A login that names a cluster without a server list wakes the task
+and waits for its next attempt: one attempt, however many logins wait.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn, Protocol, final
+
+import trio
+
+from odp_trio.catalog import queries
+from odp_trio.catalog.metadata import MetadataConnection, Row
+from odp_trio.errors import CatalogError, ClusterMismatch, UnknownCluster
+from odp_trio.model import Address
+from odp_trio.topology.cluster import Changes, ClusterResource, Server, Zone
+
+log = logging.getLogger("odp_trio.catalog")
+
+RSLIST_AFTER_FAILURES = 10
+
+
+class Started(Protocol):
+    """Trio's task_status, or a supervisor's."""
+
+    def started(self, value: object = None) -> None:
+        """Report that the service runs."""
+        ...
+
+
+@dataclass(slots=True)
+class _Keeper:
+    """A cluster resource and those who wait for its next refresh."""
+
+    resource: ClusterResource
+    metadata: MetadataConnection
+    wanted: trio.Event = field(default_factory=trio.Event)
+    attempted: trio.Event = field(default_factory=trio.Event)
+    failure: CatalogError | None = None
+
+
+@final
+class Clusters:
+    """The clusters that we know, by name."""
+
+    def __init__(
+        self,
+        rslists: Mapping[str, Sequence[Address]],
+        open_metadata: Callable[[str], MetadataConnection],
+        *,
+        interval: Callable[[], float],
+        jitter: Callable[[], float],
+        timeout: Callable[[], float],
+        check_name: Callable[[], bool],
+        rng: random.Random,
+    ) -> None:
+        self._keepers = {
+            name: _Keeper(ClusterResource(name, tuple(rslist)), open_metadata(name)) for name, rslist in rslists.items()
+        }
+        self._interval = interval
+        self._jitter = jitter
+        self._timeout = timeout
+        self._check_name = check_name
+        self._rng = rng
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every cluster that may be logged in to."""
+        return tuple(self._keepers)
+
+    def resources(self) -> tuple[ClusterResource, ...]:
+        """Every cluster resource, available or not."""
+        return tuple(keeper.resource for keeper in self._keepers.values())
+
+    def close(self) -> None:
+        """Close the metadata connections."""
+        for keeper in self._keepers.values():
+            keeper.metadata.close()
+
+    async def wait_available(self, name: str) -> ClusterResource:
+        """Return a cluster that has a server list, waiting for one attempt to get it.
+
+        Raises UnknownCluster, or what that attempt failed of (CatalogError).
+        """
+        keeper = self._find(name)
+        if not keeper.resource.available:
+            attempted = keeper.attempted
+            keeper.wanted.set()
+            with trio.move_on_after(self._timeout()):
+                await attempted.wait()
+        if not keeper.resource.available:
+            reason = keeper.failure or f"no server has answered within {self._timeout():g} s"
+            raise CatalogError(f"cluster {name!r} is not available: {reason}")
+        return keeper.resource
+
+    async def ask(self, name: str, sql: str) -> Sequence[Row]:
+        """Run a metadata query on one of the servers of a cluster."""
+        keeper = self._find(name)
+        return await keeper.metadata.query(sql, self._servers_to_ask(keeper.resource))
+
+    def _find(self, name: str) -> _Keeper:
+        keeper = self._keepers.get(name)
+        if keeper is None:
+            raise UnknownCluster(f"cluster {name!r} does not exist")
+        return keeper
+
+    async def maintain(self, name: str, *, task_status: Started) -> NoReturn:
+        """Refresh one cluster for ever: at once, then every interval, and when somebody wants it."""
+        keeper = self._find(name)
+        task_status.started()
+        while True:
+            await self._attempt(keeper)
+            keeper.wanted = trio.Event()
+            with trio.move_on_after(self._delay()):
+                await keeper.wanted.wait()
+
+    def _delay(self) -> float:
+        """The interval, up to ``jitter`` of it sooner or later, so that proxies do not ask in step."""
+        spread = self._jitter()
+        return self._interval() * (1 + self._rng.uniform(-spread, spread))
+
+    async def _attempt(self, keeper: _Keeper) -> None:
+        try:
+            changes = await self._refresh(keeper)
+        except CatalogError as exc:
+            keeper.failure = exc
+            self._note_failure(keeper.resource, exc)
+        else:
+            keeper.failure = None
+            _log_changes(keeper.resource, changes)
+        attempted, keeper.attempted = keeper.attempted, trio.Event()
+        attempted.set()
+
+    def _note_failure(self, cluster: ClusterResource, error: CatalogError) -> None:
+        news = cluster.last_failure != str(error)
+        cluster.note_failure(str(error))
+        level = logging.WARNING if news else logging.DEBUG
+        kept = f"; {len(cluster.servers)} servers stay in force" if cluster.available else ""
+        log.log(level, "cluster %s: refresh %d in a row failed: %s%s", cluster.name, cluster.failures, error, kept)
+
+    async def _refresh(self, keeper: _Keeper) -> Changes:
+        cluster = keeper.resource
+        ask = keeper.metadata.query
+        servers = self._servers_to_ask(cluster)
+        if not cluster.available:
+            version = queries.read_version(await ask(queries.VERSION, servers))
+            rows = await ask(queries.FIRST_SERVERS, servers)
+            self._check(cluster.name, queries.read_cluster_name(rows))
+            cluster.version = version
+            return self._merge(cluster, queries.read_servers(rows), queries.read_zones(rows))
+        zones = queries.read_zones(await ask(queries.ZONES, servers))
+        return self._merge(cluster, queries.read_servers(await ask(queries.SERVERS, servers)), zones)
+
+    def _merge(self, cluster: ClusterResource, servers: Iterable[Server], zones: Iterable[Zone]) -> Changes:
+        return cluster.merge(servers, zones, trio.current_time())
+
+    def _check(self, name: str, own_name: str) -> None:
+        """The servers would refuse every login with 4666 anyway; say so once, clearly."""
+        if self._check_name() and own_name != name:
+            raise ClusterMismatch(f"its servers call themselves {own_name!r}, not {name!r} (enable_cluster_checkout)")
+
+    def _servers_to_ask(self, cluster: ClusterResource) -> tuple[Address, ...]:
+        """The server list, started at random; behind it the rslist, first while the list keeps failing."""
+        known = list(cluster.sys_route())
+        if cluster.servers:
+            turn = self._rng.randrange(len(known))
+            known = known[turn:] + known[:turn]
+        if cluster.failures >= RSLIST_AFTER_FAILURES:
+            return tuple(dict.fromkeys((*cluster.rslist, *known)))
+        return tuple(dict.fromkeys((*known, *cluster.rslist)))
+
+
+def _log_changes(cluster: ClusterResource, changes: Changes) -> None:
+    if not changes:
+        return
+    parts = [f"{len(cluster.servers)} servers"]
+    for word, addresses in (("added", changes.added), ("removed", changes.removed)):
+        if addresses:
+            parts.append(f"{word} " + ", ".join(map(str, addresses)))
+    parts += [f"{address} is {cluster.servers[address].state.value}" for address in changes.moved]
+    log.info("cluster %s: %s", cluster.name, "; ".join(parts))

@@ -1,0 +1,100 @@
+"""Where tenants live: asked at the first login, once however many wait, again when a server says it is wrong."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+import trio
+
+from odp_trio.catalog import queries
+from odp_trio.catalog.clusters import Clusters
+from odp_trio.errors import AccessDenied, CatalogError, OdpError
+from odp_trio.model import Address, TenantKey
+from odp_trio.observe import Counts
+from odp_trio.topology.tenant import TenantRoute, TenantTable
+
+log = logging.getLogger("odp_trio.catalog")
+
+SYS = "sys"
+
+
+@dataclass(slots=True)
+class _Fetch:
+    """A fetch that is under way, and what came of it."""
+
+    done: trio.Event = field(default_factory=trio.Event)
+    route: TenantRoute | None = None
+    failure: OdpError | None = None
+
+
+@final
+class TenantRoutes:
+    """Answers which servers a login may go to.
+
+    Fetches run in ``nursery``, not in the login that wants one: a client that
+    leaves must not take the answer from the others.
+    """
+
+    def __init__(self, clusters: Clusters, table: TenantTable, nursery: trio.Nursery, counts: Counts) -> None:
+        self._clusters = clusters
+        self._table = table
+        self._nursery = nursery
+        self._counts = counts
+        self._fetches: dict[TenantKey, _Fetch] = {}
+        self._turn = 0
+
+    async def servers(self, key: TenantKey) -> Sequence[Address]:
+        """Return the tenant's servers, those in service, the next one first at each call.
+
+        Raises UnknownCluster, CatalogError, and AccessDenied when the cluster has no such tenant.
+        """
+        cluster = await self._clusters.wait_available(key.cluster)
+        if key.tenant == SYS:
+            route: Sequence[Address] = cluster.sys_route()
+        else:
+            route = cluster.usable((await self._route(key)).servers)
+        self._turn += 1
+        start = self._turn % len(route)
+        return (*route[start:], *route[:start])
+
+    def invalidate(self, key: TenantKey) -> None:
+        """Fetch the tenant again at its next use (OB_TENANT_NOT_IN_SERVER)."""
+        if self._table.invalidate(key):
+            self._counts.tenant_invalidations += 1
+            log.info("tenant %s of cluster %s: route is stale", key.tenant, key.cluster)
+
+    async def _route(self, key: TenantKey) -> TenantRoute:
+        if (known := self._table.find(key)) is not None:
+            return known
+        fetch = self._fetches.get(key)
+        if fetch is None:
+            fetch = self._fetches[key] = _Fetch()
+            self._nursery.start_soon(self._run, key, fetch)
+        await fetch.done.wait()
+        if fetch.failure is not None:
+            raise type(fetch.failure)(str(fetch.failure)) from fetch.failure
+        assert fetch.route is not None
+        return fetch.route
+
+    async def _run(self, key: TenantKey, fetch: _Fetch) -> None:
+        self._counts.tenant_fetches += 1
+        try:
+            rows = await self._clusters.ask(key.cluster, queries.tenant_servers(key.tenant))
+            servers = queries.read_tenant_servers(rows)
+            if not servers:
+                raise AccessDenied(f"tenant {key.tenant!r} is unknown to cluster {key.cluster!r}")
+            fetch.route = TenantRoute(key, servers, trio.current_time())
+            self._table.store(fetch.route)
+        except (CatalogError, AccessDenied) as exc:
+            fetch.failure = exc
+        except Exception as exc:  # a bug: those who wait must not wait for ever
+            log.exception("fetching tenant %s of cluster %s", key.tenant, key.cluster)
+            fetch.failure = CatalogError(f"tenant {key.tenant!r}: {type(exc).__name__}")
+        finally:
+            if fetch.route is None and fetch.failure is None:
+                fetch.failure = CatalogError("the proxy is shutting down")
+            self._fetches.pop(key, None)
+            fetch.done.set()

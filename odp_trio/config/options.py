@@ -1,0 +1,115 @@
+"""The table of options: the fields of Settings, each with its kind, range, default and a sentence.
+
+Everything that lists options (etc/odp.toml, docs/options.md, error messages) is made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+
+from odp_trio.config.values import Secret
+from odp_trio.model import Address
+
+
+class Option(msgspec.Struct, frozen=True):
+    """What is known about an option.  ``own`` marks those that ODP does not have; ``low``/``high`` are inclusive."""
+
+    kind: str
+    text: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    own: bool = False
+    restart: bool = False
+    section: str = ""
+
+
+class ClusterSettings(msgspec.Struct, frozen=True):
+    """``[clusters.NAME]``: one cluster that may be logged in to.  Empty passwords mean the global ones."""
+
+    rslist: tuple[Address, ...]
+    observer_sys_user: str = ""
+    observer_sys_password: Secret = Secret()
+    observer_sys_password1: Secret = Secret()
+
+
+_DAY = 86400.0
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting in force."""
+
+    clusters: Mapping[str, ClusterSettings] = {}
+
+    # fmt: off
+    listen_port: Annotated[int, Option("int", "Port for MySQL clients; 0 takes a free one.", 0, 65535, restart=True, section="Listening")] = 2883
+    local_bound_ip: Annotated[str, Option("ip", "Address to listen on for MySQL clients.", restart=True)] = "0.0.0.0"
+    listen_backlog: Annotated[int, Option("int", "Connections that may wait to be accepted.", 1, 65535, own=True, restart=True)] = 1024
+    enable_http: Annotated[bool, Option("bool", "Serve /health, /ready and /metrics.", own=True, restart=True)] = True
+    prometheus_listen_port: Annotated[int, Option("int", "Port of the HTTP service; 0 takes a free one.", 0, 65535, restart=True)] = 2884
+    prometheus_bound_ip: Annotated[str, Option("ip", "Address to listen on for HTTP; whoever reaches it can read every metric.", own=True, restart=True)] = "127.0.0.1"
+
+    app_name: Annotated[str, Option("text", "Name of the application that this proxy serves; shown in logs.", restart=True, section="Identity")] = "undefined"
+    proxy_id: Annotated[int, Option("int", "Number of this proxy, part of every connection id; 0 takes a random one at each start.", 0, 8191, restart=True)] = 0
+    mysql_version: Annotated[str, Option("text", "Server version in the greeting: digits and dots.")] = "5.7.25"
+
+    rootservice_list: Annotated[str, Option("rslist", "Root servers of one cluster, ip:port;ip:port (sql ports); the flag -r.", restart=True, section="Clusters")] = ""
+    rootservice_cluster_name: Annotated[str, Option("text", "Name of the cluster of rootservice_list, and the default cluster of logins that name none; the flag -c.", restart=True)] = ""
+    proxy_tenant_name: Annotated[str, Option("text", "Tenant of logins that name neither tenant nor cluster.")] = ""
+    server_state_refresh_interval: Annotated[float, Option("duration", "How often each cluster's server list is fetched.", 0.01, 3600.0)] = 15.0
+    server_state_refresh_jitter: Annotated[float, Option("fraction", "Share of that interval by which a fetch may come sooner or later, so that many proxies do not ask in step.", 0.0, 0.5, own=True)] = 0.1
+    short_async_task_timeout: Annotated[float, Option("duration", "Limit of one metadata query, and of the wait for a cluster at its first login.", 0.1, 3600.0)] = 5.0
+    observer_sys_user: Annotated[str, Option("text", "Account of the sys tenant that metadata queries use.", own=True, restart=True)] = "proxyro"
+    observer_sys_password: Annotated[Secret, Option("secret", "Its password: clear, or the 40 hexadecimal digits of its SHA1 as ODP has it.", restart=True)] = Secret()
+    observer_sys_password1: Annotated[Secret, Option("secret", "Tried when the first one is refused, so that a password can be changed without a gap.", restart=True)] = Secret()
+
+    username_separator: Annotated[str, Option("text", "Separators of the form cluster:tenant:user, parted by semicolons; the first one that occurs twice counts.", section="Logins")] = ":;-;."
+    enable_cluster_checkout: Annotated[bool, Option("bool", "Tell servers the cluster's name, so that they refuse a login to the wrong cluster.")] = True
+    enable_client_ip_checkout: Annotated[bool, Option("bool", "Tell servers the client's address, which they check against the account's host.")] = True
+    enable_full_username: Annotated[bool, Option("bool", "Refuse logins that do not name tenant and cluster.")] = False
+    skip_proxyro_check: Annotated[bool, Option("bool", "Let clients log in as the account of metadata queries.")] = False
+    login_timeout: Annotated[float, Option("duration", "How long a client may take to log in.", 0.1, 3600.0, own=True)] = 10.0
+    obproxy_sys_password: Annotated[Secret, Option("secret", "Password of root@proxysys, the login to the proxy itself; without one nobody may.")] = Secret()
+
+    client_max_connections: Annotated[int, Option("int", "Clients at a time; further ones wait to be accepted. 0 means no limit.", 0, 1_000_000, section="Connections")] = 8192
+    connect_timeout: Annotated[float, Option("duration", "Limit for connecting to a server, and for its answer to a login.", 0.05, 3600.0, own=True)] = 5.0
+    client_tcp_keepidle: Annotated[int, Option("int", "Seconds of silence before a client is probed; 0 leaves the kernel's value.", 0, 7200)] = 5
+    client_tcp_keepintvl: Annotated[int, Option("int", "Seconds between probes of a client.", 0, 75)] = 5
+    client_tcp_keepcnt: Annotated[int, Option("int", "Probes without an answer before a client is given up.", 0, 9)] = 5
+    server_tcp_keepidle: Annotated[int, Option("int", "Seconds of silence before a server is probed; 0 leaves the kernel's value.", 0, 7200)] = 5
+    server_tcp_keepintvl: Annotated[int, Option("int", "Seconds between probes of a server.", 0, 75)] = 5
+    server_tcp_keepcnt: Annotated[int, Option("int", "Probes without an answer before a server is given up.", 0, 9)] = 5
+
+    hot_upgrade_exit_timeout: Annotated[float, Option("duration", "How long a shutdown waits for transactions to end.", 0.0, _DAY, section="Process")] = 30.0
+    reactor: Annotated[str, Option("text", "How sockets are served: inside Trio's wait (fast, Linux), or nested in a task.", choices=("auto", "inside", "nested"), own=True, restart=True)] = "auto"
+    syslog_level: Annotated[str, Option("text", "Least level that is logged.", choices=("DEBUG", "INFO", "WARN", "ERROR"))] = "INFO"
+    # fmt: on
+
+    @property
+    def default_cluster(self) -> str | None:
+        """The cluster of logins that name none: rootservice_cluster_name, else the only or first one configured."""
+        return self.rootservice_cluster_name or next(iter(self.clusters), None)
+
+
+class Described(msgspec.Struct, frozen=True):
+    """An option with its name and default."""
+
+    name: str
+    option: Option
+    default: Any
+
+
+@cache
+def options() -> Mapping[str, Described]:
+    """Return the table, in the order of the file."""
+    hints = get_type_hints(Settings, include_extras=True)
+    table: dict[str, Described] = {}
+    for field in msgspec.structs.fields(Settings):
+        for extra in getattr(hints[field.name], "__metadata__", ()):
+            if isinstance(extra, Option):
+                table[field.name] = Described(field.name, extra, field.default)
+    return table

@@ -1,0 +1,118 @@
+"""The table of options as text: etc/odp.toml, docs/options.md, and the settings in force."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from odp_trio.config.options import Described, options
+from odp_trio.config.settings import Built, allowed
+from odp_trio.config.values import Secret, write_duration
+
+_HEAD = """\
+# Settings of odp-trio.  Every option is shown with its default; remove the '#' to change it.
+# Check a file with: odp-trio check-config FILE
+# Made from the table of options (python -m odp_trio.config.render); a test holds it against the table.
+"""
+
+_CLUSTERS = """
+# ---- Clusters that may be logged in to; any number of them ----
+# Behind all options above: TOML tables come last.
+
+# [clusters.demo]
+# rslist = "10.0.0.1:2881;10.0.0.2:2881"   # sql ports; not every server needs to be named
+# observer_sys_user = "proxyro"            # as above, for this cluster
+# observer_sys_password = ""
+# observer_sys_password1 = ""
+"""
+
+
+def value_text(described: Described, value: Any) -> str:
+    """Write a value as TOML; a secret as ``***``."""
+    if isinstance(value, Secret):
+        return '"***"' if value else '""'
+    if isinstance(value, bool):
+        return str(value).lower()
+    if described.option.kind == "duration":
+        return f'"{write_duration(value)}"' if value else '"0s"'
+    return f'"{value}"' if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def render_example() -> str:
+    """Return the text of etc/odp.toml."""
+    lines = [_HEAD.rstrip()]
+    for described in options().values():
+        option = described.option
+        if option.section:
+            lines += ["", f"# ---- {option.section} ----"]
+        notes = [allowed(described)]
+        if option.restart:
+            notes.append("takes effect at a restart")
+        lines += ["", f"# {option.text}", f"# ({'; '.join(notes)})"]
+        lines.append(f"# {described.name} = {value_text(described, described.default)}")
+    return "\n".join(lines) + "\n" + _CLUSTERS
+
+
+def render_markdown() -> str:
+    """Return docs/options.md."""
+    lines = [
+        "# Options",
+        "",
+        "Written in a TOML file (`odp-trio run --config FILE`), or as `-o name=value,name=value`.",
+        "Names are those of ODP where ODP has the option. Durations are written `15s`, `10ms`, `2h`.",
+        "This page is made from the table of options; a test holds it against the table.",
+    ]
+    for described in options().values():
+        option = described.option
+        if option.section:
+            lines += ["", f"## {option.section}", "", "| option | default | allowed | restart | ODP | meaning |"]
+            lines += ["|---|---|---|---|---|---|"]
+        default = value_text(described, described.default)
+        lines.append(
+            f"| `{described.name}` | `{default}` | {allowed(described).replace('|', 'or')} | "
+            f"{'yes' if option.restart else 'no'} | {'no' if option.own else 'yes'} | {option.text} |"
+        )
+    lines += ["", "## `[clusters.NAME]`", "", "| key | meaning |", "|---|---|"]
+    lines += [
+        '| `rslist` | root servers, `"ip:port;ip:port"` or a list; SQL ports |',
+        "| `observer_sys_user`, `observer_sys_password`, `observer_sys_password1` | as above, for this cluster |",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def effective(built: Built) -> str:
+    """Return the settings in force as TOML, each with where it comes from; secrets masked."""
+    lines = []
+    for described in options().values():
+        source = built.sources.get(described.name, "default")
+        lines.append(f"{described.name} = {value_text(described, getattr(built.settings, described.name))}  # {source}")
+    for name, cluster in built.settings.clusters.items():
+        lines += ["", f"[clusters.{name}]", f'rslist = "{";".join(map(str, cluster.rslist))}"']
+    return "\n".join(lines) + "\n"
+
+
+def effective_json(built: Built) -> bytes:
+    """Return the same as JSON."""
+    values = {
+        name: {
+            "value": str(value) if isinstance(value, Secret) else value,
+            "source": built.sources.get(name, "default"),
+        }
+        for name in options()
+        for value in (getattr(built.settings, name),)
+    }
+    clusters = {name: [str(address) for address in c.rslist] for name, c in built.settings.clusters.items()}
+    return msgspec.json.encode({"options": values, "clusters": clusters, "warnings": built.warnings})
+
+
+def write_files(root: str) -> None:
+    """Write both files below ``root``."""
+    from pathlib import Path
+
+    Path(root, "etc", "odp.toml").write_text(render_example(), encoding="utf-8")
+    Path(root, "docs", "options.md").write_text(render_markdown(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_files(".")

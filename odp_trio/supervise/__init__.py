@@ -1,0 +1,8 @@
+"""Children that may be born again.
+
+A nursery supervises already: whatever fails in it ends all of it.  This adds
+one thing: a child whose bug ends only itself, and which is started again.
+
+    restart      when, and whether, to try again (pure)
+    supervisor   the loop, in Trio
+"""
