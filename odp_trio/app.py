@@ -12,27 +12,35 @@ above the tasks that fill them: a crash of a task loses no data.
 from __future__ import annotations
 
 import logging
+import os
 import random
+import signal
 import socket
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import final
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn, final
 
+import msgspec
 import trio
 
 import odp_trio
 from odp_trio.admin.proxysys import serve_admin
 from odp_trio.admin.status import ClusterStatus, ProxyStatus, flatten
-from odp_trio.catalog.clusters import Clusters
+from odp_trio.catalog.clusters import Clusters, Started
 from odp_trio.catalog.metadata import Credentials, MetadataClient, MetadataConnection
 from odp_trio.catalog.tenants import TenantRoutes
 from odp_trio.config import Settings
-from odp_trio.net.listener import bind
-from odp_trio.net.reactor import Reactor
+from odp_trio.net.listener import accept_clients, bind
+from odp_trio.net.reactor import Reactor, open_reactor
 from odp_trio.observe import Counts
 from odp_trio.session.conversation import Services
+from odp_trio.session.ids import PROXY_ID_LIMIT, ConnectionIds
 from odp_trio.session.sessions import Sessions
-from odp_trio.supervise.supervisor import Supervisor
+from odp_trio.supervise.supervisor import ChildSpec, Supervisor, open_supervisor
 from odp_trio.topology.tenant import TenantTable
 
 log = logging.getLogger("odp_trio")
@@ -65,7 +73,8 @@ class Proxy:
         )
         self.sessions: Sessions
         self.routes: TenantRoutes
-        self.drain_requested = trio.Event()
+        self._shutdown = trio.Event()
+        self._stopped_http = trio.Event()
 
     def settings(self) -> Settings:
         """Return the settings in force."""
@@ -126,6 +135,24 @@ class Proxy:
             tasks=flatten(self.root.statistics().children),
         )
 
+    def shut_down(self) -> None:
+        """Begin an orderly end: stop listening, drain, stop the rest.  ``wait_shutdown`` returns."""
+        self._shutdown.set()
+
+    @property
+    def draining(self) -> bool:
+        """Whether the end has been asked for."""
+        return self._shutdown.is_set()
+
+    async def wait_shutdown(self) -> None:
+        """Sleep until somebody asks for the end."""
+        await self._shutdown.wait()
+
+    def crash_task(self, path: str, error: Exception) -> None:
+        """Make a supervised task die as of a bug, such as ``catalog/cluster:demo``; raise KeyError for no such task."""
+        supervisor, name = self.root.find(path)
+        supervisor.crash(name, error)
+
     def crash_session(self, connection_id: int, error: Exception) -> None:
         """Make one session die as of a bug; raise KeyError if there is none of that id."""
         self.sessions.table[connection_id].crash(error)
@@ -147,6 +174,24 @@ class Proxy:
             connect_timeout=min(settings.connect_timeout, settings.short_async_task_timeout),
         )
 
+    def open_http(self) -> None:
+        """Take the HTTP port; raise OSError if it cannot be had."""
+        self.http_listener = bind(self._settings.prometheus_bound_ip, self._settings.prometheus_listen_port, 128)
+
+    def start_sessions(self, nursery: trio.Nursery) -> None:
+        """Make the session table; sessions and tenant fetches run in ``nursery``."""
+        self.routes = TenantRoutes(self.clusters, self.tenants, nursery, self.counts)
+        proxy_id = self._settings.proxy_id or self._rng.randrange(1, PROXY_ID_LIMIT)
+        ids = ConnectionIds(proxy_id, self._rng.randrange(1 << 17))
+        self.sessions = Sessions(self._services(), ids, nursery, lambda: self._settings.client_max_connections)
+
+    def close(self) -> None:
+        """Give sockets and metadata connections back."""
+        self.listener.close()
+        if self.http_listener is not None:
+            self.http_listener.close()
+        self.clusters.close()
+
     def _services(self) -> Services:
         return Services(
             settings=self.settings,
@@ -157,3 +202,109 @@ class Proxy:
             scramble=lambda: bytes(self._rng.choice(SCRAMBLE_ALPHABET) for _ in range(20)),
             wall_clock_us=lambda: time.time_ns() // 1000,
         )
+
+    # ---- services -----------------------------------------------------------------
+
+    async def _listen(self, *, task_status: Started) -> NoReturn:
+        task_status.started()
+        await accept_clients(self.listener, wait_slot=self.sessions.wait_slot, serve=self.sessions.serve)
+
+    async def _nested_reactor(self, *, task_status: Started) -> NoReturn:
+        task_status.started()
+        await self.reactor.run_nested()
+
+    async def _http(self, *, task_status: Started) -> None:
+        """Import late, in a thread: the MySQL port is open already and must not wait for it."""
+        http = await trio.to_thread.run_sync(import_module, "odp_trio.admin.http", abandon_on_cancel=True)
+        assert self.http_listener is not None
+        task_status.started()
+        await http.serve_http(os.dup(self.http_listener.fileno()), self.statistics, self._stopped_http.wait)
+
+
+@asynccontextmanager
+async def open_proxy(settings: Settings, *, rng: random.Random | None = None) -> AsyncIterator[Proxy]:
+    """Run a proxy for the length of the block; when it is entered, the port is open and served.
+
+    Leaving the block drains: the listener closes, statements and transactions
+    go on for at most ``hot_upgrade_exit_timeout`` seconds.  Cancelling does not drain.
+    Raises OSError when a port cannot be had, ChildGaveUp when a part keeps crashing.
+    ``rng`` is the source of scrambles and jitter: the operating system's, unless a test says otherwise.
+    """
+    chance = rng or random.SystemRandom()
+    reactor = open_reactor(settings.reactor)
+    try:
+        async with open_supervisor("proxy", rng=chance) as root:
+            proxy = Proxy(settings, reactor, root, chance)
+            try:
+                async with _running(proxy, root, chance):
+                    yield proxy
+            finally:
+                proxy.close()
+    finally:
+        reactor.close()
+
+
+@asynccontextmanager
+async def _running(proxy: Proxy, root: Supervisor, rng: random.Random) -> AsyncIterator[None]:
+    """Start everything, bottom up; end it, top down."""
+    settings = proxy.settings()
+    if not proxy.reactor.attached:
+        await root.start(ChildSpec("reactor", proxy._nested_reactor))
+    async with open_supervisor("catalog", rng=rng, parent=root) as catalog, trio.open_nursery() as nursery:
+        proxy.start_sessions(nursery)
+        for name in proxy.clusters.names:
+            poller = ChildSpec(f"cluster:{name}", proxy.clusters.maintain, intensity=None)
+            await catalog.start(poller, name)
+        async with open_supervisor("front", rng=rng, parent=root) as front:
+            await front.start(ChildSpec("listener", proxy._listen))
+            if settings.enable_http:
+                proxy.open_http()
+                root.start_soon(ChildSpec("http", proxy._http, intensity=None))
+            log.info("listening on %s; clusters: %s", proxy.addresses[0], ", ".join(proxy.clusters.names) or "none")
+            yield
+        proxy.listener.close()
+        left = await proxy.sessions.drain(settings.hot_upgrade_exit_timeout)
+        if left:
+            log.warning("%d sessions were still in a statement or a transaction and were closed", left)
+        nursery.cancel_scope.cancel()
+
+
+async def run_proxy(
+    settings: Settings, *, ready_file: Path | None = None, announce: Callable[[Proxy], None] | None = None
+) -> int:
+    """Run until SIGTERM or SIGINT, then drain; a second signal ends at once.  Return the exit status."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            async with open_proxy(settings) as proxy:
+                nursery.start_soon(_obey_signals, signals, proxy, nursery.cancel_scope)
+                if announce is not None:
+                    announce(proxy)
+                if ready_file is not None:
+                    write_ready_file(ready_file, proxy)
+                await proxy.wait_shutdown()
+                log.info("draining for at most %g s", settings.hot_upgrade_exit_timeout)
+            nursery.cancel_scope.cancel()
+    if ready_file is not None:
+        ready_file.unlink(missing_ok=True)
+    return 0
+
+
+async def _obey_signals(signals: AsyncIterator[int], proxy: Proxy, scope: trio.CancelScope) -> None:
+    async for number in signals:
+        if proxy.draining:
+            log.warning("%s again: ending at once", signal.Signals(number).name)
+            scope.cancel()
+        proxy.shut_down()
+
+
+def write_ready_file(path: Path, proxy: Proxy) -> None:
+    """Write where the proxy listens, as JSON, in one step."""
+    record = {
+        "pid": os.getpid(),
+        "mysql": proxy.addresses[0],
+        "http": proxy.http_address,
+        "clusters": proxy.clusters.names,
+    }
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary.write_bytes(msgspec.json.encode(record))
+    temporary.replace(path)

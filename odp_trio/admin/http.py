@@ -58,10 +58,8 @@ def _json(value: object, code: int = 200) -> Response:
     return Response(msgspec.json.encode(value), code, media_type="application/json")
 
 
-async def serve_http(
-    fd: int, status: Callable[[], ProxyStatus], stopping: Callable[[], Awaitable[None]], *, task_status: object
-) -> None:
-    """Serve HTTP on the listening socket ``fd`` until ``stopping()`` returns."""
+async def serve_http(fd: int, status: Callable[[], ProxyStatus], stopping: Callable[[], Awaitable[None]]) -> None:
+    """Serve HTTP on a listening socket, which it owns from here on, until ``stopping()`` returns."""
     config = Config()
     config.bind = [f"fd://{fd}"]
     config.accesslog = None

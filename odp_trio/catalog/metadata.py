@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, final
+from typing import TYPE_CHECKING, Any, Protocol, final
 
 import msgspec
 import pymysql
@@ -22,6 +22,11 @@ from odp_trio.model import Address
 from odp_trio.wire.auth import is_stage_one, stage_one, token_from_stage_one
 
 log = logging.getLogger("odp_trio.catalog")
+
+if TYPE_CHECKING:
+    Connection = pymysql.connections.Connection[Any]
+else:
+    Connection = pymysql.connections.Connection
 
 Row = Mapping[str, Any]
 _ACCESS_DENIED = 1045
@@ -62,7 +67,7 @@ class MetadataClient:
         self._connect_timeout = connect_timeout
         self._limiter = trio.CapacityLimiter(threads)
         self._lock = threading.Lock()
-        self._idle: tuple[Address, pymysql.connections.Connection[Any]] | None = None
+        self._idle: tuple[Address, Connection] | None = None
         self._closed = False
         self.queries = 0
 
@@ -113,21 +118,21 @@ class MetadataClient:
         self._keep(address, connection)
         return rows
 
-    def _take(self, address: Address) -> pymysql.connections.Connection[Any] | None:
+    def _take(self, address: Address) -> Connection | None:
         with self._lock:
             if self._idle is None or self._idle[0] != address:
                 return None
             (_, connection), self._idle = self._idle, None
             return connection
 
-    def _keep(self, address: Address, connection: pymysql.connections.Connection[Any]) -> None:
+    def _keep(self, address: Address, connection: Connection) -> None:
         with self._lock:
             if self._idle is None and not self._closed:
                 self._idle = (address, connection)
                 return
         _close(connection)
 
-    def _connect(self, address: Address) -> pymysql.connections.Connection[Any]:
+    def _connect(self, address: Address) -> Connection:
         refusal: pymysql.err.OperationalError | None = None
         for password in self._credentials.passwords or ("",):
             try:
@@ -139,8 +144,8 @@ class MetadataClient:
         assert refusal is not None
         raise refusal
 
-    def _log_in(self, address: Address, password: str) -> pymysql.connections.Connection[Any]:
-        connect = _StageOneConnection if is_stage_one(password) else pymysql.connections.Connection
+    def _log_in(self, address: Address, password: str) -> Connection:
+        connect = _StageOneConnection if is_stage_one(password) else Connection
         return connect(
             host=address.ip,
             port=address.port,
@@ -157,13 +162,13 @@ class MetadataClient:
         )
 
 
-def _run(connection: pymysql.connections.Connection[Any], sql: str) -> Sequence[Row]:
+def _run(connection: Connection, sql: str) -> Sequence[Row]:
     with connection.cursor() as cursor:
         cursor.execute(sql)
         return [{name.lower(): value for name, value in row.items()} for row in cursor.fetchall()]
 
 
-def _close(connection: pymysql.connections.Connection[Any]) -> None:
+def _close(connection: Connection) -> None:
     try:
         connection.close()
     except (pymysql.err.MySQLError, OSError) as exc:
@@ -177,7 +182,7 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-class _StageOneConnection(pymysql.connections.Connection[Any]):
+class _StageOneConnection(Connection):
     """Logs in with a stage-1 hash in the place of a password, which PyMySQL itself cannot.
 
     By naming a plugin that the server does not use for the account we make it

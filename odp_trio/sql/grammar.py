@@ -58,7 +58,7 @@ def parse_internal(sql: str) -> InternalStatement:
     except lark.UnexpectedInput as exc:
         near = sql[max(exc.pos_in_stream or 0, 0) :][:40] if (exc.pos_in_stream or 0) < len(sql) else ""
         raise SyntaxRefused(f"You have an error in your SQL syntax near {near!r}; try SHOW PROXYHELP") from exc
-    return _Internal().transform(tree)  # type: ignore[no-any-return]
+    return _Internal().transform(tree)
 
 
 @lark.v_args(inline=True)

@@ -1,0 +1,110 @@
+"""Who is compared: nothing in between, HAProxy in TCP mode, odp_trio."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import trio
+
+from benchmarks.figures import Skipped
+from benchmarks.processes import first_answer, free_port, python, running
+from benchmarks.session import Account
+
+DIRECT, HAPROXY, ODP_TRIO = "direct", "haproxy", "odp_trio"
+
+_HAPROXY_CONFIG = """\
+global
+    nbthread 1
+    maxconn 20000
+defaults
+    mode tcp
+    maxconn 20000
+    timeout connect 1h
+    timeout client 1h
+    timeout server 1h
+listen odp
+    bind 127.0.0.1:{listen}
+    server backend {host}:{backend}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """An OBServer and how it is logged in to."""
+
+    account: Account
+    cluster: str
+    proxyro_password: str
+    pid: int
+    log_dir: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One way to the back end.  ``pid`` is the proxy's; None when there is none."""
+
+    name: str
+    account: Account
+    pid: int | None
+
+
+def _haproxy_command(backend: Backend, port: int) -> list[str]:
+    config = backend.log_dir / f"haproxy-{port}.cfg"
+    config.write_text(_HAPROXY_CONFIG.format(listen=port, host=backend.account.host, backend=backend.account.port))
+    return ["haproxy", "-db", "-q", "-f", str(config)]
+
+
+def _odp_trio_command(backend: Backend, port: int) -> list[str]:
+    options = f"observer_sys_password={backend.proxyro_password},local_bound_ip=127.0.0.1"
+    command = python("odp_trio", "run", "-p", str(port), "-l", str(free_port()), "-c", backend.cluster)
+    command += ["-r", f"{backend.account.host}:{backend.account.port}", "-o", options]
+    return [*command, "--ready-file", str(backend.log_dir / f"odp-trio-{port}.ready")]
+
+
+_COMMANDS: Mapping[str, Callable[[Backend, int], list[str]]] = {
+    HAPROXY: _haproxy_command,
+    ODP_TRIO: _odp_trio_command,
+}
+
+
+def missing() -> tuple[Skipped, ...]:
+    """Return the contenders that this machine does not have."""
+    if shutil.which("haproxy") is None:
+        return (Skipped(HAPROXY, "haproxy is not installed (Debian package: haproxy)"),)
+    return ()
+
+
+@asynccontextmanager
+async def open_contender(name: str, backend: Backend) -> AsyncIterator[Contender]:
+    """Start one contender; it answers when the block begins."""
+    if name == DIRECT:
+        yield Contender(name, backend.account, None)
+        return
+    account = replace(backend.account, port=free_port(), host="127.0.0.1")
+    log = backend.log_dir / f"{name}-{account.port}.log"
+    async with running(_COMMANDS[name](backend, account.port), log) as process:
+        await first_answer(account, process, log)
+        yield Contender(name, account, process.pid)
+
+
+@asynccontextmanager
+async def open_contenders(backend: Backend) -> AsyncIterator[tuple[Contender, ...]]:
+    """Start all that this machine has."""
+    absent = {skipped.what for skipped in missing()}
+    async with AsyncExitStack() as stack:
+        names = [name for name in (DIRECT, HAPROXY, ODP_TRIO) if name not in absent]
+        yield tuple([await stack.enter_async_context(open_contender(name, backend)) for name in names])
+
+
+async def start_up_seconds(name: str, backend: Backend) -> float:
+    """Start a proxy and return how long it took until it had answered its first query."""
+    account = replace(backend.account, port=free_port(), host="127.0.0.1")
+    command = _COMMANDS[name](backend, account.port)
+    log = backend.log_dir / f"{name}-{account.port}.log"
+    begun = trio.current_time()
+    async with running(command, log) as process:
+        return await first_answer(account, process, log) - begun

@@ -1,0 +1,109 @@
+"""What is measured over any back end, one contender at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from benchmarks.contenders import Backend, Contender, start_up_seconds
+from benchmarks.cpu import rss_kib
+from benchmarks.figures import Sample
+from benchmarks.load import BigLoad, PointLoad
+from benchmarks.processes import idle_sessions, load
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """How much of everything: the sizes of a suite."""
+
+    rounds: int
+    seconds: float
+    """Of each load, after ``warm_up``."""
+    warm_up: float
+    requests: int
+    """A load ends after so many requests even when its time is not over."""
+    big_mebibytes: int
+    big_repeats: int
+    idle_sessions: int
+    start_ups: int
+    check_big: bool
+    table_rows: int
+
+
+FIRST = Plan(3, 3.0, 0.5, 10_000_000, 100, 3, 1000, 5, False, 10_000)
+SMOKE = Plan(1, 0.2, 0.05, 300, 4, 1, 20, 1, True, 100)
+SUITES = {"first": FIRST, "smoke": SMOKE}
+
+
+async def point_select(
+    scenario: str, contender: Contender, backend: Backend, plan: Plan, *, connections: int, sql: str, expect: str
+) -> list[Sample]:
+    """Ask one small statement again and again."""
+    watched = [backend.pid] if contender.pid is None else [backend.pid, contender.pid]
+    run = await load(
+        PointLoad,
+        contender.account,
+        f"--sql={sql}",
+        f"--expect={expect}",
+        f"--connections={connections}",
+        f"--seconds={plan.seconds}",
+        f"--requests={plan.requests}",
+        f"--warm-up={plan.warm_up}",
+        *(f"--watch={pid}" for pid in watched),
+    )
+    return list(_point_samples(f"{scenario}, {connections} connections", contender.name, run))
+
+
+def _point_samples(scenario: str, name: str, run: PointLoad) -> Iterator[Sample]:
+    server, *proxy = run.watched_cpu
+    if proxy:
+        yield Sample(scenario, "proxy CPU", "µs/request", name, proxy[0] / run.requests * 1e6)
+    yield Sample(scenario, "server CPU", "µs/request", name, server / run.requests * 1e6)
+    yield Sample(scenario, "requests", "1/s", name, run.requests / run.seconds)
+    yield Sample(scenario, "latency p50", "µs", name, run.p50_us)
+    yield Sample(scenario, "latency p99", "µs", name, run.p99_us)
+
+
+async def big_result(
+    contender: Contender, plan: Plan, *, sql: str, size: int, checksum: int
+) -> list[Sample]:
+    """Read one big result, ``plan.big_repeats`` times."""
+    samples: list[Sample] = []
+    watched = [] if contender.pid is None else [contender.pid]
+    for _ in range(plan.big_repeats):
+        run = await load(
+            BigLoad,
+            contender.account,
+            f"--sql={sql}",
+            f"--bytes={size}",
+            *(["--check"] if plan.check_big else []),
+            *(f"--watch={pid}" for pid in watched),
+        )
+        if plan.check_big and run.checksum != checksum:
+            raise ValueError(f"{contender.name}: a big result came with other bytes than it was sent with")
+        scenario = f"{plan.big_mebibytes}-MiB result"
+        samples.append(Sample(scenario, "throughput", "MB/s", contender.name, run.bytes / run.seconds / 1e6))
+        for cpu in run.watched_cpu:
+            samples.append(Sample(scenario, "per core", "MB/CPU-s", contender.name, run.bytes / max(cpu, 1e-6) / 1e6))
+    return samples
+
+
+async def idle(contender: Contender, plan: Plan, *, sql: str, expect: str) -> list[Sample]:
+    """Weigh logged-in sessions that have asked once and are silent now."""
+    if contender.pid is None:
+        return []
+    arguments = (f"--sql={sql}", f"--expect={expect}", f"--connections={plan.idle_sessions}")
+    before = rss_kib(contender.pid)
+    async with idle_sessions(contender.account, *arguments):
+        weight = (rss_kib(contender.pid) - before) / plan.idle_sessions
+    return [
+        Sample(f"{plan.idle_sessions} idle sessions", "memory of the proxy", "KiB/session", contender.name, weight)
+    ]
+
+
+async def start_up(contender: Contender, backend: Backend, plan: Plan) -> list[Sample]:
+    """Start another process of the same kind, several times."""
+    if contender.pid is None:
+        return []
+    times = [await start_up_seconds(contender.name, backend) for _ in range(plan.start_ups)]
+    return [Sample("start-up", "to the first answer", "ms", contender.name, seconds * 1e3) for seconds in times]

@@ -1,0 +1,178 @@
+"""The command line: arguments, exit codes.  Imports wait until a verb needs them: start-up time counts."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import odp_trio
+
+if TYPE_CHECKING:
+    from odp_trio.config.settings import Built
+
+USAGE_ERROR = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb and return the exit status: 0 done, 2 for a mistake of the user's, else the verb's own."""
+    parser = _parser()
+    words = list(sys.argv[1:] if argv is None else argv)
+    command: list[str] = []
+    if "--" in words:
+        at = words.index("--")
+        words, command = words[:at], words[at + 1 :]
+    options = parser.parse_args(words)
+    options.command = command
+    from odp_trio.errors import ConfigError
+
+    try:
+        return int(options.verb(options))
+    except ConfigError as exc:
+        print(f"odp-trio: {exc}", file=sys.stderr)
+        return USAGE_ERROR
+    except OSError as exc:
+        print(f"odp-trio: {exc.strerror or exc}" + (f": {exc.filename}" if exc.filename else ""), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="odp-trio", description="A proxy for OceanBase.")
+    parser.add_argument("-V", "--version", action="version", version=f"odp-trio {odp_trio.__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+
+    run = verbs.add_parser("run", help="run the proxy", description="Run the proxy in the foreground.")
+    run.set_defaults(verb=_run)
+    run.add_argument("--config", metavar="FILE", type=Path, help="settings (see etc/odp.toml)")
+    run.add_argument("--etc", metavar="DIR", type=Path, help="directory with odp.toml, read when there is no --config")
+    run.add_argument("--ready-file", metavar="PATH", type=Path, help="written once clients are served")
+    run.add_argument("-p", "--listen_port", metavar="PORT", help="port for MySQL clients")
+    run.add_argument("-l", "--prometheus_listen_port", metavar="PORT", help="port for HTTP")
+    run.add_argument("-r", "--rs_list", metavar="LIST", help="root servers, ip:port;ip:port (sql ports)")
+    run.add_argument("-c", "--cluster_name", metavar="NAME", help="name of their cluster")
+    run.add_argument("-n", "--appname", metavar="NAME", help="name of the application")
+    run.add_argument("-o", "--optstr", metavar="OPTIONS", help="name=value,name=value")
+    run.add_argument("-N", "--nodaemon", action="store_true", help="as ODP has it; always so here")
+
+    check = verbs.add_parser("check-config", help="validate a settings file and print what is in force")
+    check.set_defaults(verb=_check_config)
+    check.add_argument("file", metavar="FILE", type=Path)
+    check.add_argument("--json", action="store_true", help="print JSON")
+
+    demo = verbs.add_parser("demo", help="an OceanBase kernel, OBServers and the proxy on this machine")
+    demo.set_defaults(verb=_demo)
+    bed = verbs.add_parser("testbed", help="the same without the proxy")
+    bed.set_defaults(verb=_testbed)
+    for verb in (demo, bed):
+        verb.add_argument("--observers", metavar="N", type=int, default=3, help="OBServers (default 3)")
+        verb.add_argument("--dir", metavar="DIR", type=Path, help="where the kernel's data is (default: temporary)")
+        verb.epilog = "Behind '--': a command to run with ODP_HOST, ODP_PORT, ODP_USER, … in its environment."
+    demo.add_argument("--port", type=int, default=2883, help="port of the proxy (default 2883; 0: a free one)")
+    demo.add_argument("--http-port", type=int, default=2884, help="HTTP port (default 2884; 0: a free one)")
+    bed.add_argument("--port", type=int, default=0, help="port of the OBServers (default: a free one)")
+    return parser
+
+
+def read_settings(options: argparse.Namespace) -> Built:
+    """Merge file, -o and flags, weakest first."""
+    from odp_trio.config import build, from_flags, from_optstr, from_toml
+    from odp_trio.errors import ConfigError
+
+    layers = []
+    path = options.config
+    if path is None and options.etc is not None and (options.etc / "odp.toml").exists():
+        path = options.etc / "odp.toml"
+    if path is not None:
+        try:
+            layers.append(from_toml(path.read_text(encoding="utf-8"), str(path)))
+        except (OSError, UnicodeDecodeError) as exc:
+            raise ConfigError(f"{path}: {exc}") from exc
+    if options.optstr:
+        layers.append(from_optstr(options.optstr))
+    flags = {
+        "listen_port": options.listen_port,
+        "prometheus_listen_port": options.prometheus_listen_port,
+        "rootservice_list": options.rs_list,
+        "rootservice_cluster_name": options.cluster_name,
+        "app_name": options.appname,
+    }
+    return build(*layers, from_flags(flags))
+
+
+def _run(options: argparse.Namespace) -> int:
+    built = read_settings(options)
+    start_logging(built.settings.syslog_level)
+    log = logging.getLogger("odp_trio")
+    for warning in built.warnings:
+        log.warning("%s", warning)
+    if not built.settings.clusters:
+        from odp_trio.errors import ConfigError
+
+        raise ConfigError("no cluster is configured: give -r and -c, or [clusters.NAME] in the file")
+    import trio
+
+    from odp_trio.app import run_proxy
+
+    async def run() -> int:
+        return await run_proxy(built.settings, ready_file=options.ready_file)
+
+    return trio.run(run)
+
+
+def start_logging(level: str) -> None:
+    """Log to standard error, one line a record."""
+    names = {"WARN": "WARNING"}
+    logging.basicConfig(
+        level=names.get(level, level), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
+    )
+
+
+def _check_config(options: argparse.Namespace) -> int:
+    from odp_trio.config import build, from_toml
+    from odp_trio.config.render import effective, effective_json
+
+    built = build(from_toml(options.file.read_text(encoding="utf-8"), str(options.file)))
+    if options.json:
+        sys.stdout.buffer.write(effective_json(built) + b"\n")
+    else:
+        print(effective(built), end="")
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    import trio
+
+    from odp_trio.testing.commands import demo
+
+    async def run() -> int:
+        return await demo(
+            observers=options.observers,
+            port=options.port,
+            http_port=options.http_port,
+            directory=options.dir,
+            command=options.command,
+        )
+
+    return trio.run(run)
+
+
+def _testbed(options: argparse.Namespace) -> int:
+    import trio
+
+    from odp_trio.testing.commands import testbed
+
+    async def run() -> int:
+        return await testbed(
+            observers=options.observers, port=options.port, directory=options.dir, command=options.command
+        )
+
+    return trio.run(run)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
