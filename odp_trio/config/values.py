@@ -54,12 +54,13 @@ def read_duration(value: object) -> float:
 
 
 def write_duration(seconds: float) -> str:
-    """Write a duration with the largest unit that leaves no fraction."""
-    for unit in ("d", "h", "m", "s", "ms", "us"):
-        count = seconds / _UNITS[unit]
-        if count >= 1 and count == int(count):
-            return f"{int(count)}{unit}"
-    return f"{seconds:g}s"
+    """Write a duration, to the microsecond, with the largest unit that leaves no fraction."""
+    micros = round(seconds * 1e6)
+    for unit in ("d", "h", "m", "s", "ms"):
+        size = round(_UNITS[unit] * 1e6)
+        if micros >= size and micros % size == 0:
+            return f"{micros // size}{unit}"
+    return f"{micros}us"
 
 
 def read_int(value: object) -> int:

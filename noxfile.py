@@ -1,0 +1,65 @@
+"""What the project checks, by name: ``nox -s tests``.  Sessions use the environment that nox itself runs in."""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["ci"]
+
+CODE = ("odp_trio", "tests", "benchmarks", "examples", "noxfile.py")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    session.run("ruff", "check", *CODE)
+    session.run("ruff", "format", "--check", *CODE)
+
+
+@nox.session
+def format(session: nox.Session) -> None:  # noqa: A001
+    session.run("ruff", "check", "--fix", *CODE)
+    session.run("ruff", "format", *CODE)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    session.run("mypy")
+
+
+@nox.session
+def layers(session: nox.Session) -> None:
+    session.run("lint-imports")
+    session.run("pytest", "-q", "tests/layout", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """What needs no kernel."""
+    session.run("pytest", "-q", "-m", "not live", *session.posargs)
+
+
+@nox.session
+def live(session: nox.Session) -> None:
+    """What runs on the embedded OceanBase kernel."""
+    session.run("pytest", "-q", "-m", "live", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Make the files that are made from code again."""
+    session.run("python", "-W", "ignore", "-m", "odp_trio.config.render")
+
+
+@nox.session
+def ci(session: nox.Session) -> None:
+    """Everything that must hold before a change lands."""
+    lint(session)
+    types(session)
+    session.run("lint-imports")
+    session.run("pytest", "-q", *session.posargs)

@@ -1,0 +1,65 @@
+"""The shape of the house: what import-linter and ruff cannot say."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "odp_trio"
+PURE = ("model", "errors", "config", "observe", "wire", "sql", "topology", "supervise.restart", "session.retry")
+
+
+@pytest.mark.parametrize("module", [f"odp_trio.{name}" for name in PURE])
+def test_a_pure_package_does_not_even_import_trio(module: str) -> None:
+    code = f"import sys, importlib; importlib.import_module({module!r}); assert 'trio' not in sys.modules"
+    if module in ("odp_trio.supervise.restart", "odp_trio.session.retry"):
+        code = f"import sys, {module}; assert 'trio' not in sys.modules, 'trio'"
+
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_the_command_line_starts_without_heavy_imports() -> None:
+    heavy = {"trio", "pymysql", "httpx", "starlette", "hypercorn", "rich", "lark", "msgspec"}
+    code = f"import sys, odp_trio.cli; print({heavy!r} & set(sys.modules))"
+
+    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
+
+    assert done.stdout.strip() == "set()"
+
+
+def test_no_file_is_longer_than_a_person_reads_at_once() -> None:
+    long = {
+        str(path.relative_to(ROOT)): count
+        for path in PACKAGE.rglob("*.py")
+        if (count := len(path.read_text().splitlines())) > 450
+    }
+
+    assert long == {}
+
+
+def test_every_module_says_what_it_is_in_its_first_line() -> None:
+    silent = [str(path.relative_to(ROOT)) for path in PACKAGE.rglob("*.py") if not ast.get_docstring(ast.parse(path.read_text()))]
+
+    assert silent == []
+
+
+def test_every_package_lists_its_modules() -> None:
+    """The map of a package is its docstring; a module that is missing there is not on the map."""
+    missing = []
+    for init in PACKAGE.rglob("__init__.py"):
+        text = init.read_text()
+        for path in init.parent.iterdir():
+            name = path.stem if path.suffix == ".py" else path.name if (path / "__init__.py").exists() else ""
+            if name and not name.startswith("_") and name not in text:
+                missing.append(str(path.relative_to(ROOT)))
+
+    assert missing == []
+
+
+def test_the_grammar_is_where_the_wheel_takes_it_from() -> None:
+    from odp_trio.sql.grammar import grammar_text
+
+    assert grammar_text() == (ROOT / "grammar" / "odp_sql.lark").read_text()
