@@ -1,17 +1,17 @@
 """What a proxy costs: direct, HAProxy in TCP mode and odp_trio, measured in one run.
 
-    python -m benchmarks [--suite first|smoke] [--only canned,live,micro] [--rounds N] [--json FILE]
+python -m benchmarks [--suite first|smoke] [--only canned,live,micro] [--rounds N] [--json FILE]
 
-    packets         the few packets that the server and the clients below need
-    canned_answers  what the canned server says
-    canned_server   an OBServer of prebuilt bytes
-    session         a blocking client: log in, ask, read a whole answer
-    load            the load client, a process of its own
-    processes       start, watch and end the processes of a run
-    contenders      direct, HAProxy, odp_trio
-    scenarios       what is measured over any back end
-    canned, live    the two back ends: the canned server, an OceanBase kernel with sysbench
-    micro           pure functions alone
-    figures         samples, medians, the machine
-    report          the table and the JSON file
+packets         the few packets that the server and the clients below need
+canned_answers  what the canned server says
+canned_server   an OBServer of prebuilt bytes
+session         a blocking client: log in, ask, read a whole answer
+load            the load client, a process of its own
+processes       start, watch and end the processes of a run
+contenders      direct, HAProxy, odp_trio
+scenarios       what is measured over any back end
+canned, live    the two back ends: the canned server, an OceanBase kernel with sysbench
+micro           pure functions alone
+figures         samples, medians, the machine
+report          the table and the JSON file
 """

@@ -94,9 +94,7 @@ class Answers:
         self.big = BigResult(proxy=proxy)
         self._extra = [ok(proxy=True)] if proxy else []
         # The first marker that occurs in a statement decides.
-        self._queries = tuple(
-            (marker, _rows(rows, proxy=proxy)) for marker, rows in _metadata(cluster, ip, port)
-        )
+        self._queries = tuple((marker, _rows(rows, proxy=proxy)) for marker, rows in _metadata(cluster, ip, port))
 
     def to_query(self, sql: bytes) -> bytes:
         """Return the answer to a statement that is not a big one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,15 +15,16 @@ from benchmarks.figures import Skipped
 from benchmarks.processes import first_answer, free_port, python, running
 from benchmarks.session import Account
 
+_MAXCONN = 20000
 DIRECT, HAPROXY, ODP_TRIO = "direct", "haproxy", "odp_trio"
 
 _HAPROXY_CONFIG = """\
 global
     nbthread 1
-    maxconn 20000
+    maxconn {maxconn}
 defaults
     mode tcp
-    maxconn 20000
+    maxconn {maxconn}
     timeout connect 1h
     timeout client 1h
     timeout server 1h
@@ -54,8 +56,11 @@ class Contender:
 
 def _haproxy_command(backend: Backend, port: int) -> list[str]:
     config = backend.log_dir / f"haproxy-{port}.cfg"
-    config.write_text(_HAPROXY_CONFIG.format(listen=port, host=backend.account.host, backend=backend.account.port))
-    return ["haproxy", "-db", "-q", "-f", str(config)]
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    maxconn = min(_MAXCONN, files // 2 - 100)  # it refuses to start when it could run out of descriptors
+    account = backend.account
+    config.write_text(_HAPROXY_CONFIG.format(listen=port, host=account.host, backend=account.port, maxconn=maxconn))
+    return ["haproxy", "-db", "-f", str(config)]
 
 
 def _odp_trio_command(backend: Backend, port: int) -> list[str]:

@@ -60,12 +60,7 @@ def column(name: str, kind: int = VARCHAR) -> bytes:
     charset = _UTF8MB4 if kind == VARCHAR else _BINARY
     names = text(b"def") + text(b"") * 3 + text(name.encode()) + text(b"")
     return (
-        names
-        + b"\x0c"
-        + charset.to_bytes(2, "little")
-        + (1024).to_bytes(4, "little")
-        + bytes((kind,))
-        + b"\0\0\0\0\0"
+        names + b"\x0c" + charset.to_bytes(2, "little") + (1024).to_bytes(4, "little") + bytes((kind,)) + b"\0\0\0\0\0"
     )
 
 

@@ -73,7 +73,8 @@ async def first_answer(account: Account, process: trio.Process, log: Path, timeo
             if values != ("1",):
                 raise WrongAnswer(f"select 1 was answered with {values!r}")
             return trio.current_time()
-    raise Failed(f"no answer at port {account.port} within {timeout:g} s: {_last_words(log)}")
+    how = f"no answer within {timeout:g} s" if process.returncode is None else f"ended with status {process.returncode}"
+    raise Failed(f"{log.stem}: {how}: {_last_words(log)}")
 
 
 async def load(kind: type[Outcome], account: Account, *arguments: str) -> Outcome:

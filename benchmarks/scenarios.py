@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from benchmarks.contenders import Backend, Contender, start_up_seconds
+from benchmarks.contenders import Backend, Contender, open_contender, start_up_seconds
 from benchmarks.cpu import rss_kib
 from benchmarks.figures import Sample
 from benchmarks.load import BigLoad, PointLoad
@@ -64,9 +64,7 @@ def _point_samples(scenario: str, name: str, run: PointLoad) -> Iterator[Sample]
     yield Sample(scenario, "latency p99", "µs", name, run.p99_us)
 
 
-async def big_result(
-    contender: Contender, plan: Plan, *, sql: str, size: int, checksum: int
-) -> list[Sample]:
+async def big_result(contender: Contender, plan: Plan, *, sql: str, size: int, checksum: int) -> list[Sample]:
     """Read one big result, ``plan.big_repeats`` times."""
     samples: list[Sample] = []
     watched = [] if contender.pid is None else [contender.pid]
@@ -88,17 +86,22 @@ async def big_result(
     return samples
 
 
-async def idle(contender: Contender, plan: Plan, *, sql: str, expect: str) -> list[Sample]:
-    """Weigh logged-in sessions that have asked once and are silent now."""
+async def idle(contender: Contender, backend: Backend, plan: Plan, *, sql: str, expect: str) -> list[Sample]:
+    """Weigh logged-in sessions that have asked once and are silent now.
+
+    The proxy is a new process each time: one that has had sessions before has memory left over from them.
+    """
     if contender.pid is None:
         return []
-    arguments = (f"--sql={sql}", f"--expect={expect}", f"--connections={plan.idle_sessions}")
-    before = rss_kib(contender.pid)
-    async with idle_sessions(contender.account, *arguments):
-        weight = (rss_kib(contender.pid) - before) / plan.idle_sessions
-    return [
-        Sample(f"{plan.idle_sessions} idle sessions", "memory of the proxy", "KiB/session", contender.name, weight)
-    ]
+    asked = (f"--sql={sql}", f"--expect={expect}")
+    async with open_contender(contender.name, backend) as fresh:
+        assert fresh.pid is not None
+        await load(PointLoad, fresh.account, *asked, "--requests=100", "--warm-up=0.1")
+        before = rss_kib(fresh.pid)
+        async with idle_sessions(fresh.account, *asked, f"--connections={plan.idle_sessions}"):
+            weight = (rss_kib(fresh.pid) - before) / plan.idle_sessions
+    scenario = f"{plan.idle_sessions} idle sessions"
+    return [Sample(scenario, "memory of the proxy", "KiB/session", contender.name, weight)]
 
 
 async def start_up(contender: Contender, backend: Backend, plan: Plan) -> list[Sample]:

@@ -43,9 +43,7 @@ def add_account(parser: argparse.ArgumentParser) -> None:
 
 def account_of(arguments: argparse.Namespace) -> Account:
     """Return the account that the command line names."""
-    return Account(
-        arguments.port, arguments.user, arguments.password, arguments.database, arguments.host
-    )
+    return Account(arguments.port, arguments.user, arguments.password, arguments.database, arguments.host)
 
 
 @dataclass(frozen=True, slots=True)

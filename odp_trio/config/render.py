@@ -35,7 +35,7 @@ def value_text(described: Described, value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if described.option.kind == "duration":
-        return f'"{write_duration(value)}"' if value else '"0s"'
+        return f'"{write_duration(value)}"'
     return f'"{value}"' if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -56,6 +56,8 @@ def read_duration(value: object) -> float:
 def write_duration(seconds: float) -> str:
     """Write a duration, to the microsecond, with the largest unit that leaves no fraction."""
     micros = round(seconds * 1e6)
+    if not micros:
+        return "0s"
     for unit in ("d", "h", "m", "s", "ms"):
         size = round(_UNITS[unit] * 1e6)
         if micros >= size and micros % size == 0:
