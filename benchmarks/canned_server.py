@@ -21,7 +21,7 @@ _QUIT, _INIT_DB, _QUERY, _PREPARE, _EXECUTE, _LONG_DATA, _CLOSE = 0x01, 0x02, 0x
 _SILENT = (_LONG_DATA, _CLOSE)
 
 
-class Left(Exception):  # noqa: N818 - an event, not an error
+class Left(Exception):
     """The peer is gone, or said goodbye."""
 
 

@@ -22,7 +22,7 @@ _GRACE = 3.0
 Outcome = TypeVar("Outcome", PointLoad, BigLoad)
 
 
-class Failed(Exception):  # noqa: N818 - reads as what it is
+class Failed(Exception):
     """A process of the run could not do its work; the message has its last words."""
 
 
@@ -89,7 +89,8 @@ async def idle_sessions(account: Account, *arguments: str) -> AsyncIterator[None
     """Hold logged-in sessions for as long as the block."""
     command = python("benchmarks.load", "idle", *account.arguments(), *arguments)
     process = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
-    assert process.stdin is not None and process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
         with trio.fail_after(60):
             if not (await process.stdout.receive_some()).startswith(b"ready"):

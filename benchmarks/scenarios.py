@@ -81,8 +81,8 @@ async def big_result(contender: Contender, plan: Plan, *, sql: str, size: int, c
             raise ValueError(f"{contender.name}: a big result came with other bytes than it was sent with")
         scenario = f"{plan.big_mebibytes}-MiB result"
         samples.append(Sample(scenario, "throughput", "MB/s", contender.name, run.bytes / run.seconds / 1e6))
-        for cpu in run.watched_cpu:
-            samples.append(Sample(scenario, "per core", "MB/CPU-s", contender.name, run.bytes / max(cpu, 1e-6) / 1e6))
+        per_core = (run.bytes / max(cpu, 1e-6) / 1e6 for cpu in run.watched_cpu)
+        samples += (Sample(scenario, "per core", "MB/CPU-s", contender.name, value) for value in per_core)
     return samples
 
 

@@ -11,7 +11,7 @@ from benchmarks.packets import login, packet, query, scramble_of
 _TIMEOUT = 30.0
 
 
-class WrongAnswer(Exception):  # noqa: N818 - reads as what it is
+class WrongAnswer(Exception):
     """A server or proxy answered something else than it should."""
 
 

@@ -1,0 +1,63 @@
+"""The canned server as a back end: what a proxy costs when the server costs nothing."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from benchmarks import scenarios
+from benchmarks.canned_answers import POINT_VALUE, BigResult
+from benchmarks.contenders import Backend, open_contenders
+from benchmarks.figures import Sample
+from benchmarks.processes import first_answer, free_port, python, running
+from benchmarks.scenarios import Plan
+from benchmarks.session import Account
+
+_SQL = "select c from sbtest1 where id=5001"
+_CLUSTER = "canned"
+_CONNECTIONS = (1, 16)
+
+
+@asynccontextmanager
+async def open_canned(log_dir: Path) -> AsyncIterator[Backend]:
+    """Run the canned server for as long as the block."""
+    account = Account(free_port())
+    log = log_dir / "canned-server.log"
+    command = python("benchmarks.canned_server", str(account.port), "--cluster", _CLUSTER)
+    async with running(command, log) as process:
+        await first_answer(account, process, log)
+        yield Backend(account, _CLUSTER, "any", process.pid, log_dir)
+
+
+async def measure(plan: Plan, log_dir: Path) -> list[Sample]:
+    """Run every scenario on every contender, in turn, as often as the plan says."""
+    samples: list[Sample] = []
+    async with open_canned(log_dir) as backend, open_contenders(backend) as contenders:
+        size, checksum = expected_big(plan.big_mebibytes)
+        for _ in range(plan.rounds):
+            for connections in _CONNECTIONS:
+                for contender in contenders:
+                    samples += await scenarios.point_select(
+                        "canned point select", contender, backend, plan,
+                        connections=connections, sql=_SQL, expect=POINT_VALUE,
+                    )  # fmt: skip
+            for contender in contenders:
+                samples += await scenarios.big_result(
+                    contender, plan, sql=f"select {plan.big_mebibytes} big", size=size, checksum=checksum
+                )
+            for contender in contenders:
+                samples += await scenarios.idle(contender, backend, plan, sql=_SQL, expect=POINT_VALUE)
+        for contender in contenders:
+            samples += await scenarios.start_up(contender, backend, plan)
+    return samples
+
+
+def expected_big(mebibytes: int) -> tuple[int, int]:
+    """Return length and Adler-32 of a big result as a client gets it."""
+    big = BigResult(proxy=False)
+    checksum, size = zlib.adler32(big.head), len(big.head)
+    for _ in range(big.blocks(mebibytes)):
+        checksum, size = zlib.adler32(big.block, checksum), size + len(big.block)
+    return size + len(big.tail), zlib.adler32(big.tail, checksum)

@@ -1,0 +1,67 @@
+"""A run as a table for people and as JSON for machines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.figures import Figure, Report
+
+_EXACT_BELOW = 100
+_ON_TOP = "proxy CPU"
+"""The figure to compare by; "direct" has none, and so it would not come first by itself."""
+
+
+def write_json(report: Report, path: Path) -> None:
+    """Write the report, every single value included."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print the machine, one table, and what was skipped."""
+    console.print(" · ".join(f"{name} {value}" for name, value in report.machine.items()), style="dim", highlight=False)
+    if report.figures:
+        console.print(table(report))
+    for skipped in report.skipped:
+        console.print(f"skipped {skipped.what}: {skipped.reason}", style="yellow", highlight=False)
+
+
+def table(report: Report) -> Table:
+    """Return one row a metric, one column a contender."""
+    contenders = list(dict.fromkeys(figure.contender for figure in report.figures))
+    shown = Table(title=f"suite {report.suite}, {report.rounds} rounds: median (lowest … highest)")
+    for heading in ("scenario", "metric", "unit"):
+        shown.add_column(heading)
+    for contender in contenders:
+        shown.add_column(contender, justify="right")
+    rows: dict[tuple[str, str, str], dict[str, Figure]] = {}
+    scenarios = list(dict.fromkeys(figure.scenario for figure in report.figures))
+    for figure in sorted(
+        report.figures, key=lambda figure: (scenarios.index(figure.scenario), figure.metric != _ON_TOP)
+    ):
+        rows.setdefault((figure.scenario, figure.metric, figure.unit), {})[figure.contender] = figure
+    last = ""
+    for (scenario, metric, unit), cells in rows.items():
+        if scenario != last and last:
+            shown.add_section()
+        title = scenario if scenario != last else ""
+        last = scenario
+        shown.add_row(title, metric, unit, *(cell(cells.get(contender)) for contender in contenders))
+    return shown
+
+
+def cell(figure: Figure | None) -> str:
+    """Return ``median (low … high)``; only the value when there is but one."""
+    if figure is None:
+        return "-"
+    if len(figure.values) == 1:
+        return number(figure.median)
+    return f"{number(figure.median)} ({number(figure.low)} … {number(figure.high)})"
+
+
+def number(value: float) -> str:
+    """Write a value with as many digits as mean something."""
+    return f"{value:.1f}" if abs(value) < _EXACT_BELOW else f"{value:,.0f}"
