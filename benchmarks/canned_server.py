@@ -45,8 +45,9 @@ class CannedServer:
     def __init__(self, port: int, cluster: str) -> None:
         self._listener = socket.create_server(("127.0.0.1", port), backlog=4096)
         self._listener.setblocking(False)
-        self._client = Answers(cluster, "127.0.0.1", port, proxy=False)
-        self._proxy = Answers(cluster, "127.0.0.1", port, proxy=True)
+        self.port: int = self._listener.getsockname()[1]
+        self._client = Answers(cluster, "127.0.0.1", self.port, proxy=False)
+        self._proxy = Answers(cluster, "127.0.0.1", self.port, proxy=True)
         self._known: dict[Answers, dict[bytes, bytes]] = {self._client: {}, self._proxy: {}}
         self._epoll = select.epoll()
         self._epoll.register(self._listener.fileno(), select.EPOLLIN)
@@ -162,11 +163,13 @@ _DISPATCH: dict[int, Callable[[Answers, bytes], bytes]] = {
 def main() -> None:
     """Serve at the port of the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.canned_server", description=__doc__)
-    parser.add_argument("port", type=int)
+    parser.add_argument("port", type=int, help="0: a free one; printed")
     parser.add_argument("--cluster", default="canned")
     arguments = parser.parse_args()
+    server = CannedServer(arguments.port, arguments.cluster)
+    print(server.port, flush=True)
     try:
-        CannedServer(arguments.port, arguments.cluster).serve()
+        server.serve()
     except KeyboardInterrupt:
         return
 
