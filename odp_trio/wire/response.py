@@ -316,11 +316,13 @@ class ResponseTracker:
 
     def _header_only(self, buffer: bytes | bytearray, pos: int, end: int) -> int:
         """Consume an empty packet that closes a 16 MiB split; anything else waits for more bytes."""
-        if self._continued and end - pos == 4 and not any(buffer[pos : pos + 3]):
-            self._continued = False
-            self.ended = self._phase == _END
-            return end
-        return pos
+        if end - pos < 4 or any(buffer[pos : pos + 3]):
+            return pos
+        if not self._continued:
+            raise self._unexpected("an empty packet")
+        self._continued = False
+        self.ended = self._phase == _END
+        return end
 
     def _control(self, kind: Kind, buffer: bytes | bytearray, start: int, end: int) -> bool:
         """Take note of a whole control packet; answer whether it is forwarded as it is."""
