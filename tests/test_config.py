@@ -21,7 +21,9 @@ def test_defaults_need_no_layer() -> None:
 
 
 def test_a_stronger_layer_wins_and_says_so() -> None:
-    built = build(from_toml(f"listen_port = 1111\n{CLUSTER}", "odp.toml"), from_flags({"listen_port": "2222", "app_name": None}))
+    built = build(
+        from_toml(f"listen_port = 1111\n{CLUSTER}", "odp.toml"), from_flags({"listen_port": "2222", "app_name": None})
+    )
 
     assert built.settings.listen_port == 2222
     assert built.sources["listen_port"] == "command line"
@@ -80,7 +82,12 @@ def test_options_of_odp_in_an_optstr_are_named_and_passed_over() -> None:
 def test_a_secret_is_never_shown() -> None:
     built = build(from_optstr("observer_sys_password=hunter2,obproxy_sys_password=hunter3"))
 
-    shown = repr(built) + effective(built) + effective_json(built).decode() + msgspec.json.encode(str(built.settings)).decode()
+    shown = (
+        repr(built)
+        + effective(built)
+        + effective_json(built).decode()
+        + msgspec.json.encode(str(built.settings)).decode()
+    )
 
     assert "hunter" not in shown
     assert '"***"' in effective(built)
@@ -100,7 +107,9 @@ def test_the_example_file_and_the_options_page_are_current() -> None:
 
 def test_the_example_file_without_its_comment_signs_is_the_defaults() -> None:
     head = render_example().split("[clusters.", 1)[0]
-    lines = [line.removeprefix("# ") for line in head.splitlines() if line.split(" = ")[0].removeprefix("# ") in options()]
+    lines = [
+        line.removeprefix("# ") for line in head.splitlines() if line.split(" = ")[0].removeprefix("# ") in options()
+    ]
     values = from_toml("\n".join(lines), "etc/odp.toml").values
 
     assert len(values) > 20

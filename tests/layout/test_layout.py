@@ -41,7 +41,11 @@ def test_no_file_is_longer_than_a_person_reads_at_once() -> None:
 
 
 def test_every_module_says_what_it_is_in_its_first_line() -> None:
-    silent = [str(path.relative_to(ROOT)) for path in PACKAGE.rglob("*.py") if not ast.get_docstring(ast.parse(path.read_text()))]
+    silent = [
+        str(path.relative_to(ROOT))
+        for path in PACKAGE.rglob("*.py")
+        if not ast.get_docstring(ast.parse(path.read_text()))
+    ]
 
     assert silent == []
 

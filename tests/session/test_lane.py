@@ -292,7 +292,9 @@ async def test_draining_lets_a_transaction_end(mode: str) -> None:
         await bed.answer(packet(1, b"\0\0\0\x23\0\0\0\0"), seen=packet(1, b"\0\0\0\x23\0\0\0"))
         bed.lane.drain()
         await bed.ask(query(b"select 1"))
-        await bed.answer(result(b"\x01a", status=b"\x23\0") + extra_ok(6, b"\x23\0"), seen=result(b"\x01a", status=b"\x23\0"))
+        await bed.answer(
+            result(b"\x01a", status=b"\x23\0") + extra_ok(6, b"\x23\0"), seen=result(b"\x01a", status=b"\x23\0")
+        )
         await bed.ask(query(b"commit"))
         await bed.answer(packet(1, PROXY_OK), seen=packet(1, PLAIN_OK))
 
