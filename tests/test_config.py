@@ -6,12 +6,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from odp_trio.config import Layer, Secret, Settings, build, from_flags, from_optstr, from_toml, options
-from odp_trio.config.render import effective, effective_json, render_example, render_markdown
+from odp_trio.config.render import effective, effective_json, render_example
 from odp_trio.config.settings import allowed, read_option
 from odp_trio.config.values import read_duration, write_duration
 from odp_trio.errors import ConfigError
 from odp_trio.model import Address
-from tests.paths import ROOT
 
 CLUSTER = '[clusters.c1]\nrslist = "10.0.0.1:2881;10.0.0.2:2881"\n'
 
@@ -98,11 +97,6 @@ def test_a_bad_secret_is_not_shown_in_its_error() -> None:
         build(Layer("x", {"observer_sys_password": "hunter2\n"}))
 
     assert "hunter" not in str(caught.value)
-
-
-def test_the_example_file_and_the_options_page_are_current() -> None:
-    assert (ROOT / "etc" / "odp.toml").read_text() == render_example()
-    assert (ROOT / "docs" / "options.md").read_text() == render_markdown()
 
 
 def test_the_example_file_without_its_comment_signs_is_the_defaults() -> None:

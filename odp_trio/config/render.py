@@ -13,7 +13,7 @@ from odp_trio.config.values import Secret, write_duration
 _HEAD = """\
 # Settings of odp-trio.  Every option is shown with its default; remove the '#' to change it.
 # Check a file with: odp-trio check-config FILE
-# Made from the table of options (python -m odp_trio.config.render); a test holds it against the table.
+# Made from the table of options (nox -s docs); a test holds it against the table.
 """
 
 _CLUSTERS = """
@@ -105,14 +105,3 @@ def effective_json(built: Built) -> bytes:
     clusters = {name: [str(address) for address in c.rslist] for name, c in built.settings.clusters.items()}
     return msgspec.json.encode({"options": values, "clusters": clusters, "warnings": built.warnings})
 
-
-def write_files(root: str) -> None:
-    """Write both files below ``root``."""
-    from pathlib import Path
-
-    Path(root, "etc", "odp.toml").write_text(render_example(), encoding="utf-8")
-    Path(root, "docs", "options.md").write_text(render_markdown(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write_files(".")

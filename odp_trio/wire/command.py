@@ -167,7 +167,8 @@ class RequestTracker:
         if not length and not self._continued and not self._uploading:
             raise ClientProtocolError("a command packet without a command")
         self._remaining = length
-        self._ends = length == 0 if self._uploading else length < MAX_PAYLOAD
+        # An empty packet that closes a split is not the one that closes an upload.
+        self._ends = length == 0 and not self._continued if self._uploading else length < MAX_PAYLOAD
         self._continued = length == MAX_PAYLOAD
         if not length:
             self._packet_done()

@@ -12,6 +12,9 @@ from __future__ import annotations
 from odp_trio.errors import AccessDenied
 from odp_trio.model import LoginName
 
+_MAX_ID_DIGITS = 19
+"""What a 64-bit number has.  int() refuses thousands of digits, and a client can send them."""
+
 
 def parse_login_name(name: str, separators: str = ":;-;.") -> LoginName:
     """Take a login name apart; raise AccessDenied if it names no user.
@@ -39,7 +42,7 @@ def _standard(name: str) -> LoginName:
 def _cluster_first(name: str, separator: str) -> LoginName:
     cluster, tenant, rest = name.split(separator, 2)
     user, mark, tail = rest.rpartition(separator)
-    if mark and tail.isascii() and tail.isdigit():
+    if mark and _is_id(tail):
         return LoginName(user, tenant or None, cluster or None, int(tail))
     user, cluster_id = _split_id(rest)
     return LoginName(user, tenant or None, cluster or None, cluster_id)
@@ -47,6 +50,10 @@ def _cluster_first(name: str, separator: str) -> LoginName:
 
 def _split_id(text: str) -> tuple[str, int | None]:
     head, colon, tail = text.rpartition(":")
-    if colon and tail.isascii() and tail.isdigit():
+    if colon and _is_id(tail):
         return head, int(tail)
     return text, None
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MAX_ID_DIGITS

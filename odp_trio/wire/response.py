@@ -246,6 +246,8 @@ class ResponseTracker:
             self._remaining = 0
             if phase == _END and not self._continued:  # the string of COM_STATISTICS was the last packet
                 self.ended = True
+                self.pos = pos
+                return pos
         while end - pos > 4:
             header, first = _HEADER(buffer, pos)
             length = header & 0xFFFFFF
@@ -295,6 +297,8 @@ class ResponseTracker:
                 pos = following
                 if phase == _END and not self._continued:
                     self.ended = True
+                    self.pos = pos
+                    return pos
                 continue
             if following > end:
                 break  # a packet that must be seen whole
@@ -414,3 +418,13 @@ class ResponseTracker:
         return ServerProtocolError(
             f"{what} in the {Phase(self._phase).name} phase of the response to {command_name(self.command)}"
         )
+
+
+def render_phases() -> str:
+    """Return the tables as Markdown, for docs/wire.md."""
+    lines = ["| command | begins in |", "|---|---|"]
+    lines += [f"| {command_name(command)} | {phase.name} |" for command, phase in sorted(FIRST_PHASE.items())]
+    lines += ["", "| phase | packet | next phase |", "|---|---|---|"]
+    for phase, following in PHASES.items():
+        lines += [f"| {phase.name} | {kind.value} | {after.name} |" for kind, after in following.items()]
+    return "\n".join(lines) + "\n"

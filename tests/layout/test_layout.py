@@ -67,3 +67,12 @@ def test_the_grammar_is_where_the_wheel_takes_it_from() -> None:
     from odp_trio.sql.grammar import grammar_text
 
     assert grammar_text() == (ROOT / "grammar" / "odp_sql.lark").read_text()
+
+
+def test_made_pages_are_current() -> None:
+    """``nox -s docs`` makes them."""
+    from docs.generate import pages
+
+    stale = [str(path.relative_to(ROOT)) for path, text in pages().items() if path.read_text() != text]
+
+    assert stale == []
