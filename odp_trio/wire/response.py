@@ -298,7 +298,7 @@ class ResponseTracker:
                 if phase == _END and not self._continued:
                     self.ended = True
                     self.pos = pos
-                    return pos
+                    return self.pos
                 continue
             if following > end:
                 break  # a packet that must be seen whole
@@ -409,9 +409,11 @@ class ResponseTracker:
             self._kept.merge(ok.state)
 
     def _for_tracking(self, ok: OKPacket) -> bytes:
+        """Write an OK with the state that is owed, which waits for the last result."""
         if ok.state is not None or self._kept.changed:
             self._kept.merge(ok.state or SessionState())
-            ok.state, self._kept = self._kept, SessionState()
+            if not ok.status & _MORE:
+                ok.state, self._kept = self._kept, SessionState()
         return tracked_ok(ok)
 
     def _unexpected(self, what: str) -> ServerProtocolError:

@@ -15,7 +15,7 @@ from odp_trio.errors import ServerProtocolError
 from odp_trio.wire.fields import Cursor, Status, lenenc_int, lenenc_str, server_cursor
 
 _SEPARATOR = b"__NULL"
-_UNTOLD = frozenset({b"ob_statement_trace_id"})
+_UNTOLD = frozenset({b"ob_statement_trace_id", b"ob_proxy_partition_hit"})
 """Variables that an OBServer tells proxies only."""
 
 
@@ -131,17 +131,19 @@ def plain_ok(payload: bytes) -> bytes:
 def tracked_ok(ok: OKPacket) -> bytes:
     """Write an OK payload for a client with SESSION_TRACK.
 
-    The blank before the message goes, but for results that are not the last
-    (that is how the kernel itself does it: seen on seekdb 1.3.0).
+    When more results follow there is no state, the blank before the message
+    stays, and so does the length of an empty message (that is how the kernel
+    itself does it: seen on seekdb 1.3.0).
     """
-    block = ok.state.standard_block() if ok.state is not None else b""
+    more = bool(ok.status & Status.MORE_RESULTS)
+    block = ok.state.standard_block() if ok.state is not None and not more else b""
     status = ok.status | Status.SESSION_STATE_CHANGED if block else ok.status & ~Status.SESSION_STATE_CHANGED
-    info = ok.info if ok.status & Status.MORE_RESULTS else ok.info.removeprefix(b" ")
+    info = ok.info if more else ok.info.removeprefix(b" ")
     head = b"\0" + lenenc_int(ok.affected_rows) + lenenc_int(ok.last_insert_id)
     head += status.to_bytes(2, "little") + ok.warnings.to_bytes(2, "little")
     if block:
         return head + lenenc_str(info) + lenenc_str(block)
-    return head + lenenc_str(info) if info else head
+    return head + lenenc_str(info) if info or more else head
 
 
 def find_variable(ok: bytes, name: bytes) -> bytes | None:
