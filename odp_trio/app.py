@@ -285,7 +285,7 @@ async def run_proxy(
                 log.info("draining for at most %g s", settings.hot_upgrade_exit_timeout)
             nursery.cancel_scope.cancel()
     if ready_file is not None:
-        ready_file.unlink(missing_ok=True)
+        remove_ready_file(ready_file)
     return 0
 
 
@@ -295,6 +295,11 @@ async def _obey_signals(signals: AsyncIterator[int], proxy: Proxy, scope: trio.C
             log.warning("%s again: ending at once", signal.Signals(number).name)
             scope.cancel()
         proxy.shut_down()
+
+
+def remove_ready_file(path: Path) -> None:
+    """Take the ready file away."""
+    path.unlink(missing_ok=True)
 
 
 def write_ready_file(path: Path, proxy: Proxy) -> None:

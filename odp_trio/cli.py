@@ -147,7 +147,7 @@ def _check_config(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     import trio
 
-    from odp_trio.testing.commands import demo
+    from odp_trio.testing.demo import demo
 
     async def run() -> int:
         return await demo(

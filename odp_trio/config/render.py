@@ -104,4 +104,3 @@ def effective_json(built: Built) -> bytes:
     }
     clusters = {name: [str(address) for address in c.rslist] for name, c in built.settings.clusters.items()}
     return msgspec.json.encode({"options": values, "clusters": clusters, "warnings": built.warnings})
-

@@ -1,0 +1,296 @@
+"""A test bed: a real kernel, OBServers before it, and verbs for what may happen to them.
+
+async with open_testbed() as bed:
+    ...                                  # put any proxy before bed.rslist
+    await bed.kill(1)
+    assert bed.statements("select 42")[0].observer == 2
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Final, final
+
+import msgspec
+import trio
+
+from odp_trio.testing import topology
+from odp_trio.testing.faults import Answer, LoginError, Miss
+from odp_trio.testing.live import KernelProcess, Progress, Row, free_port, open_kernel, prepare_template
+from odp_trio.testing.observers import Observer, Shared
+from odp_trio.testing.relay import Statement
+from odp_trio.testing.topology import Node
+
+CLUSTER: Final = "demo"
+TENANTS: Final = ("sys", "mytenant")
+
+
+@final
+class Testbed:
+    """A running test bed.  OBServers are numbered from 0; every verb that changes metadata returns when it shows."""
+
+    __test__ = False  # for pytest: this is no test class
+
+    def __init__(self, kernel: KernelProcess, cluster: str, tenants: Iterable[str]) -> None:
+        self.kernel = kernel
+        self.cluster = cluster
+        self.observers: list[Observer] = []
+        self.root_password = ""
+        self.proxyro_password = topology.PROXYRO_PASSWORD
+        self.app_user = topology.APP_USER
+        self.app_password = topology.APP_PASSWORD
+        self._tenants = list(tenants)
+        self._nodes: dict[int, Node] = {}
+        self._shared = Shared(lambda: frozenset(self._tenants))
+        self._nursery: trio.Nursery
+        self._port = 0
+
+    @property
+    def rslist(self) -> str:
+        """``ip:port;ip:port`` of every OBServer."""
+        return ";".join(observer.address for observer in self.observers)
+
+    @property
+    def port(self) -> int:
+        """The port that all OBServers share."""
+        return self._port
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """Names of the tenants; all have the same tables, because the kernel has one tenant only."""
+        return tuple(self._tenants)
+
+    def statements(self, pattern: str = "", *, by_proxy: bool | None = None) -> list[Statement]:
+        """Return what the OBServers got, oldest first, whose text matches a regular expression.
+
+        Metadata queries (user proxyro) are left out unless the pattern is empty.
+        """
+        return [
+            statement
+            for statement in self._shared.record
+            if re.search(pattern, statement.sql)
+            and (not pattern or statement.user != "proxyro")
+            and (by_proxy is None or statement.by_proxy == by_proxy)
+        ]
+
+    def forget_statements(self) -> None:
+        """Empty the record."""
+        self._shared.record.clear()
+
+    # ---- servers ----------------------------------------------------------------
+
+    async def kill(self, number: int, *, noticed: bool = True) -> None:
+        """Close the listener and reset every connection; with ``noticed`` the server list says INACTIVE."""
+        self.observers[number].refuse()
+        self.observers[number].drop_connections()
+        if noticed:
+            await self.set_server(number, status="INACTIVE", started=False)
+
+    async def revive(self, number: int) -> None:
+        """Undo ``kill``, ``refuse`` and ``freeze``."""
+        observer = self.observers[number]
+        observer.listen()
+        await self.thaw(number)
+        await self.set_server(number, status="ACTIVE", started=True, stopped=False)
+
+    def refuse(self, number: int) -> None:
+        """Refuse new connections; open ones go on."""
+        self.observers[number].refuse()
+
+    def freeze(self, number: int) -> None:
+        """Accept, and never answer; open connections stop as well."""
+        self.observers[number].faults.thawed = trio.Event()
+
+    async def thaw(self, number: int) -> None:
+        """Undo ``freeze``."""
+        faults = self.observers[number].faults
+        if faults.thawed is not None:
+            faults.thawed.set()
+            faults.thawed = None
+
+    def slow(self, number: int, seconds: float) -> None:
+        """Let every request wait before it is passed on; 0 to end that."""
+        self.observers[number].faults.slow = seconds
+
+    def cut(self, number: int, *, after_bytes: int) -> None:
+        """Reset the connection of the next answer after so many bytes of it."""
+        self.observers[number].faults.cut_after = after_bytes
+
+    # ---- answers ----------------------------------------------------------------
+
+    def answer(
+        self,
+        match: str,
+        *,
+        errno: int,
+        sqlstate: str = "HY000",
+        message: str = "injected",
+        times: int = 1,
+        number: int | None = None,
+    ) -> None:
+        """Answer statements that match a regular expression with an error, instead of running them."""
+        for observer in self._chosen(number):
+            fault = Answer(re.compile(match, re.IGNORECASE), errno, sqlstate, message, times)
+            observer.faults.answers.append(fault)
+
+    def answer_login(
+        self,
+        *,
+        errno: int,
+        sqlstate: str = "HY000",
+        message: str = "injected",
+        times: int = 1,
+        number: int | None = None,
+    ) -> None:
+        """Answer logins with an error."""
+        for observer in self._chosen(number):
+            observer.faults.logins.append(LoginError(errno, sqlstate, message, times))
+
+    def miss(self, match: str, *, times: int = 1, number: int | None = None) -> None:
+        """Say in the answer to matching statements that the partition is elsewhere."""
+        for observer in self._chosen(number):
+            observer.faults.misses.append(Miss(re.compile(match, re.IGNORECASE), times))
+
+    def _chosen(self, number: int | None) -> list[Observer]:
+        return self.observers if number is None else [self.observers[number]]
+
+    # ---- metadata ---------------------------------------------------------------
+
+    async def set_server(
+        self,
+        number: int,
+        *,
+        status: str | None = None,
+        started: bool | None = None,
+        stopped: bool | None = None,
+        zone: str | None = None,
+    ) -> None:
+        """Change a server's row of DBA_OB_SERVERS."""
+        changes = {"status": status, "started": started, "stopped": stopped, "zone": zone}
+        given = {name: value for name, value in changes.items() if value is not None}
+        node = self._nodes[number] = msgspec.structs.replace(self._nodes[number], **given)
+        await self.kernel.query(topology.node_statement(node, self._port))
+
+    async def add_server(self, *, zone: str = "zone1") -> int:
+        """Start one more OBServer, listed; return its number."""
+        number = len(self.observers)
+        observer = self._make(number)
+        observer.listen()
+        self._nodes[number] = Node(number, observer.ip, zone)
+        await self.kernel.query(topology.node_statement(self._nodes[number], self._port))
+        return number
+
+    async def drop_server(self, number: int) -> None:
+        """Take a server out of the list and end it."""
+        await self.kernel.query(f"delete from oceanbase.lab_node where ord={number}")
+        self.observers[number].refuse()
+        self.observers[number].drop_connections()
+
+    async def set_zone(
+        self,
+        zone: str,
+        *,
+        status: str | None = None,
+        idc: str | None = None,
+        region: str | None = None,
+        kind: str | None = None,
+    ) -> None:
+        """Change a zone's row of DBA_OB_ZONES."""
+        for column, value in (("status", status), ("idc", idc), ("region", region), ("type", kind)):
+            if value is not None:
+                await self.kernel.query(f"update oceanbase.lab_zone set {column}='{value}' where zone='{zone}'")
+
+    async def move_leader(self, table: str, number: int) -> None:
+        """Make a server the leader of every tablet of ``database.table``."""
+        database, _, name = table.rpartition(".")
+        ids = await self.kernel.query(
+            "select table_id from oceanbase.lab_proxy_schema where tenant_name='sys' "
+            f"and database_name='{database}' and table_name='{name}' and tablet_id=0"
+        )
+        tablets = await self.kernel.query(
+            "select tablet_id from oceanbase.__all_virtual_proxy_partition where tenant_name='sys' "
+            f"and table_id={ids[0]['table_id']}"
+        )
+        for tablet in {0, *(row["tablet_id"] for row in tablets)}:
+            await self.move_tablet(tablet, number)
+
+    async def move_tablet(self, tablet: int, number: int) -> None:
+        """Make a server the leader of one tablet."""
+        await self.kernel.query(f"replace into oceanbase.lab_leader values({tablet},{number})")
+
+    async def add_tenant(self, tenant: str, numbers: Iterable[int] | None = None) -> None:
+        """Add a tenant, on these servers or on all."""
+        self._tenants.append(tenant)
+        await self.kernel.query(*topology.tenant_statements(1002 + 2 * len(self._tenants), tenant))
+        await self.place_tenant(tenant, self._nodes if numbers is None else numbers)
+
+    async def place_tenant(self, tenant: str, numbers: Iterable[int]) -> None:
+        """Say which servers host a tenant.  Whether they refuse it elsewhere (5150) is ``answer_login``'s affair."""
+        await self.kernel.query(*topology.placement_statements(tenant, numbers))
+
+    async def drop_tenant(self, tenant: str) -> None:
+        """Take a tenant away."""
+        self._tenants.remove(tenant)
+        await self.kernel.query(
+            f"delete from oceanbase.lab_tenant where tenant_name='{tenant}'",
+            *topology.placement_statements(tenant, ()),
+            f"drop view if exists oceanbase.{topology.schema_view(tenant)}",
+        )
+
+    async def query(self, *statements: str) -> list[Row]:
+        """Run statements as root straight on the kernel; return the rows of the last one."""
+        return await self.kernel.query(*statements)
+
+    # ---- life -------------------------------------------------------------------
+
+    def _make(self, number: int) -> Observer:
+        observer = Observer(number, self._port, self.kernel.port, self._nursery, self._shared)
+        self.observers.append(observer)
+        return observer
+
+    async def start(self, count: int, port: int, nursery: trio.Nursery) -> None:
+        """Bring the topology to its first state and listen."""
+        self._nursery = nursery
+        self._port = port or free_port([f"127.0.0.{number + 1}" for number in range(count)])
+        nodes = [Node(number, f"127.0.0.{number + 1}", f"zone{number + 1}") for number in range(count)]
+        self._nodes = {node.number: node for node in nodes}
+        await self.kernel.query(*topology.reset_statements(nodes, self._port, self._tenants))
+        for number in range(count):
+            self._make(number).listen()
+
+
+def template(cluster: str = CLUSTER, progress: Progress = lambda _: None) -> Path:
+    """Return the initialised kernel directory that test beds start from; it is made at the first call."""
+    return prepare_template(topology.template_key(), cluster, topology.initial_statements(), progress)
+
+
+@asynccontextmanager
+async def open_testbed(
+    *,
+    observers: int = 3,
+    port: int = 0,
+    directory: Path | None = None,
+    cluster: str = CLUSTER,
+    tenants: Iterable[str] = TENANTS,
+    kernel: KernelProcess | None = None,
+    progress: Progress = lambda _: None,
+) -> AsyncIterator[Testbed]:
+    """Run a test bed for the length of the block.
+
+    ``kernel`` is one that runs already (its topology is reset); else one is
+    started, in ``directory`` or a temporary one.
+    """
+    own = open_kernel(directory, cluster=cluster, template=partial(template, cluster, progress), progress=progress)
+    async with nullcontext(kernel) if kernel is not None else own as running, trio.open_nursery() as nursery:
+        assert running is not None
+        bed = Testbed(running, cluster, tenants)
+        progress(f"starting {observers} OBServers")
+        await bed.start(observers, port, nursery)
+        try:
+            yield bed
+        finally:
+            nursery.cancel_scope.cancel()
