@@ -34,9 +34,9 @@ def table(report: Report) -> Table:
     contenders = list(dict.fromkeys(figure.contender for figure in report.figures))
     shown = Table(title=f"suite {report.suite}, {report.rounds} rounds: median (lowest … highest)")
     for heading in ("scenario", "metric", "unit"):
-        shown.add_column(heading)
+        shown.add_column(heading, no_wrap=True)
     for contender in contenders:
-        shown.add_column(contender, justify="right")
+        shown.add_column(contender, justify="right", no_wrap=True)
     rows: dict[tuple[str, str, str], dict[str, Figure]] = {}
     scenarios = list(dict.fromkeys(figure.scenario for figure in report.figures))
     for figure in sorted(

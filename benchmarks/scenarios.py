@@ -11,6 +11,7 @@ from benchmarks.cpu import rss_kib
 from benchmarks.figures import Sample
 from benchmarks.load import BigLoad, PointLoad
 from benchmarks.processes import idle_sessions, load
+from benchmarks.session import WrongAnswer
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -51,7 +52,12 @@ async def point_select(
         f"--warm-up={plan.warm_up}",
         *(f"--watch={pid}" for pid in watched),
     )
-    return list(_point_samples(f"{scenario}, {connections} connections", contender.name, run))
+    return list(_point_samples(f"{scenario}, {counted(connections, 'connection')}", contender.name, run))
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number of things."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _point_samples(scenario: str, name: str, run: PointLoad) -> Iterator[Sample]:
@@ -78,7 +84,7 @@ async def big_result(contender: Contender, plan: Plan, *, sql: str, size: int, c
             *(f"--watch={pid}" for pid in watched),
         )
         if plan.check_big and run.checksum != checksum:
-            raise ValueError(f"{contender.name}: a big result came with other bytes than it was sent with")
+            raise WrongAnswer(f"{contender.name}: a big result came with other bytes than it was sent with")
         scenario = f"{plan.big_mebibytes}-MiB result"
         samples.append(Sample(scenario, "throughput", "MB/s", contender.name, run.bytes / run.seconds / 1e6))
         per_core = (run.bytes / max(cpu, 1e-6) / 1e6 for cpu in run.watched_cpu)
