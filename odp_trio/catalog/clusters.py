@@ -95,8 +95,8 @@ class Clusters:
             with trio.move_on_after(self._timeout()):
                 await attempted.wait()
         if not keeper.resource.available:
-            reason = keeper.failure or f"no server has answered within {self._timeout():g} s"
-            raise CatalogError(f"cluster {name!r} is not available: {reason}")
+            failure = keeper.failure or CatalogError(f"no server has answered within {self._timeout():g} s")
+            raise type(failure)(f"cluster {name!r} is not available: {failure}") from failure
         return keeper.resource
 
     async def ask(self, name: str, sql: str) -> Sequence[Row]:

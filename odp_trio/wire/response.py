@@ -406,13 +406,14 @@ class ResponseTracker:
         self._phase = _END
         self.state = ok.state
         if self._tracks and ok.state is not None:
-            self._kept.merge(ok.state)
+            self._kept.merge(ok.state, owed=True)
 
     def _for_tracking(self, ok: OKPacket) -> bytes:
         """Write an OK with the state that is owed, which waits for the last result."""
         if ok.state is not None or self._kept.changed:
-            self._kept.merge(ok.state or SessionState())
-            if not ok.status & _MORE:
+            last = not ok.status & _MORE
+            self._kept.merge(ok.state or SessionState(), owed=not last)
+            if last:
                 ok.state, self._kept = self._kept, SessionState()
         return tracked_ok(ok)
 

@@ -15,8 +15,10 @@ from odp_trio.errors import ServerProtocolError
 from odp_trio.wire.fields import Cursor, Status, lenenc_int, lenenc_str, server_cursor
 
 _SEPARATOR = b"__NULL"
-_UNTOLD = frozenset({b"ob_statement_trace_id", b"ob_proxy_partition_hit"})
+_UNTOLD = frozenset({b"ob_proxy_partition_hit"})
 """Variables that an OBServer tells proxies only."""
+_MOMENTARY = frozenset({b"ob_statement_trace_id", b"ob_proxy_set_trx_executed"}) | _UNTOLD
+"""Variables that belong to the statement whose OK names them: later they are not told."""
 
 
 @dataclass(slots=True)
@@ -28,12 +30,14 @@ class SessionState:
     schema: bytes | None = None
     changed: bool = False
 
-    def merge(self, later: SessionState) -> None:
-        """Take over what ``later`` says, but not what only proxies are told.
+    def merge(self, later: SessionState, *, owed: bool = False) -> None:
+        """Take over what ``later`` says, but not what a client may not know.
 
-        System variables keep the order of their first report.
+        ``owed`` means that a client will be told with the OK of another
+        statement.  System variables keep the order of their first report.
         """
-        told = {name: value for name, value in later.system.items() if name not in _UNTOLD}
+        hidden = _MOMENTARY if owed else _UNTOLD
+        told = {name: value for name, value in later.system.items() if name not in hidden}
         if later.system and not told and not later.user and later.schema is None:
             return
         self.system |= told
