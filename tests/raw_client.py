@@ -56,6 +56,12 @@ class Answer:
     def payloads(self) -> list[bytes]:
         return [each[4:] for each in self.packets]
 
+    @property
+    def cursor_is_open(self) -> bool:
+        """Whether the last EOF says that rows are left to fetch."""
+        ends = [each for each in self.payloads if each[0] == 0xFE and len(each) < 9]
+        return bool(ends) and not self.errno and ends[-1][3] & 0xC0 == 0x40
+
 
 @dataclass(slots=True)
 class Prepared:
@@ -68,7 +74,11 @@ class Prepared:
 
 
 class RawClient:
-    """One connection.  ``as_proxy`` logs in as a proxy does and keeps the extra OK packets."""
+    """One connection.
+
+    ``as_proxy`` logs in as a proxy does and keeps the extra OK packets;
+    ``rewriting`` does so too and gives out what a proxy's client is to see.
+    """
 
     def __init__(
         self,
@@ -79,6 +89,7 @@ class RawClient:
         database: str | None = None,
         capabilities: int = PLAIN,
         as_proxy: bool = False,
+        rewriting: bool = False,
         proxy_capabilities: int = 0,
         timeout: float = 60,
     ) -> None:
@@ -86,7 +97,11 @@ class RawClient:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.conversation: list[tuple[str, bytes]] = []
         """Every packet of the login: ``(">" or "<", bytes)``."""
-        self._tracker = ResponseTracker(extra_ok=as_proxy)
+        as_proxy = as_proxy or rewriting
+        self._rewriting = rewriting
+        self._tracker = ResponseTracker(
+            extra_ok=as_proxy, session_track=as_proxy and bool(capabilities & Capability.SESSION_TRACK)
+        )
         self._buffer = bytearray()
         try:
             attributes = {} if not as_proxy else {b"__proxy_capability_flag": b"%d" % proxy_capabilities}
@@ -126,18 +141,20 @@ class RawClient:
     def answer(self, command: int, upload: Callable[[bytes], bytes] | None = None) -> Answer:
         """Receive the answer to a command that was sent."""
         tracker, buffer, at = self._tracker, self._buffer, 0
+        seen = bytearray()
         tracker.begin(command)
         while not tracker.ended:
             if at == len(buffer) or tracker.held:
                 self._receive()
-            tracker.feed(buffer, at, len(buffer))
+            stop = tracker.feed(buffer, at, len(buffer))
+            seen += buffer[at:stop] + tracker.tail
             at = tracker.pos
             if tracker.wants_upload:
                 self._upload(b"" if upload is None else upload(_split(buffer[:at])[-1][5:]), tracker.seq + 1)
                 tracker.uploaded()
         if at != len(buffer):
             raise ServerProtocolError(f"{len(buffer) - at} bytes behind the end of an answer")
-        packets = _split(buffer)
+        packets = _split(seen if self._rewriting else buffer)
         buffer.clear()
         return Answer(packets, tracker.status, tracker.errno)
 
@@ -203,7 +220,9 @@ class RawClient:
                 b"__proxy_connection_id": b"1",
                 b"__global_vars_version": b"0",
                 b"__proxy_scramble": xor(scramble, greeting.scramble),
-                b"__proxy_version": b"4.3.2",
+                b"__proxy_version": b"4.3.1.0",
+                b"__client_session_id": b"%d" % (int.from_bytes(greeting.scramble[:4], "little") & 0xFFFFFFF),
+                b"__client_connect_time": b"1700000000000000",
                 **attributes,
             }
             capabilities |= Capability.CONNECT_ATTRS

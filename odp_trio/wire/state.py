@@ -17,8 +17,10 @@ from odp_trio.wire.fields import Cursor, Status, lenenc_int, lenenc_str, server_
 _SEPARATOR = b"__NULL"
 _UNTOLD = frozenset({b"ob_proxy_partition_hit"})
 """Variables that an OBServer tells proxies only."""
-_MOMENTARY = frozenset({b"ob_statement_trace_id", b"ob_proxy_set_trx_executed"}) | _UNTOLD
+_MOMENTARY = frozenset({b"ob_statement_trace_id"}) | _UNTOLD
 """Variables that belong to the statement whose OK names them: later they are not told."""
+_LAST = b"ob_proxy_set_trx_executed"
+"""Reported anew with each statement, behind the others."""
 
 
 @dataclass(slots=True)
@@ -34,12 +36,14 @@ class SessionState:
         """Take over what ``later`` says, but not what a client may not know.
 
         ``owed`` means that a client will be told with the OK of another
-        statement.  System variables keep the order of their first report.
+        statement.  System variables keep the order of their first report, but for one.
         """
         hidden = _MOMENTARY if owed else _UNTOLD
         told = {name: value for name, value in later.system.items() if name not in hidden}
         if later.system and not told and not later.user and later.schema is None:
             return
+        if _LAST in told:
+            self.system.pop(_LAST, None)
         self.system |= told
         self.user |= later.user
         self.schema = later.schema if later.schema is not None else self.schema

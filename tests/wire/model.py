@@ -13,7 +13,9 @@ from odp_trio.wire.fields import lenenc_int, lenenc_str
 
 MORE, STATE_CHANGED = 0x0008, 0x4000
 TRACE_ID = b"ob_statement_trace_id"
-UNTOLD = (TRACE_ID, b"ob_proxy_partition_hit")
+UNTOLD = (b"ob_proxy_partition_hit",)
+MOMENTARY = (TRACE_ID, *UNTOLD)
+LAST = b"ob_proxy_set_trx_executed"
 Pairs = tuple[tuple[bytes, bytes], ...]
 
 
@@ -33,10 +35,9 @@ class State:
         variables = b"".join(lenenc_str(name) + lenenc_str(value) for name, value in pairs)
         return (b"\0" + lenenc_str(variables) if pairs else b"") + _schema(self.schema) + b"\x02\x02\x011"
 
-    @property
-    def told(self) -> State | None:
-        """What a client may know of it: nothing if it was only a trace id."""
-        system = tuple(pair for pair in self.system if pair[0] not in UNTOLD)
+    def told(self, hidden: tuple[bytes, ...]) -> State | None:
+        """Return what a client may know of it: nothing if all of it is hidden."""
+        system = tuple(pair for pair in self.system if pair[0] not in hidden)
         if self.system and not system and not self.user and self.schema is None:
             return None
         return replace(self, system=system)
@@ -76,6 +77,8 @@ class OK:
         variables: dict[bytes, bytes] = {}
         schema = None
         for state in told:
+            if LAST in dict(state.system):
+                variables.pop(LAST, None)
             variables.update(state.system)
             schema = state.schema if state.schema is not None else schema
         blocks = [b"\0" + lenenc_str(lenenc_str(name) + lenenc_str(value)) for name, value in variables.items()]
@@ -91,8 +94,8 @@ def _schema(name: bytes | None) -> bytes:
     return b"" if name is None else b"\x01" + lenenc_str(lenenc_str(name))
 
 
-names = st.sampled_from([b"autocommit", b"time_zone", b"a", b"ob_last_schema_version"])
-hidden = st.sampled_from(UNTOLD)
+names = st.sampled_from([b"autocommit", b"time_zone", b"a", LAST])
+hidden = st.sampled_from(MOMENTARY)
 values = st.binary(max_size=6)
 pairs = st.dictionaries(names, values, max_size=3).map(lambda found: tuple(found.items()))
 traced = st.builds(lambda found, name, value: (*found, (name, value)), pairs, hidden, values)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from odp_trio.wire.command import Com
 from odp_trio.wire.fields import MAX_PAYLOAD
-from tests.wire.model import MORE, OK, STATE_CHANGED, State
+from tests.wire.model import MOMENTARY, MORE, OK, STATE_CHANGED, UNTOLD, State
 
 CURSOR = 0x0040
 
@@ -164,8 +164,7 @@ class Reader:
     def _show_rewritten(self, seq: int, ok: OK) -> None:
         payload = ok.to_plain()
         if self.tracks:
-            if ok.state is not None and ok.state.told is not None:
-                self.owed.append(ok.state.told)
+            self._owe(ok, MOMENTARY if ok.status & MORE else UNTOLD)
             payload = ok.to_tracking(self.owed)
             if not ok.status & MORE:
                 self.owed.clear()
@@ -180,8 +179,13 @@ class Reader:
             raise Refused("no extra OK")
         ok = read_ok(packet[4:])
         self.answer.status = ok.wire_status
-        if ok.state is not None and ok.state.told is not None:
-            self.owed.append(ok.state.told)
+        self._owe(ok, MOMENTARY)
+
+    def _owe(self, ok: OK, hidden: tuple[bytes, ...]) -> None:
+        """Keep what an OK says for a client that is told of the session."""
+        told = ok.state.told(hidden) if ok.state is not None else None
+        if told is not None:
+            self.owed.append(told)
 
     def _show_unless_error(self, packet: bytes) -> bool:
         self._show(packet)

@@ -109,15 +109,28 @@ def test_merging_keeps_first_places_and_last_values() -> None:
 def test_what_only_proxies_are_told_is_not_merged() -> None:
     state = SessionState()
 
-    state.merge(SessionState({b"ob_statement_trace_id": b"Y"}, changed=True))
+    state.merge(SessionState({b"ob_proxy_partition_hit": b"OFF"}, changed=True))
 
     assert state == SessionState()
 
 
-def test_the_trace_id_is_not_written_for_clients() -> None:
-    state = SessionState({b"ob_statement_trace_id": b"Y", b"a": b"1"}, changed=True)
+def test_what_belongs_to_one_statement_is_not_told_with_another() -> None:
+    own, owed = SessionState(), SessionState()
+    said = SessionState({b"ob_statement_trace_id": b"Y", b"a": b"1"}, changed=True)
 
-    assert state.standard_block() == b"\0\x04\x01a\x011" + b"\x02\x02\x011"
+    own.merge(said)
+    owed.merge(said, owed=True)
+
+    assert own == said
+    assert owed == SessionState({b"a": b"1"}, changed=True)
+
+
+def test_one_variable_is_always_the_last_that_was_said() -> None:
+    state = SessionState({b"ob_proxy_set_trx_executed": b"ON", b"a": b"1"})
+
+    state.merge(SessionState({b"b": b"2", b"ob_proxy_set_trx_executed": b"ON"}))
+
+    assert list(state.system) == [b"a", b"b", b"ob_proxy_set_trx_executed"]
 
 
 def test_the_blank_before_a_message_goes_only_in_the_last_result() -> None:

@@ -1,0 +1,23 @@
+## Long statements and long rows: many packets of a socket, one packet of the protocol.
+create table blobs (id int primary key, body longblob);;
+insert into blobs values (1, '{{0123456789*100}}');;
+insert into blobs values (2, '{{abcdefghij*30000}}');;
+select id, length(body), md5(body) from blobs order by id;;
+select body from blobs where id = 2;;
+insert into blobs values (3, x'{{00ff*150000}}');;
+select body from blobs where id = 3;;
+select length('{{word *200000}}');;
+select /* {{long comment *80000}} */ 1;;
+select 1{{ + 1*1500}};;
+select 1 where 1 in (1{{, 12345*20000}});;
+insert into blobs values (4, repeat('r', 4000000));;
+select id, body from blobs order by id;;
+update blobs set body = concat(body, body) where id = 4;;
+select body from blobs where id = 4;;
+select '{{🦆*20000}}';;
+selec {{nonsense *20000}};;
+select {{x*70000}};;
+select 1 as {{y*64}};;
+select 1 as {{y*300}};;
+select {{1, *1000}}1;;
+delete from blobs;;
