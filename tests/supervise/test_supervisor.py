@@ -212,3 +212,254 @@ async def test_two_children_of_one_name_are_a_mistake(autojump_clock: MockClock)
         await top.start(ChildSpec("a", Service([], "a").run))
         with pytest.raises(ValueError, match="already"):
             top.start_soon(ChildSpec("a", Service([], "a").run))
+
+
+# ---- the traps ---------------------------------------------------------------------
+
+
+async def test_a_starter_that_is_cancelled_leaves_no_child_behind(autojump_clock: MockClock) -> None:
+    """The child reports started() after the cancellation: shielded by then, it must still be reached."""
+
+    async def late(*, task_status: trio.TaskStatus[None]) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(2)
+        task_status.started()
+        await trio.sleep_forever()
+
+    async with supervisor() as top:
+        with trio.fail_after(10), trio.move_on_after(1) as scope:
+            await top.start(ChildSpec("a", late))
+
+        assert scope.cancelled_caught
+        assert top.statistics().children == ()
+
+
+@pytest.mark.parametrize("setup", [0.0, 1.0, 10**9])
+async def test_a_cancel_from_outside_ends_children_that_still_start(autojump_clock: MockClock, setup: float) -> None:
+    with trio.fail_after(60), trio.move_on_after(0.5):
+        async with supervisor() as top:
+            top.start_soon(ChildSpec("a", Service([], "a", setup=setup).run))
+            await trio.sleep_forever()
+
+    assert trio.current_time() < 5
+
+
+async def test_a_child_that_starts_feels_a_cancel_at_once_and_one_that_runs_only_its_supervisor(
+    autojump_clock: MockClock,
+) -> None:
+    ends: dict[str, float] = {}
+
+    async def child(name: str, setup: float, *, task_status: trio.TaskStatus[None]) -> None:
+        try:
+            await trio.sleep(setup)
+            task_status.started()
+            await trio.sleep_forever()
+        finally:
+            ends[name] = trio.current_time() - begun
+
+    begun = trio.current_time()
+    with trio.move_on_after(1):
+        async with supervisor() as top:
+            await top.start(ChildSpec("runs", child), "runs", 0.0)
+            top.start_soon(ChildSpec("starts", child), "starts", 10**9)
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.move_on_after(5, shield=True):
+                    await trio.sleep(2)
+
+    assert ends == {"starts": pytest.approx(1), "runs": pytest.approx(3)}
+
+
+async def test_a_childs_own_scope_cannot_be_confused_with_a_stop(autojump_clock: MockClock) -> None:
+    async def impatient(*, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        with trio.move_on_after(1):
+            await trio.sleep_forever()
+
+    async with supervisor() as top:
+        await top.start(ChildSpec("a", impatient, restart=Restart.TRANSIENT))
+        await trio.sleep(10)
+
+        assert top.statistics().children[0].state is ChildState.STOPPED
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+async def test_what_is_no_exception_passes(autojump_clock: MockClock, kind: type[BaseException]) -> None:
+    lives = 0
+
+    async def interrupted(*, task_status: trio.TaskStatus[None]) -> None:
+        nonlocal lives
+        lives += 1
+        task_status.started()
+        await trio.sleep(1)
+        raise kind
+
+    with pytest.raises(kind):
+        async with supervisor() as top:
+            await top.start(ChildSpec("a", interrupted, intensity=None))
+            await trio.sleep(100)
+
+    assert lives == 1
+
+
+async def test_started_reaches_the_starter_once(autojump_clock: MockClock) -> None:
+    lives = 0
+
+    async def counting(*, task_status: trio.TaskStatus[int]) -> None:
+        nonlocal lives
+        lives += 1
+        task_status.started(lives)
+        task_status.started(-1)
+        await trio.sleep(1 if lives < 3 else 10**9)
+        raise RuntimeError("bug")
+
+    async with supervisor() as top:
+        assert await top.start(ChildSpec("a", counting)) == 1
+        await trio.sleep(20)
+
+        assert lives == 3
+        assert top.statistics().children[0].state is ChildState.RUNNING
+
+
+async def test_a_report_of_a_former_life_is_not_heard(autojump_clock: MockClock) -> None:
+    former: list[trio.TaskStatus[None]] = []
+
+    async def slow(*, task_status: trio.TaskStatus[None]) -> None:
+        former.append(task_status)
+        if len(former) == 1:
+            raise OSError("first")
+        await trio.sleep(100)
+
+    async with supervisor() as top:
+        top.start_soon(ChildSpec("a", slow))
+        await trio.sleep(5)
+        former[0].started()
+
+        assert top.statistics().children[0].state is ChildState.STARTING
+
+
+async def test_stopping_waits_for_the_childs_own_cleanup(autojump_clock: MockClock) -> None:
+    async def polite(*, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.move_on_after(1, shield=True):
+                await trio.sleep(0.75)
+
+    async with supervisor() as top:
+        await top.start(ChildSpec("a", polite))
+        begun = trio.current_time()
+        await top.stop("a")
+
+        assert trio.current_time() - begun == pytest.approx(0.75)
+
+
+# ---- by hand -----------------------------------------------------------------------
+
+
+async def test_a_restart_by_hand_is_no_failure(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    service = Service([], "a")
+    async with supervisor() as top:
+        await top.start(ChildSpec("a", service.run, intensity=Intensity(1, 60.0)))
+        for _ in range(5):
+            top.restart("a")
+            await trio.sleep(0.01)
+        (child,) = top.statistics().children
+
+        assert (service.lives, child.restarts, child.last_error) == (6, 5, "")
+        assert caplog.text == ""
+
+        top.crash("a", ValueError("a failure again"))
+        await trio.sleep(0.01)
+        assert top.statistics().children[0].state is ChildState.BACKING_OFF
+
+
+async def test_a_restart_by_hand_ends_a_pause(autojump_clock: MockClock) -> None:
+    sick = Service([], "sick", deaths=1)
+    async with supervisor() as top:
+        await top.start(ChildSpec("sick", sick.run, backoff=Backoff(first=1000, limit=1000)))
+        await trio.sleep(10)
+        top.restart("sick")
+        await trio.sleep(0.01)
+
+        assert top.statistics().children[0].state is ChildState.RUNNING
+    assert sick.lives == 2
+
+
+async def test_who_is_done_can_be_replaced_but_not_crashed(autojump_clock: MockClock) -> None:
+    log: list[str] = []
+    async with supervisor() as top:
+        await top.start(ChildSpec("a", Service(log, "a", deaths=1).run, restart=Restart.TEMPORARY))
+        await top.start(ChildSpec("b", Service(log, "b").run))
+        await trio.sleep(5)
+        with pytest.raises(KeyError):
+            top.crash("a", ValueError("too late"))
+        with pytest.raises(KeyError):
+            top.restart("nobody")
+        await top.start(ChildSpec("a", Service(log, "new a").run))
+
+    assert log == ["a", "new a", "b"]
+
+
+async def test_no_crash_is_silent(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    async def rude(*, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise ValueError("in cleanup")
+
+    async with supervisor() as top:
+        await top.start(ChildSpec("once", Service([], "once", deaths=1).run, restart=Restart.TEMPORARY))
+        await top.start(ChildSpec("rude", rude))
+        await trio.sleep(5)
+
+    assert "RuntimeError: bug 1; it is not started again" in caplog.text
+    assert "rude failed while it was stopped: ValueError: in cleanup" in caplog.text
+    assert all(record.exc_info for record in caplog.records)
+
+
+async def test_a_supervisor_that_closes_takes_no_child(autojump_clock: MockClock) -> None:
+    async def recruiter(top: Supervisor, *, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            with pytest.raises(RuntimeError, match="closing"):
+                top.start_soon(ChildSpec("late", Service([], "late").run))
+
+    with trio.fail_after(10):
+        async with supervisor() as top:
+            await top.start(ChildSpec("a", recruiter), top)
+
+
+async def test_a_start_that_returns_is_a_failed_start(autojump_clock: MockClock) -> None:
+    async def silent(*, task_status: trio.TaskStatus[None]) -> None:
+        await trio.sleep(1)
+
+    async with supervisor() as top:
+        with pytest.raises(RuntimeError, match=r"before it reported started\(\)"):
+            await top.start(ChildSpec("a", silent))
+
+
+async def test_a_child_shows_the_supervisor_that_it_opens(autojump_clock: MockClock) -> None:
+    """Named like the child, it hangs under it; and one-for-all is a child that lets ChildGaveUp through."""
+    grandchildren = Service([], "x", deaths=10**9)
+
+    async def family(top: Supervisor, *, task_status: trio.TaskStatus[None]) -> None:
+        async with supervisor("family", top) as own:
+            await own.start(ChildSpec("x", grandchildren.run, intensity=Intensity(1, 60.0)))
+            task_status.started()
+            await trio.sleep_forever()
+
+    async with supervisor() as top:
+        await top.start(ChildSpec("family", family, intensity=None), top)
+        (shown,) = top.statistics().children
+        assert [child.name for child in shown.children] == ["x"]
+
+        await trio.sleep(4)
+        (shown,) = top.statistics().children
+        assert shown.restarts == 1
+        assert shown.last_error == "ChildGaveUp: family: child 'x' failed too often"
