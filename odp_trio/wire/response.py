@@ -51,7 +51,9 @@ class Phase(IntEnum):
     CHANGE_USER = 12
     UPLOAD = 13
     """The server waits for the content of a local file."""
-    END = 14
+    OUT_ROWS = 14
+    """The OUT parameters of a CALL: an OK follows, whatever the flags say."""
+    END = 15
 
 
 class Kind(Enum):
@@ -95,6 +97,7 @@ PHASES: Final[dict[Phase, dict[Kind, Phase]]] = {
     Phase.EOF_ONLY: {Kind.EOF: Phase.END, Kind.ERR: Phase.EXTRA_OK},
     Phase.CHANGE_USER: {Kind.OK: Phase.END, Kind.ERR: Phase.EXTRA_OK, Kind.SWITCH: Phase.END},
     Phase.UPLOAD: {Kind.ERR: Phase.EXTRA_OK},
+    Phase.OUT_ROWS: {Kind.DATA: Phase.OUT_ROWS, Kind.EOF: Phase.RESULT, Kind.ERR: Phase.EXTRA_OK},
     Phase.END: {},
 }
 
@@ -138,7 +141,8 @@ _HEADER: Final = Struct("<IB").unpack_from
 _DEFINITIONS, _ROWS, _EXTRA_OK, _END = (
     int(phase) for phase in (Phase.DEFINITIONS, Phase.ROWS, Phase.EXTRA_OK, Phase.END)
 )
-_IN_TRANS, _MORE, _CURSOR = (int(flag) for flag in (Status.IN_TRANS, Status.MORE_RESULTS, Status.CURSOR_EXISTS))
+_IN_TRANS, _MORE = (int(flag) for flag in (Status.IN_TRANS, Status.MORE_RESULTS))
+_UNUSUAL = int(Status.CURSOR_EXISTS | Status.PS_OUT_PARAMS)
 _DATA_PHASES: Final = (_ROWS, _DEFINITIONS)
 _FIRST: Final = [FIRST_PHASE.get(command) for command in range(256)]
 
@@ -269,7 +273,7 @@ class ResponseTracker:
                             return pos
                     elif first == 0xFE and length == 5:
                         status = buffer[pos + 7] | buffer[pos + 8] << 8
-                        if phase == _DEFINITIONS and not status & _CURSOR:
+                        if phase == _DEFINITIONS and not status & _UNUSUAL:
                             phase = self._phase = _ROWS
                             pos = following
                             continue
@@ -356,8 +360,10 @@ class ResponseTracker:
             raise self._unexpected("an EOF packet without status flags")
         self.status = status = buffer[start + 7] | buffer[start + 8] << 8
         phase = self._phase
-        if phase == Phase.DEFINITIONS and self.command == Com.STMT_EXECUTE and status & Status.CURSOR_EXISTS:
-            after = Phase.EXTRA_OK  # the rows come by COM_STMT_FETCH
+        if phase == Phase.DEFINITIONS and self.command == Com.STMT_EXECUTE and status & _UNUSUAL:
+            # Either the rows come by COM_STMT_FETCH, or they are OUT parameters: their last EOF says that nothing
+            # follows, and an OK does (seen on seekdb 1.3.0; MySQL says that more follows).
+            after = Phase.EXTRA_OK if status & Status.CURSOR_EXISTS else Phase.OUT_ROWS
         elif phase == Phase.ROWS and status & _MORE:
             after = Phase.RESULT
         elif phase == Phase.PARAMETERS and self._columns:

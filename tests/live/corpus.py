@@ -57,7 +57,7 @@ _TRACE_ID: Final = re.compile(rb"\x00\x38\x15ob_statement_trace_id\x21.{33}", re
 
 def _without_trace_id(payload: bytes) -> bytes:
     """Write an OK as it would be if the trace id were not in its session state."""
-    if payload[0] or not _TRACE_ID.search(payload):
+    if payload[:1] != b"\0" or not _TRACE_ID.search(payload):
         return payload
     cursor = Cursor(payload, ServerProtocolError)
     cursor.uint(1)

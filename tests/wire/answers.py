@@ -11,7 +11,7 @@ from odp_trio.wire.fields import lenenc_int, lenenc_str
 from odp_trio.wire.packets import packet
 from odp_trio.wire.response import FIRST_PHASE
 from tests.wire.model import MORE, OK, TRACE_ID, State, oks, states
-from tests.wire.reference import CURSOR
+from tests.wire.reference import CURSOR, PS_OUT
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def answers(draw: st.DrawFn, *, proxy: bool, command: int | None = None) -> Gene
 def _results(writer: _Writer, command: int) -> None:
     draw = writer.draw
     for left in reversed(range(draw(st.integers(1, 4)))):
-        kind = draw(st.sampled_from(["rows", "rows", "ok", "file", "error", "cursor"]))
+        kind = draw(st.sampled_from(["rows", "rows", "ok", "file", "error", "cursor", "out"]))
         if kind == "error":
             return writer.say_error()
         if kind == "ok":
@@ -122,7 +122,12 @@ def _results(writer: _Writer, command: int) -> None:
             writer.say_ok(more=left > 0)
         else:
             writer.say(draw(st.sampled_from([b"\1", b"\2", lenenc_int(251), lenenc_int(70000), lenenc_int(1 << 24)])))
-            if not _packets_and_eof(writer, definitions, CURSOR if kind == "cursor" else 0):
+            extra_flags = {"cursor": CURSOR, "out": PS_OUT}.get(kind, 0)
+            if not _packets_and_eof(writer, definitions, extra_flags):
+                return
+            if kind == "out" and command == Com.STMT_EXECUTE:
+                if _packets_and_eof(writer, rows, draw(st.sampled_from([0, MORE]))):
+                    writer.say_ok()
                 return
             if kind == "cursor" and command == Com.STMT_EXECUTE:
                 return writer.extra_ok()

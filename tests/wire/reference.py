@@ -13,7 +13,7 @@ from odp_trio.wire.command import Com
 from odp_trio.wire.fields import MAX_PAYLOAD
 from tests.wire.model import MOMENTARY, MORE, OK, STATE_CHANGED, UNTOLD, State
 
-CURSOR = 0x0040
+CURSOR, PS_OUT = 0x0040, 0x1000
 
 
 class Refused(Exception):
@@ -118,9 +118,10 @@ class Reader:
                 return
             if command == Com.STMT_EXECUTE and self.answer.status & CURSOR:
                 return self._extra()
+            out_parameters = command == Com.STMT_EXECUTE and self.answer.status & PS_OUT
             if not self._until_eof():
                 return
-            if not self.answer.status & MORE:
+            if not out_parameters and not self.answer.status & MORE:
                 return self._extra()
 
     def _prepared(self) -> None:

@@ -77,6 +77,13 @@ def test_a_captured_answer_reads_the_same_at_every_split(name: str, at: int) -> 
         assert seen == expected
 
 
+def test_the_ok_behind_out_parameters_is_the_clients() -> None:
+    tracker, plain_tracker = ResponseTracker(), ResponseTracker(extra_ok=False)
+    for proxy, plain in zip(exchanges("out_parameters_proxy"), exchanges("out_parameters_plain"), strict=True):
+        assert follow(tracker, proxy.request[4], parts_of(proxy)).client == b"".join(plain.answer)
+        assert follow(plain_tracker, plain.request[4], parts_of(plain)).client == b"".join(plain.answer)
+
+
 def test_an_error_and_the_status_are_noted() -> None:
     by_request = {each.request[5:]: each for each in exchanges("commands_proxy")}
     tracker = ResponseTracker()
