@@ -12,9 +12,20 @@ from typing import TYPE_CHECKING
 import odp_trio
 
 if TYPE_CHECKING:
-    from odp_trio.config.settings import Built
+    from odp_trio.config.settings import Built, Layer
 
+FAILED = 1
 USAGE_ERROR = 2
+INTERRUPTED = 130
+
+# Destination of argparse, flag, option.
+_FLAGS = (
+    ("listen_port", "-p", "listen_port"),
+    ("prometheus_listen_port", "-l", "prometheus_listen_port"),
+    ("rs_list", "-r", "rootservice_list"),
+    ("cluster_name", "-c", "rootservice_cluster_name"),
+    ("appname", "-n", "app_name"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,18 +38,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         words, command = words[:at], words[at + 1 :]
     options = parser.parse_args(words)
     options.command = command
-    from odp_trio.errors import ConfigError
-
     try:
         return int(options.verb(options))
-    except ConfigError as exc:
-        print(f"odp-trio: {exc}", file=sys.stderr)
-        return USAGE_ERROR
-    except OSError as exc:
-        print(f"odp-trio: {exc.strerror or exc}" + (f": {exc.filename}" if exc.filename else ""), file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
+    except Exception as exc:
+        return _complain(exc)
+
+
+def _complain(error: BaseException) -> int:
+    """Say in one line what the user or the machine did; raise what is a bug of ours."""
+    from odp_trio.errors import ConfigError, OdpError
+
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]  # a nursery wraps whatever ends it
+    match error:
+        case ConfigError():
+            print(f"odp-trio: {error}", file=sys.stderr)
+            return USAGE_ERROR
+        case OSError():
+            about = f": {error.filename}" if error.filename else ""
+            print(f"odp-trio: {error.strerror or error}{about}", file=sys.stderr)
+            return FAILED
+        case OdpError():
+            print(f"odp-trio: {error}", file=sys.stderr)
+            return FAILED
+        case _:
+            raise error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,28 +106,34 @@ def _parser() -> argparse.ArgumentParser:
 
 def read_settings(options: argparse.Namespace) -> Built:
     """Merge file, -o and flags, weakest first."""
-    from odp_trio.config import build, from_flags, from_optstr, from_toml
-    from odp_trio.errors import ConfigError
+    from odp_trio.config import Layer, build, from_optstr
 
     layers = []
     path = options.config
     if path is None and options.etc is not None and (options.etc / "odp.toml").exists():
         path = options.etc / "odp.toml"
     if path is not None:
-        try:
-            layers.append(from_toml(path.read_text(encoding="utf-8"), str(path)))
-        except (OSError, UnicodeDecodeError) as exc:
-            raise ConfigError(f"{path}: {exc}") from exc
+        layers.append(_read_file(path))
     if options.optstr:
         layers.append(from_optstr(options.optstr))
-    flags = {
-        "listen_port": options.listen_port,
-        "prometheus_listen_port": options.prometheus_listen_port,
-        "rootservice_list": options.rs_list,
-        "rootservice_cluster_name": options.cluster_name,
-        "app_name": options.appname,
-    }
-    return build(*layers, from_flags(flags))
+    for destination, flag, name in _FLAGS:
+        value = getattr(options, destination)
+        if value is not None:
+            layers.append(Layer(flag, {name: value}))
+    return build(*layers)
+
+
+def _read_file(path: Path) -> Layer:
+    from odp_trio.config import from_toml
+    from odp_trio.errors import ConfigError
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise ConfigError(f"{path}: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{path}: not UTF-8: {exc.reason} at byte {exc.start}") from exc
+    return from_toml(text, str(path))
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -109,7 +141,9 @@ def _run(options: argparse.Namespace) -> int:
     start_logging(built.settings.syslog_level)
     log = logging.getLogger("odp_trio")
     for warning in built.warnings:
-        log.warning("%s", warning)
+        log.warning("ignored: %s", warning)
+    if options.nodaemon:
+        log.info("ignored: -N: this process never becomes a daemon")
     if not built.settings.clusters:
         from odp_trio.errors import ConfigError
 
@@ -133,10 +167,10 @@ def start_logging(level: str) -> None:
 
 
 def _check_config(options: argparse.Namespace) -> int:
-    from odp_trio.config import build, from_toml
+    from odp_trio.config import build
     from odp_trio.config.render import effective, effective_json
 
-    built = build(from_toml(options.file.read_text(encoding="utf-8"), str(options.file)))
+    built = build(_read_file(options.file))
     if options.json:
         sys.stdout.buffer.write(effective_json(built) + b"\n")
     else:

@@ -16,7 +16,13 @@ from odp_trio.model import Address
 
 
 class Option(msgspec.Struct, frozen=True):
-    """What is known about an option.  ``own`` marks those that ODP does not have; ``low``/``high`` are inclusive."""
+    """What is known about an option.
+
+    ``own`` marks those that ODP does not have; ``low`` and ``high`` are
+    inclusive.  ``odp_unit`` is ODP's unit of a bare number where that is not
+    the kind's usual one: such a number is read that way in ``-o``, and refused
+    in a file, where nobody would expect it.
+    """
 
     kind: str
     text: str
@@ -25,6 +31,7 @@ class Option(msgspec.Struct, frozen=True):
     choices: tuple[str, ...] = ()
     own: bool = False
     restart: bool = False
+    odp_unit: str = ""
     section: str = ""
 
 
@@ -32,6 +39,7 @@ class ClusterSettings(msgspec.Struct, frozen=True):
     """``[clusters.NAME]``: one cluster that may be logged in to.  Empty passwords mean the global ones."""
 
     rslist: tuple[Address, ...]
+    cluster_id: int | None = None
     observer_sys_user: str = ""
     observer_sys_password: Secret = Secret()
     observer_sys_password1: Secret = Secret()
@@ -55,7 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     app_name: Annotated[str, Option("text", "Name of the application that this proxy serves; shown in logs.", restart=True, section="Identity")] = "undefined"
     proxy_id: Annotated[int, Option("int", "Number of this proxy, part of every connection id; 0 takes a random one at each start.", 0, 8191, restart=True)] = 0
-    mysql_version: Annotated[str, Option("text", "Server version in the greeting: digits and dots.")] = "5.7.25"
+    mysql_version: Annotated[str, Option("version", "Server version in the greeting: digits and dots.")] = "5.7.25"
 
     rootservice_list: Annotated[str, Option("rslist", "Root servers of one cluster, ip:port;ip:port (sql ports); the flag -r.", restart=True, section="Clusters")] = ""
     rootservice_cluster_name: Annotated[str, Option("text", "Name of the cluster of rootservice_list, and the default cluster of logins that name none; the flag -c.", restart=True)] = ""
@@ -67,7 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     observer_sys_password: Annotated[Secret, Option("secret", "Its password: clear, or the 40 hexadecimal digits of its SHA1 as ODP has it.", restart=True)] = Secret()
     observer_sys_password1: Annotated[Secret, Option("secret", "Tried when the first one is refused, so that a password can be changed without a gap.", restart=True)] = Secret()
 
-    username_separator: Annotated[str, Option("text", "Separators of the form cluster:tenant:user, parted by semicolons; the first one that occurs twice counts.", section="Logins")] = ":;-;."
+    username_separator: Annotated[str, Option("separators", "Separators of the form cluster:tenant:user, parted by semicolons; the first one that occurs twice counts.", section="Logins")] = ":;-;."
     enable_cluster_checkout: Annotated[bool, Option("bool", "Tell servers the cluster's name, so that they refuse a login to the wrong cluster.")] = True
     enable_client_ip_checkout: Annotated[bool, Option("bool", "Tell servers the client's address, which they check against the account's host.")] = True
     enable_full_username: Annotated[bool, Option("bool", "Refuse logins that do not name tenant and cluster.")] = False
@@ -84,9 +92,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server_tcp_keepintvl: Annotated[int, Option("int", "Seconds between probes of a server.", 0, 75)] = 5
     server_tcp_keepcnt: Annotated[int, Option("int", "Probes without an answer before a server is given up.", 0, 9)] = 5
 
-    hot_upgrade_exit_timeout: Annotated[float, Option("duration", "How long a shutdown waits for transactions to end.", 0.0, _DAY, section="Process")] = 30.0
+    hot_upgrade_exit_timeout: Annotated[float, Option("duration", "How long a shutdown waits for transactions to end.", 0.0, _DAY, odp_unit="us", section="Process")] = 30.0
     reactor: Annotated[str, Option("text", "How sockets are served: inside Trio's wait (fast, Linux), or nested in a task.", choices=("auto", "inside", "nested"), own=True, restart=True)] = "auto"
-    syslog_level: Annotated[str, Option("text", "Least level that is logged.", choices=("DEBUG", "INFO", "WARN", "ERROR"))] = "INFO"
+    syslog_level: Annotated[str, Option("log_level", "Least level that is logged.", choices=("DEBUG", "INFO", "WARN", "ERROR"))] = "INFO"
     # fmt: on
 
     @property

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
 from odp_trio.config.options import Described, options
 from odp_trio.config.settings import Built, allowed
-from odp_trio.config.values import Secret, write_duration
+from odp_trio.config.values import Secret, write_capacity, write_duration
 
 _HEAD = """\
 # Settings of odp-trio.  Every option is shown with its default; remove the '#' to change it.
@@ -22,6 +23,7 @@ _CLUSTERS = """
 
 # [clusters.demo]
 # rslist = "10.0.0.1:2881;10.0.0.2:2881"   # sql ports; not every server needs to be named
+# cluster_id = 1                           # told to servers, which check it; none: not told
 # observer_sys_user = "proxyro"            # as above, for this cluster
 # observer_sys_password = ""
 # observer_sys_password1 = ""
@@ -36,7 +38,19 @@ def value_text(described: Described, value: Any) -> str:
         return str(value).lower()
     if described.option.kind == "duration":
         return f'"{write_duration(value)}"'
-    return f'"{value}"' if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
+    if described.option.kind == "capacity":
+        return f'"{write_capacity(value)}"'
+    return _quoted(value) if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _quoted(text: str) -> str:
+    """Write a TOML string: what JSON escapes TOML escapes alike."""
+    return msgspec.json.encode(text).decode()
+
+
+def _key(name: str) -> str:
+    """Write a TOML key, quoted where it must be."""
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else _quoted(name)
 
 
 def render_example() -> str:
@@ -47,6 +61,8 @@ def render_example() -> str:
         if option.section:
             lines += ["", f"# ---- {option.section} ----"]
         notes = [allowed(described)]
+        if option.odp_unit:
+            notes.append("always with a unit")
         if option.restart:
             notes.append("takes effect at a restart")
         lines += ["", f"# {option.text}", f"# ({'; '.join(notes)})"]
@@ -76,6 +92,7 @@ def render_markdown() -> str:
     lines += ["", "## `[clusters.NAME]`", "", "| key | meaning |", "|---|---|"]
     lines += [
         '| `rslist` | root servers, `"ip:port;ip:port"` or a list; SQL ports |',
+        "| `cluster_id` | told to servers, which check it; without one nothing is told |",
         "| `observer_sys_user`, `observer_sys_password`, `observer_sys_password1` | as above, for this cluster |",
     ]
     return "\n".join(lines) + "\n"
@@ -88,7 +105,15 @@ def effective(built: Built) -> str:
         source = built.sources.get(described.name, "default")
         lines.append(f"{described.name} = {value_text(described, getattr(built.settings, described.name))}  # {source}")
     for name, cluster in built.settings.clusters.items():
-        lines += ["", f"[clusters.{name}]", f'rslist = "{";".join(map(str, cluster.rslist))}"']
+        lines += ["", f"[clusters.{_key(name)}]  # {built.sources.get(f'clusters.{name}', 'default')}"]
+        lines.append(f"rslist = {_quoted(';'.join(map(str, cluster.rslist)))}")
+        if cluster.cluster_id is not None:
+            lines.append(f"cluster_id = {cluster.cluster_id}")
+        if cluster.observer_sys_user:
+            lines.append(f"observer_sys_user = {_quoted(cluster.observer_sys_user)}")
+        for key in ("observer_sys_password", "observer_sys_password1"):
+            if getattr(cluster, key):
+                lines.append(f'{key} = "***"')
     return "\n".join(lines) + "\n"
 
 

@@ -9,17 +9,25 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from odp_trio.config.foreign import FOREIGN
 from odp_trio.config.options import ClusterSettings, Described, Settings, options
-from odp_trio.config.values import READERS, Secret, write_duration
+from odp_trio.config.values import READERS, is_bare, write_capacity, write_duration
 from odp_trio.errors import ConfigError
 from odp_trio.model import parse_rslist
 
-_CLUSTER_KEYS = ("rslist", "observer_sys_user", "observer_sys_password", "observer_sys_password1")
+_CLUSTER_KINDS: Final = {
+    "rslist": "rslist",
+    "cluster_id": "int",
+    "observer_sys_user": "text",
+    "observer_sys_password": "secret",
+    "observer_sys_password1": "secret",
+}
+_SHOWN: Final = 60
+"""Characters of a wrong value that an error repeats."""
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -42,23 +50,25 @@ def from_toml(text: str, source: str) -> Layer:
     """Read a TOML file's text; raise ConfigError with the place of a syntax error."""
     try:
         return Layer(source, tomllib.loads(text))
-    except tomllib.TOMLDecodeError as exc:
+    except (ValueError, RecursionError) as exc:  # TOMLDecodeError, a number of thousands of digits, tables in tables
         raise ConfigError(f"{source}: not TOML: {exc}") from exc
 
 
 def from_optstr(text: str) -> Layer:
     """Read ODP's ``-o name=value,name=value``."""
     values: dict[str, Any] = {}
-    for item in filter(None, (part.strip() for part in text.split(","))):
+    for number, item in enumerate(text.split(","), 1):
         name, equals, value = item.partition("=")
+        if not equals and item.strip():  # it may be the rest of a password: not shown
+            raise ConfigError(f"-o: item {number} is not of the form name=value (a value cannot hold a comma)")
         if not equals:
-            raise ConfigError(f"-o: {item!r} is not of the form name=value")
+            continue
         values[name.strip()] = value.strip()
     return Layer("-o", values, lenient=True)
 
 
 def from_flags(values: Mapping[str, Any]) -> Layer:
-    """Wrap what command-line flags said; None is not said."""
+    """Wrap what embedders or flags said; None is not said."""
     return Layer("command line", {name: value for name, value in values.items() if value is not None})
 
 
@@ -86,45 +96,47 @@ class _Check:
         self.warnings: list[str] = []
 
     def take(self, layer: Layer, name: str, value: Any) -> None:
-        if name == "clusters" and isinstance(value, dict):
+        if name == "clusters":
+            if not isinstance(value, dict):
+                self.mistakes.append(f"{layer.source}: clusters = {_shown(value)} is no table: write [clusters.NAME]")
+                return
             for cluster, table in value.items():
                 self._take_cluster(layer, cluster, table)
         elif (described := options().get(name)) is not None:
             self._take_option(layer, described, value)
         elif name in FOREIGN:
-            text = f"{layer.source}: {name} is an option of ODP that means nothing here"
+            text = f"{layer.source}: {name} is an option of ODP that means nothing here: {FOREIGN[name]}"
             (self.warnings if layer.lenient else self.mistakes).append(text)
         else:
             self.mistakes.append(f"{layer.source}: {name!r} is unknown{_did_you_mean(name, (*options(), 'clusters'))}")
 
     def _take_option(self, layer: Layer, described: Described, value: Any) -> None:
         try:
-            self.values[described.name] = read_option(described, value)
+            self.values[described.name] = read_option(described, value, as_odp=layer.lenient)
             self.sources[described.name] = layer.source
         except ConfigError as exc:
             self.mistakes.append(f"{layer.source}: {exc}")
 
     def _take_cluster(self, layer: Layer, name: str, table: Any) -> None:
         where = f"{layer.source}: [clusters.{name}]"
+        try:
+            if not READERS["text"](name):
+                raise ConfigError("is empty")
+        except ConfigError as exc:
+            self.mistakes.append(f"{layer.source}: clusters: the name {_shown(name)} {exc}")
+            return
         if not isinstance(table, dict) or "rslist" not in table:
             self.mistakes.append(f'{where}: a cluster needs rslist = "ip:port;ip:port"')
             return
-        for key in table:
-            if key not in _CLUSTER_KEYS:
-                self.mistakes.append(f"{where}: {key!r} is unknown{_did_you_mean(key, _CLUSTER_KEYS)}")
-        try:
-            self._add_cluster(name, READERS["rslist"](table["rslist"]), table)
+        values: dict[str, Any] = {}
+        for key, value in table.items():
+            try:
+                values[key] = _read_cluster_key(key, value)
+            except ConfigError as exc:
+                self.mistakes.append(f"{where}: {exc}")
+        if values.keys() == table.keys():
+            self.clusters[name] = ClusterSettings(**values)
             self.sources[f"clusters.{name}"] = layer.source
-        except ConfigError as exc:
-            self.mistakes.append(f"{where}: rslist: {exc}")
-
-    def _add_cluster(self, name: str, rslist: object, table: Mapping[str, Any]) -> None:
-        self.clusters[name] = ClusterSettings(
-            rslist=parse_rslist(str(rslist)),
-            observer_sys_user=str(table.get("observer_sys_user", "")),
-            observer_sys_password=Secret(str(table.get("observer_sys_password", ""))),
-            observer_sys_password1=Secret(str(table.get("observer_sys_password1", ""))),
-        )
 
     def add_default_cluster(self) -> None:
         """-r and -c name a cluster too; -r needs -c, and -c alone must pick a configured one."""
@@ -132,10 +144,13 @@ class _Check:
         if rslist and not name:
             self.mistakes.append("rootservice_list (-r) needs rootservice_cluster_name (-c)")
         elif rslist:
+            source = self.sources["rootservice_list"]
             try:
-                self._add_cluster(name, rslist, {})
+                known = self.clusters.get(name) or ClusterSettings(rslist=())
+                self.clusters[name] = msgspec.structs.replace(known, rslist=parse_rslist(rslist))
+                self.sources[f"clusters.{name}"] = source
             except ConfigError as exc:
-                self.mistakes.append(f"{self.sources['rootservice_list']}: rootservice_list: {exc}")
+                self.mistakes.append(f"{source}: rootservice_list: {exc}")
         elif name and name not in self.clusters and not self.mistakes:
             near = _did_you_mean(name, tuple(self.clusters))
             self.mistakes.append(
@@ -143,23 +158,49 @@ class _Check:
             )
 
 
-def read_option(described: Described, value: Any) -> Any:
-    """Read one option's value and check its range; raise ConfigError naming option, value and what is allowed."""
+def _read_cluster_key(key: str, value: Any) -> Any:
+    kind = _CLUSTER_KINDS.get(key)
+    if kind is None:
+        raise ConfigError(f"{key!r} is unknown{_did_you_mean(key, tuple(_CLUSTER_KINDS))}")
+    try:
+        result = READERS[kind](value)
+        if isinstance(result, int) and not 0 <= result < 1 << 63:
+            raise ConfigError("is out of range: 0 to 2^63 - 1")
+        return parse_rslist(str(result)) if kind == "rslist" else result
+    except ConfigError as exc:
+        raise ConfigError(f"{key} = {'***' if kind == 'secret' else _shown(value)}: {exc}") from exc
+
+
+def read_option(described: Described, value: Any, *, as_odp: bool = False) -> Any:
+    """Read one option's value and check its range; raise ConfigError naming option, value and what is allowed.
+
+    ``as_odp`` reads a bare number in ODP's own unit.
+    """
     option = described.option
-    shown = "***" if option.kind == "secret" else repr(value)
+    shown = f"{described.name} = {'***' if option.kind == 'secret' else _shown(value)}"
+    if option.odp_unit and is_bare(value):
+        if not as_odp:
+            raise ConfigError(f'{shown} needs a unit, as in "15s": {allowed(described)}')
+        value = f"{value}{option.odp_unit}"
     try:
         result = READERS[option.kind](value)
     except ConfigError as exc:
-        raise ConfigError(f"{described.name} = {shown} {exc}") from exc
+        raise ConfigError(f"{shown} {exc}") from exc
     if isinstance(result, int | float) and not isinstance(result, bool):
         low, high = option.low, option.high
-        if (low is not None and result < low) or (high is not None and not result <= high):
-            raise ConfigError(f"{described.name} = {shown} is out of range: {allowed(described)}")
+        if (low is not None and not result >= low) or (high is not None and not result <= high):
+            raise ConfigError(f"{shown} is out of range: {allowed(described)}")
     if option.choices and result not in option.choices:
-        raise ConfigError(f"{described.name} = {shown} is none of {', '.join(option.choices)}")
-    if described.name == "mysql_version" and not str(result).replace(".", "").isdigit():
-        raise ConfigError(f"{described.name} = {shown} is not made of digits and dots")
+        raise ConfigError(f"{shown} is none of {', '.join(option.choices)}")
     return result
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # an int too long to be written
+        return "(a very long number)"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def allowed(described: Described) -> str:
@@ -169,11 +210,20 @@ def allowed(described: Described) -> str:
         return " | ".join(option.choices)
     if option.low is None and option.high is None:
         return option.kind
-    low, high = (
-        "" if bound is None else write_duration(bound) if option.kind == "duration" else f"{bound:g}"
-        for bound in (option.low, option.high)
-    )
+    low, high = (_bound_text(option.kind, bound) for bound in (option.low, option.high))
     return f"{low} to {high}"
+
+
+def _bound_text(kind: str, bound: float | None) -> str:
+    match kind:
+        case _ if bound is None:
+            return ""
+        case "duration":
+            return write_duration(bound)
+        case "capacity":
+            return write_capacity(int(bound))
+        case _:
+            return f"{bound:g}"
 
 
 def _did_you_mean(name: str, known: Sequence[str]) -> str:

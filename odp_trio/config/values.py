@@ -1,7 +1,9 @@
 """How a value of an option is written, and read: each reader takes text or a TOML value.
 
-Durations follow ODP: a number with ``us``, ``ms``, ``s``, ``m``, ``h`` or ``d``;
-without a unit it is seconds.
+The forms are ODP's.  Durations: a number with ``us``, ``ms``, ``s``, ``m``,
+``h`` or ``d``; without a unit it is seconds.  Capacities: ``B``, ``KB`` to
+``PB`` in powers of 1024; without a unit it is megabytes.  Whole numbers:
+decimal, ``0x`` or, with a leading 0, octal.  Truth: true, on, yes, t, 1.
 """
 
 from __future__ import annotations
@@ -39,18 +41,30 @@ class Secret:
 
 
 _UNITS: Final[Mapping[str, float]] = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
+_UNIT_BYTES: Final[Mapping[str, int]] = {unit: 1 << 10 * power for power, unit in enumerate("bkmgtp")}
 _TRUE: Final = {"true", "on", "yes", "1", "t", "y"}
 _FALSE: Final = {"false", "off", "no", "0", "f", "n"}
+_ODP_LEVELS: Final = {"TRACE": "DEBUG", "WDIAG": "WARN", "EDIAG": "ERROR", "USER_ERR": "ERROR"}
+_SEPARATORS_LENGTH: Final = 64
+_UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def read_duration(value: object) -> float:
     """Read a duration in seconds."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", value.lower()) if isinstance(value, str) else None
+        return _to_float(value)
+    match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([a-z]*)", _word(value))
     if match is None or match[2] not in _UNITS:
         raise ConfigError('is no duration; write it like "15s", "10ms", "2h"')
-    return float(match[1]) * _UNITS[match[2]]
+    return _to_float(match[1]) * _UNITS[match[2]]
+
+
+def is_bare(value: object) -> bool:
+    """Whether a number comes without a unit, where 0 needs none."""
+    try:
+        return not isinstance(value, bool) and _to_float(value) != 0
+    except ConfigError:
+        return False
 
 
 def write_duration(seconds: float) -> str:
@@ -65,22 +79,52 @@ def write_duration(seconds: float) -> str:
     return f"{micros}us"
 
 
+def read_capacity(value: object) -> int:
+    """Read a size in bytes."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value * _UNIT_BYTES["m"]
+    match = re.fullmatch(r"([0-9]{1,19})(byte|[kmgtp]?b|[kmgtp]|)", _word(value).replace(" ", ""))
+    if match is None:
+        raise ConfigError('is no size; write it like "512KB", "8MB", "2GB"')
+    return int(match[1]) * _UNIT_BYTES[match[2][:1] or "m"]
+
+
+def write_capacity(size: int) -> str:
+    """Write a size with the largest unit that leaves no fraction."""
+    for unit, unit_bytes in reversed(tuple(_UNIT_BYTES.items())):
+        if size and size % unit_bytes == 0:
+            return f"{size // unit_bytes}{unit.upper().removesuffix('B')}B"
+    return "0B"
+
+
 def read_int(value: object) -> int:
     """Read a whole number."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and re.fullmatch(r"\s*-?\d+\s*", value):
-        return int(value)
-    raise ConfigError("is no whole number")
+    match = re.fullmatch(r"(-?)(0x[0-9a-f]{1,32}|0[0-7]{1,32}|0|[1-9][0-9]{0,31})", _word(value))
+    if match is None:
+        raise ConfigError("is no whole number")
+    digits = match[2]
+    number = int(digits, 16 if digits.startswith("0x") else 8 if digits.startswith("0") else 10)
+    return -number if match[1] else number
 
 
 def read_fraction(value: object) -> float:
     """Read a number with a fraction."""
+    if isinstance(value, bool):
+        raise ConfigError("is no number")
+    return _to_float(value)
+
+
+def _word(value: object) -> str:
+    """Return text in small letters; nothing for what is no text: str() of some TOML values raises."""
+    return value.strip().lower() if isinstance(value, str) else ""
+
+
+def _to_float(value: object) -> float:
     try:
-        if isinstance(value, bool):
-            raise ValueError
         return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError) as exc:
+    except (TypeError, ValueError, OverflowError) as exc:
         raise ConfigError("is no number") from exc
 
 
@@ -88,15 +132,15 @@ def read_bool(value: object) -> bool:
     """Read a truth value, written as ODP or TOML writes it."""
     if isinstance(value, bool):
         return value
-    word = str(value).strip().lower()
+    word = "01"[value] if isinstance(value, int) and value in (0, 1) else _word(value)
     if word in _TRUE or word in _FALSE:
         return word in _TRUE
     raise ConfigError("is neither true nor false")
 
 
 def read_text(value: object) -> str:
-    """Read text; a control character is an error."""
-    if not isinstance(value, str) or any(ord(char) < 32 for char in value):
+    """Read text; a control character, or what was no UTF-8, is an error."""
+    if not isinstance(value, str) or _UNPRINTABLE.search(value):
         raise ConfigError("is no line of text")
     return value
 
@@ -116,9 +160,31 @@ def read_ip(value: object) -> str:
 
 def read_rslist(value: object) -> str:
     """Read ``ip:port;ip:port`` or a list of ``ip:port``."""
-    if isinstance(value, list):
-        return ";".join(map(str, value))
-    return read_text(value)
+    return ";".join(map(read_text, value)) if isinstance(value, list) else read_text(value)
+
+
+def read_version(value: object) -> str:
+    """Read a version: digits and dots."""
+    text = read_text(value)
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)*", text):
+        raise ConfigError("is not made of digits and dots")
+    return text
+
+
+def read_separators(value: object) -> str:
+    """Read separators of one character each, parted by semicolons."""
+    text = read_text(value)
+    if len(text) > _SEPARATORS_LENGTH or any(len(mark) > 1 or mark in "@#" for mark in text.split(";") if mark):
+        raise ConfigError(
+            f'is no list of separators; write at most {_SEPARATORS_LENGTH} characters like ":;-;.", without @ and #'
+        )
+    return text
+
+
+def read_log_level(value: object) -> str:
+    """Read the name of a level; ODP's further ones become the nearest of ours."""
+    word = _word(value).upper()
+    return _ODP_LEVELS.get(word, word)
 
 
 READERS: Final[Mapping[str, Callable[[object], object]]] = {
@@ -130,4 +196,8 @@ READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "secret": read_secret,
     "ip": read_ip,
     "rslist": read_rslist,
+    "capacity": read_capacity,
+    "version": read_version,
+    "separators": read_separators,
+    "log_level": read_log_level,
 }
