@@ -169,9 +169,12 @@ class Lane:
 
     def _server_lost(self, error: OSError | None) -> None:
         """Tell the client only when its statement has no answer yet: then an ERR packet is in place."""
-        unanswered = not self.tracker.ended and self.tracker.pos < 0
+        tracker = self.tracker
+        unanswered = not tracker.ended and tracker.pos < 0
         reason = (error.strerror or str(error)) if error else "closed by the server"
-        running = "its outcome is unknown" if unanswered else "no statement was running"
+        running = "no statement was running"
+        if not tracker.ended:
+            running = "its outcome is unknown" if unanswered else "in the middle of an answer"
         lost = UpstreamLost(f"the connection to the OBServer was lost ({reason}); {running}")
         self._end(End.SERVER_GONE, lost, tell_seq=1 if unanswered else None)
 

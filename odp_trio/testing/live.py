@@ -37,7 +37,7 @@ VERSION: Final = "1.3.0.post5"
 INITIALIZING: Final = 8001
 _PARAMETERS: Final = ("memory_limit=1G", "datafile_size=32M")
 _START_LIMIT: Final = 120.0
-_PAUSE: Final = 0.1
+_PAUSE: Final = 0.02
 _PR_SET_PDEATHSIG: Final = 1
 
 Progress = Callable[[str], None]

@@ -354,7 +354,7 @@ class _Requests:
             frame = self._frames.next_frame()
             return None if frame is None else (frame.to_bytes(), frame.mysql[4 : 5 + SQL_BYTES], frame.request_id, True)
         self._skip()
-        if self._pass or len(self._buffer) < 5:
+        if self._pass or len(self._buffer) < 4:
             return None
         length = int.from_bytes(self._buffer[:3], "little")
         have = len(self._buffer) - 4
