@@ -8,9 +8,23 @@ from pathlib import Path
 import pytest
 
 import odp_trio
-from odp_trio.cli import main, read_settings, _parser  # noqa: PLC2701
+from odp_trio.cli import _parser, main, read_settings
 
-FLAGS = ["run", "-p", "3000", "-l", "3001", "-r", "10.0.0.1:2881;10.0.0.2:2881", "-c", "c1", "-n", "shop", "-o", "enable_qos=true,login_timeout=3s"]
+FLAGS = [
+    "run",
+    "-p",
+    "3000",
+    "-l",
+    "3001",
+    "-r",
+    "10.0.0.1:2881;10.0.0.2:2881",
+    "-c",
+    "c1",
+    "-n",
+    "shop",
+    "-o",
+    "enable_qos=true,login_timeout=3s",
+]
 
 
 def test_odps_flags_mean_what_they_mean_there() -> None:
@@ -45,7 +59,9 @@ def test_flags_are_stronger_than_the_file(tmp_path: Path) -> None:
         (["check-config", "/nonexistent/odp.toml"], "/nonexistent/odp.toml"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistake_is_one_line_and_status_2(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(arguments) == 2
 
     error = capsys.readouterr().err

@@ -11,9 +11,9 @@ import pytest
 import trio
 
 from odp_trio.app import Proxy, open_proxy
+from odp_trio.model import Address
 from odp_trio.testing.bed import Testbed, open_testbed, template
 from odp_trio.testing.demo import settings_for
-from odp_trio.model import Address
 from odp_trio.testing.live import KernelProcess, copy_sparsely, free_port
 from odp_trio.testing.topology import PROXYRO_PASSWORD, Node, reset_statements
 from tests.proxy_process import proxy_process

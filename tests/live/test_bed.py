@@ -128,7 +128,9 @@ async def test_tenants_have_the_tables_of_sys_and_servers_of_their_own(bed: Test
 
 async def test_a_leader_can_be_moved(bed: Testbed) -> None:
     await bed.query(
-        "drop database if exists bed", "create database bed", "create table bed.p(id int primary key) partition by hash(id) partitions 4"
+        "drop database if exists bed",
+        "create database bed",
+        "create table bed.p(id int primary key) partition by hash(id) partitions 4",
     )
     for number in (2, 0, 1):
         await bed.move_leader("bed.p", number)

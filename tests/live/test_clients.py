@@ -28,7 +28,20 @@ SECONDS = int(os.environ.get("ODP_TRIO_SYSBENCH_SECONDS", "5"))
 
 
 def mariadb(address: Address, sql: str, password: str = "app_pw") -> subprocess.CompletedProcess[str]:
-    command = ["mariadb", "-h", address.ip, "-P", str(address.port), "-u", "app@sys#demo", f"-p{password}", "-N", "-B", "-e", sql]
+    command = [
+        "mariadb",
+        "-h",
+        address.ip,
+        "-P",
+        str(address.port),
+        "-u",
+        "app@sys#demo",
+        f"-p{password}",
+        "-N",
+        "-B",
+        "-e",
+        sql,
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
@@ -91,7 +104,9 @@ def big_table(kernel: KernelProcess) -> str:
     return "select a.a from big.t a, big.t b"  # 460 * 460 rows of 1,000 bytes: 212 MB
 
 
-def test_a_slow_reader_does_not_fill_the_proxys_memory(kernel: KernelProcess, big_table: str, record_property: Callable[[str, object], None]) -> None:
+def test_a_slow_reader_does_not_fill_the_proxys_memory(
+    kernel: KernelProcess, big_table: str, record_property: Callable[[str, object], None]
+) -> None:
     with proxy_process(f"127.0.0.1:{kernel.port}", "demo", PROXYRO_PASSWORD) as proxy:
         ask((proxy.address.ip, proxy.address.port), "select 1")
         before = proxy.rss_bytes

@@ -83,7 +83,9 @@ def test_a_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
     assert not any(name.startswith(("tests", "benchmarks")) for name in names)
     target = tmp_path / "site"
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(target), str(wheel)], check=True, timeout=120
+        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(target), str(wheel)],
+        check=True,
+        timeout=120,
     )
     code = (
         "import odp_trio; from odp_trio.sql.grammar import grammar_text, parse_internal; "
@@ -91,7 +93,11 @@ def test_a_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
         "print(parse_internal('show proxycluster').subject)"
     )
     environment = {**os.environ, "PYTHONPATH": str(target)}
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
     assert done.stdout == "PROXYCLUSTER\n", done.stderr
-    run = odp_trio("demo", "--port", "0", "--http-port", "0", "--", sys.executable, "-c", CHILD, cwd=tmp_path, env=environment)
+    run = odp_trio(
+        "demo", "--port", "0", "--http-port", "0", "--", sys.executable, "-c", CHILD, cwd=tmp_path, env=environment
+    )
     assert run.returncode == 7, run.stderr

@@ -125,7 +125,9 @@ async def metrics(proxy: Proxy) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("task", ["catalog/cluster:demo", "front/listener", "http"])
-async def test_a_crashed_task_is_started_again_and_nobody_notices(bed: Testbed, task: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_crashed_task_is_started_again_and_nobody_notices(
+    bed: Testbed, task: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with open_proxy(settings_for(bed, server_state_refresh_interval=0.3)) as proxy:
         load = Load()
         async with trio.open_nursery() as nursery:
@@ -216,7 +218,9 @@ async def test_health_and_readiness_say_what_is_wrong(bed: Testbed) -> None:
         await bed.kill(number, noticed=False)
     async with open_proxy(settings_for(bed, server_state_refresh_interval=0.3, short_async_task_timeout=1.0)) as proxy:
         assert proxy.http_address is not None
-        await until(lambda: any(t.path == "http" and t.state == "running" for t in proxy.statistics().tasks), "http runs")
+        await until(
+            lambda: any(t.path == "http" and t.state == "running" for t in proxy.statistics().tasks), "http runs"
+        )
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{proxy.http_address[1]}") as client:
             await until(lambda: proxy.clusters.resources()[0].failures > 0, "a refresh has failed")
             ready, health = await client.get("/ready"), await client.get("/health")

@@ -19,7 +19,7 @@ from odp_trio.wire.fields import Capability
 from odp_trio.wire.handshake import LoginPacket, parse_greeting
 from odp_trio.wire.packets import PacketReader, packet
 from odp_trio.wire.resultset import parse_err
-from tests.live.clients import connect, in_thread, through, until
+from tests.live.clients import through, until
 
 LOGIN = LoginPacket(
     capabilities=int(Capability.PROTOCOL_41 | Capability.SECURE_CONNECTION | Capability.PLUGIN_AUTH),
@@ -91,7 +91,9 @@ async def nothing_left(proxy: Proxy, caplog: pytest.LogCaptureFixture, *, lines:
     await until(lambda: descriptors() <= before[0], "descriptors are given back")
     await until(lambda: trio.lowlevel.current_statistics().tasks_living <= before[1], "tasks have ended")
     assert proxy.reactor.sockets == 0
-    said = [record for record in caplog.records if record.levelno >= logging.WARNING and "odp_trio.session" in record.name]
+    said = [
+        record for record in caplog.records if record.levelno >= logging.WARNING and "odp_trio.session" in record.name
+    ]
     assert len(said) == lines, [record.getMessage() for record in said]
     assert not any(record.exc_info for record in caplog.records)
     assert await through(proxy, "select 1") == ((1,),)
@@ -110,7 +112,9 @@ async def nothing_left(proxy: Proxy, caplog: pytest.LogCaptureFixture, *, lines:
     ],
     ids=["http", "ones", "zeros", "half-packet", "wrong-sequence", "tls-not-offered", "huge-length"],
 )
-async def test_garbage_instead_of_a_login(proxy: Proxy, caplog: pytest.LogCaptureFixture, garbage: bytes, errno: int) -> None:
+async def test_garbage_instead_of_a_login(
+    proxy: Proxy, caplog: pytest.LogCaptureFixture, garbage: bytes, errno: int
+) -> None:
     async with nothing_left(proxy, caplog), raw_client(proxy) as client:
         await client.receive()
         await client.stream.send_all(garbage)
@@ -152,7 +156,9 @@ async def test_a_broken_command(proxy: Proxy, caplog: pytest.LogCaptureFixture, 
 
 
 @pytest.mark.parametrize("command", [0x00, 0x0B, 0x12, 0x15, 0x1E, 0x20, 0x99, 0xA1, 0xFF])
-async def test_an_unknown_command_is_refused_and_the_session_goes_on(proxy: Proxy, caplog: pytest.LogCaptureFixture, command: int) -> None:
+async def test_an_unknown_command_is_refused_and_the_session_goes_on(
+    proxy: Proxy, caplog: pytest.LogCaptureFixture, command: int
+) -> None:
     async with nothing_left(proxy, caplog, lines=0), raw_client(proxy) as client:
         await client.log_in()
         await client.stream.send_all(packet(0, bytes((command,))))
@@ -166,7 +172,9 @@ async def test_an_unknown_command_is_refused_and_the_session_goes_on(proxy: Prox
         assert await client.receive() is None
 
 
-async def test_a_client_that_leaves_in_the_middle_of_a_result(bed: Testbed, proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_client_that_leaves_in_the_middle_of_a_result(
+    bed: Testbed, proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
     await bed.query("drop database if exists big", "create database big", "create table big.t(a varchar(1000))")
     await bed.query("insert into big.t values" + ",".join(["(repeat('x', 1000))"] * 200))
     async with nothing_left(proxy, caplog, lines=0), raw_client(proxy) as client:
@@ -176,7 +184,9 @@ async def test_a_client_that_leaves_in_the_middle_of_a_result(bed: Testbed, prox
     assert proxy.counts.ends["client_gone"] == 1
 
 
-async def test_a_server_that_goes_while_a_statement_runs(bed: Testbed, proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_server_that_goes_while_a_statement_runs(
+    bed: Testbed, proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
     async with nothing_left(proxy, caplog), raw_client(proxy) as client:
         await client.log_in()
         (session,) = proxy.sessions.table.values()
@@ -191,7 +201,9 @@ async def test_a_server_that_goes_while_a_statement_runs(bed: Testbed, proxy: Pr
     assert len(bed.statements("sleep")) == 1  # never twice
 
 
-async def test_a_server_that_goes_in_the_middle_of_an_answer(bed: Testbed, proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_server_that_goes_in_the_middle_of_an_answer(
+    bed: Testbed, proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
     async with nothing_left(proxy, caplog), raw_client(proxy) as client:
         await client.log_in()
         (session,) = proxy.sessions.table.values()
