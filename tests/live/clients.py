@@ -52,7 +52,7 @@ async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
 async def until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
     """Wait for a condition; fail with ``what`` when it does not come."""
     with trio.move_on_after(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  # the condition is of many kinds
             await trio.sleep(0.01)
         return
     raise AssertionError(f"did not happen within {seconds:g} s: {what}")
