@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import odp_trio
+from odp_trio import app
 from odp_trio.cli import _parser, main, read_settings
+from odp_trio.config import Settings
+from odp_trio.errors import ChildGaveUp
+from odp_trio.testing import commands, demo
+from tests.paths import ROOT
 
+CLUSTER = '[clusters.c1]\nrslist = "10.0.0.1:2881"\n'
 FLAGS = [
     "run",
     "-p",
@@ -86,8 +99,6 @@ def test_check_config_prints_what_is_in_force(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_the_shipped_example_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
-    from tests.paths import ROOT
-
     assert main(["check-config", str(ROOT / "etc" / "odp.toml")]) == 0
 
 
@@ -97,3 +108,235 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
 
     assert caught.value.code == 0
     assert odp_trio.__version__ in capsys.readouterr().out
+
+
+# ---- run ---------------------------------------------------------------------------
+
+
+class Called(list[dict[str, Any]]):
+    """Stands in for what a verb calls: notes the calls, answers with a status."""
+
+    def __init__(self, status: int = 0, error: BaseException | None = None) -> None:
+        super().__init__()
+        self.status, self.error = status, error
+
+    async def __call__(self, *settings: Settings, **values: Any) -> int:
+        self.append({"settings": settings[0], **values} if settings else values)
+        if self.error is not None:
+            raise self.error
+        return self.status
+
+    @property
+    def settings(self) -> Settings:
+        settings = self[-1]["settings"]
+        assert isinstance(settings, Settings)
+        return settings
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Called]:
+    """What ``run`` started instead of a proxy; the root logger is left as it was."""
+    called = Called()
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    monkeypatch.setattr(app, "run_proxy", called)
+    yield called
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "odp.toml"
+    path.write_text(CLUSTER, encoding="utf-8")
+    return path
+
+
+def run_in_child(before: str, words: list[str]) -> subprocess.CompletedProcess[str]:
+    code = f"import sys\n{before}\nfrom odp_trio.cli import main\nraise SystemExit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, cwd=ROOT)
+
+
+def test_long_names_of_odps_flags_are_understood(proxy: Called) -> None:
+    words = (
+        "--listen_port=1 --prometheus_listen_port=2 --rs_list=1.1.1.1:1 --cluster_name=c --appname=a "
+        "--optstr=proxy_id=7 --nodaemon"
+    )
+
+    assert main(["run", *words.split()]) == 0
+
+    settings = proxy.settings
+    assert (settings.listen_port, settings.prometheus_listen_port, settings.proxy_id) == (1, 2, 7)
+    assert (settings.app_name, settings.default_cluster) == ("a", "c")
+
+
+def test_flags_are_stronger_than_optstr_and_that_than_the_file(proxy: Called, file: Path) -> None:
+    file.write_text("listen_port = 1\nproxy_id = 1\napp_name = 'file'\n" + CLUSTER)
+
+    main(["run", "--config", str(file), "-o", "listen_port=2,proxy_id=2", "-p", "3"])
+
+    assert (proxy.settings.listen_port, proxy.settings.proxy_id, proxy.settings.app_name) == (3, 2, "file")
+
+
+def test_a_named_file_is_stronger_than_the_etc_directory(proxy: Called, file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text("[clusters.other]\nrslist = '10.0.0.1:1'")
+
+    main(["run", "--etc", str(tmp_path), "--config", str(other)])
+
+    assert list(proxy.settings.clusters) == ["other"]
+
+
+def test_an_etc_directory_may_be_empty(proxy: Called, tmp_path: Path) -> None:
+    assert main(["run", "--etc", str(tmp_path), "-r", "1.1.1.1:1", "-c", "c"]) == 0
+
+
+def test_the_ready_file_and_the_exit_status_are_passed_on(proxy: Called, file: Path, tmp_path: Path) -> None:
+    proxy.status = 7
+
+    assert main(["run", "--config", str(file), "--ready-file", str(tmp_path / "ready")]) == 7
+    assert proxy[-1]["ready_file"] == tmp_path / "ready"
+
+
+def test_what_odp_has_and_we_have_not_is_logged_and_ignored(file: Path) -> None:
+    done = run_in_child(
+        "import odp_trio.app\nasync def run(*a, **k): return 0\nodp_trio.app.run_proxy = run",
+        ["run", "--config", str(file), "-N", "-o", "enable_qos=true,work_thread_num=8"],
+    )
+
+    assert done.returncode == 0
+    assert "ignored: -o: enable_qos is an option of ODP that means nothing here: " in done.stderr
+    assert "ignored: -o: work_thread_num" in done.stderr
+    assert "ignored: -N" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("-p 70000", "-p: listen_port = '70000' is out of range: 0 to 65535"),
+        ("-l x", "-l: prometheus_listen_port = 'x' is no whole number"),
+        ("-r 1.1.1.1 -c c", "-r: rootservice_list: '1.1.1.1' is not an address of the form ip:port"),
+        ("-o listen_prot=1", "-o: 'listen_prot' is unknown; did you mean 'listen_port'?"),
+    ],
+)
+def test_a_mistake_names_the_flag(proxy: Called, capsys: pytest.CaptureFixture[str], words: str, said: str) -> None:
+    assert main(["run", *words.split()]) == 2
+    assert capsys.readouterr().err == f"odp-trio: {said}\n"
+    assert proxy == []
+
+
+@pytest.mark.parametrize("words", [["run", "-p"], ["run", "--nonsense"], ["walk"], [], ["check-config"]])
+def test_what_is_not_understood_is_status_2(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+
+    assert caught.value.code == 2
+    assert "usage: odp-trio" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("deep", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(98, "cannot listen on 0.0.0.0 port 1"), "cannot listen on 0.0.0.0 port 1"),
+        (FileNotFoundError(2, "No such file", "/x/ready"), "No such file: /x/ready"),
+        (ChildGaveUp("front: child 'listener' failed too often"), "front: child 'listener' failed too often"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line_and_status_1(
+    proxy: Called, file: Path, capsys: pytest.CaptureFixture[str], error: Exception, said: str, deep: int
+) -> None:
+    """However many nurseries it came through."""
+    for _ in range(deep):
+        error = ExceptionGroup("a nursery", [error])
+    proxy.error = error
+
+    assert main(["run", "--config", str(file)]) == 1
+    assert capsys.readouterr().err == f"odp-trio: {said}\n"
+
+
+def test_a_bug_keeps_its_traceback(proxy: Called, file: Path) -> None:
+    proxy.error = ValueError("bug")
+
+    with pytest.raises(ValueError, match="bug"):
+        main(["run", "--config", str(file)])
+
+
+def test_an_interrupt_is_status_130(proxy: Called, file: Path) -> None:
+    proxy.error = KeyboardInterrupt()
+
+    assert main(["run", "--config", str(file)]) == 130
+
+
+@pytest.mark.parametrize("flag", ["-p", "-l"])
+def test_a_port_that_is_taken_is_said_in_one_line(flag: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ports = {"-p": "0", "-l": "0", flag: port}
+        words = ["run", "-r", "127.0.0.1:1", "-c", "c", "-o", "local_bound_ip=127.0.0.1"]
+        done = run_in_child("", [*words, *(word for pair in ports.items() for word in pair)])
+
+    assert done.returncode == 1
+    assert re.search(rf"^odp-trio: cannot listen on 127.0.0.1 port {port}: ", done.stderr, re.MULTILINE)
+    assert "Traceback" not in done.stderr
+
+
+# ---- the other verbs ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "No such file or directory"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"= 1", "not TOML"),
+        (b"enable_qos = true", "is an option of ODP that means nothing here"),
+        (b"listen_port = -1\nlogin_timeout = 'x'", "is out of range: 0 to 65535; "),
+    ],
+)
+def test_check_config_refuses_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, said: str
+) -> None:
+    path = tmp_path / "bad.toml"
+    if content is not None:
+        path.write_bytes(content)
+
+    assert main(["check-config", str(path)]) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"odp-trio: {path}: ")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_demo_has_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "demo", called := Called())
+
+    assert main(["demo"]) == 0
+    assert called == [{"observers": 3, "port": 2883, "http_port": 2884, "directory": None, "command": []}]
+
+
+def test_what_is_behind_two_dashes_is_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "demo", called := Called(status=5))
+    words = "demo --observers 2 --port 0 --http-port 0 --dir /data -- env --port 9 -- x"
+    command = ["env", "--port", "9", "--", "x"]
+
+    assert main(words.split()) == 5
+    assert called == [{"observers": 2, "port": 0, "http_port": 0, "directory": Path("/data"), "command": command}]
+
+
+def test_the_testbed_has_no_http_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "testbed", called := Called())
+
+    assert main(["testbed", "--observers", "1"]) == 0
+    assert called == [{"observers": 1, "port": 0, "directory": None, "command": []}]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["check-config", "etc/odp.toml"]])
+def test_a_verb_imports_only_what_it_needs(words: list[str]) -> None:
+    heavy = {"trio", "pymysql", "httpx", "starlette", "hypercorn", "rich", "lark", "prometheus_client", "asyncio"}
+    before = f"import atexit\natexit.register(lambda: print(sorted({heavy!r} & set(sys.modules)), file=sys.stderr))"
+
+    assert run_in_child(before, words).stderr == "[]\n"
