@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import nox
+
+# Also when nox is run as .venv/bin/python -m nox: its neighbours are the tools.
+os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
 
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["ci"]

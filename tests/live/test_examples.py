@@ -11,7 +11,13 @@ from tests.paths import ROOT
 
 def test_a_proxy_inside_a_trio_program(kernel: KernelProcess) -> None:
     kernel.run(*reset_statements([Node(0, "127.0.0.1", "zone1")], kernel.port, ("sys",)))
-    command = [sys.executable, str(ROOT / "examples" / "embed.py"), f"127.0.0.1:{kernel.port}", "demo", PROXYRO_PASSWORD]
+    command = [
+        sys.executable,
+        str(ROOT / "examples" / "embed.py"),
+        f"127.0.0.1:{kernel.port}",
+        "demo",
+        PROXYRO_PASSWORD,
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
