@@ -69,6 +69,7 @@ def test_odps_flags_name_a_cluster() -> None:
         ("clusters = 5", "clusters = 5 is no table: write [clusters.NAME]"),
         ("hot_upgrade_exit_timeout = 30", "hot_upgrade_exit_timeout = 30 needs a unit, as in"),
         ('username_separator = "::"', "username_separator = '::' is no list of separators"),
+        ('username_separator = "-;#"', "username_separator = '-;#' is no list of separators"),
         ('username_separator = "@"', "username_separator = '@' is no list of separators"),
         ('listen_port = "0x10000"', "listen_port = '0x10000' is out of range: 0 to 65535"),
         ("listen_port = 0x1" + "0" * 5000, "listen_port = (a very long number) is out of range"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from random import Random
 
 import pytest
@@ -13,7 +14,7 @@ from odp_trio.supervise.restart import Backoff, Intensity, Restart
 from odp_trio.supervise.supervisor import ChildSpec, ChildState, Supervisor, open_supervisor
 
 
-def supervisor(name: str = "top", parent: Supervisor | None = None):  # noqa: ANN201
+def supervisor(name: str = "top", parent: Supervisor | None = None) -> AbstractAsyncContextManager[Supervisor]:
     return open_supervisor(name, rng=Random(0), parent=parent)
 
 
