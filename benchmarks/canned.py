@@ -11,6 +11,7 @@ from benchmarks import scenarios
 from benchmarks.canned_answers import POINT_VALUE, BigResult
 from benchmarks.contenders import Backend, open_contenders
 from benchmarks.figures import Sample
+from benchmarks.lateness import lateness
 from benchmarks.processes import first_answer, free_port, python, running
 from benchmarks.scenarios import Plan
 from benchmarks.session import Account
@@ -51,6 +52,7 @@ async def measure(plan: Plan, log_dir: Path) -> list[Sample]:
                 samples += await scenarios.idle(contender, backend, plan, sql=_SQL, expect=POINT_VALUE)
         for contender in contenders:
             samples += await scenarios.start_up(contender, backend, plan)
+        samples += await lateness(backend, plan, sql=_SQL, expect=POINT_VALUE)
     return samples
 
 

@@ -11,6 +11,7 @@ import logging
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NoReturn, Protocol, final
 
 import trio
@@ -19,6 +20,7 @@ from odp_trio.catalog import queries
 from odp_trio.catalog.metadata import MetadataConnection, Row
 from odp_trio.errors import CatalogError, ClusterMismatch, UnknownCluster
 from odp_trio.model import Address
+from odp_trio.supervise.periodic import Bell, every
 from odp_trio.topology.cluster import Changes, ClusterResource, Server, Zone
 
 log = logging.getLogger("odp_trio.catalog")
@@ -40,7 +42,8 @@ class _Keeper:
 
     resource: ClusterResource
     metadata: MetadataConnection
-    wanted: trio.Event = field(default_factory=trio.Event)
+    wanted: Bell = field(default_factory=Bell)
+    attempting: bool = False
     attempted: trio.Event = field(default_factory=trio.Event)
     failure: CatalogError | None = None
 
@@ -91,7 +94,8 @@ class Clusters:
         keeper = self._find(name)
         if not keeper.resource.available:
             attempted = keeper.attempted
-            keeper.wanted.set()
+            if not keeper.attempting:
+                keeper.wanted.ring()
             with trio.move_on_after(self._timeout()):
                 await attempted.wait()
         if not keeper.resource.available:
@@ -114,18 +118,12 @@ class Clusters:
         """Refresh one cluster for ever: at once, then every interval, and when somebody wants it."""
         keeper = self._find(name)
         task_status.started()
-        while True:
-            await self._attempt(keeper)
-            keeper.wanted = trio.Event()
-            with trio.move_on_after(self._delay()):
-                await keeper.wanted.wait()
-
-    def _delay(self) -> float:
-        """The interval, up to ``jitter`` of it sooner or later, so that proxies do not ask in step."""
-        spread = self._jitter()
-        return self._interval() * (1 + self._rng.uniform(-spread, spread))
+        # Jitter, so that many proxies do not ask in step.
+        attempt = partial(self._attempt, keeper)
+        await every(self._interval, attempt, rng=self._rng, jitter=self._jitter, wake=keeper.wanted)
 
     async def _attempt(self, keeper: _Keeper) -> None:
+        keeper.attempting = True
         try:
             changes = await self._refresh(keeper)
         except CatalogError as exc:
@@ -134,6 +132,8 @@ class Clusters:
         else:
             keeper.failure = None
             _log_changes(keeper.resource, changes)
+        finally:
+            keeper.attempting = False
         attempted, keeper.attempted = keeper.attempted, trio.Event()
         attempted.set()
 

@@ -214,6 +214,7 @@ class _Login:
 
     def _identity(self, destination: Destination) -> Identity:
         settings, session = self._services.settings(), self._session
+        configured = settings.clusters.get(destination.cluster)
         return Identity(
             login=self._credentials.packet,
             user=destination.upstream_user,
@@ -224,7 +225,7 @@ class _Login:
             client_port=session.peer[1],
             connect_time_us=self._services.wall_clock_us(),
             cluster=destination.cluster if settings.enable_cluster_checkout else None,
-            cluster_id=destination.cluster_id,
+            cluster_id=destination.cluster_id or (configured.cluster_id if configured else None),
             tell_client_ip=settings.enable_client_ip_checkout,
         )
 
