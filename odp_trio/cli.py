@@ -40,9 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.command = command
     try:
         return int(options.verb(options))
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except Exception as exc:
+    except (Exception, KeyboardInterrupt, BaseExceptionGroup) as exc:
         return _complain(exc)
 
 
@@ -53,6 +51,8 @@ def _complain(error: BaseException) -> int:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]  # a nursery wraps whatever ends it
     match error:
+        case KeyboardInterrupt():
+            return INTERRUPTED
         case ConfigError():
             print(f"odp-trio: {error}", file=sys.stderr)
             return USAGE_ERROR

@@ -263,10 +263,14 @@ def test_a_bug_keeps_its_traceback(proxy: Called, file: Path) -> None:
         main(["run", "--config", str(file)])
 
 
-def test_an_interrupt_is_status_130(proxy: Called, file: Path) -> None:
-    proxy.error = KeyboardInterrupt()
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), BaseExceptionGroup("a nursery", [KeyboardInterrupt()])])
+def test_an_interrupt_is_status_130(
+    proxy: Called, file: Path, capsys: pytest.CaptureFixture[str], error: BaseException
+) -> None:
+    proxy.error = error
 
     assert main(["run", "--config", str(file)]) == 130
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("flag", ["-p", "-l"])
