@@ -6,27 +6,36 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import trio
 from rich.console import Console
 
 from odp_trio.testing.bed import Testbed, open_testbed
-from odp_trio.testing.demo import run_command, say, wait_for_signal
+from odp_trio.testing.demo import run_command, say, until_signal
 
 
 async def testbed(*, observers: int, port: int, directory: Path | None, command: Sequence[str]) -> int:
     """Start a test bed, run ``command`` or wait for Ctrl-C, tear it down; return the exit status."""
     console = Console(stderr=True, highlight=False)
-    async with open_testbed(observers=observers, port=port, directory=directory, progress=partial(say, console)) as bed:
-        if command:
-            return await run_command(command, environment(bed))
-        console.print("[bold green]The OBServers are up.[/] Start a proxy before them:\n")
-        options = f"observer_sys_password={bed.proxyro_password},local_bound_ip=127.0.0.1"
-        console.print(f"  odp-trio run -p 2883 -r '{bed.rslist}' -c {bed.cluster} -o '{options}'\n")
-        console.print(
-            f"  tenants: {', '.join(bed.tenants)}; users: root (no password), {bed.app_user} ({bed.app_password})"
-        )
-        console.print("\n[bold]Ctrl-C ends it.[/]")
-        await wait_for_signal()
-    return 0
+
+    async def work() -> int:
+        async with open_testbed(
+            observers=observers, port=port, directory=directory, progress=partial(say, console)
+        ) as bed:
+            if command:
+                return await run_command(command, environment(bed))
+            _show(console, bed)
+            await trio.sleep_forever()
+
+    return await until_signal(work, with_command=bool(command))
+
+
+def _show(console: Console, bed: Testbed) -> None:
+    console.print("[bold green]The OBServers are up.[/] Start a proxy before them:\n")
+    options = f"observer_sys_password={bed.proxyro_password},local_bound_ip=127.0.0.1"
+    console.print(f"  odp-trio run -p 2883 -r '{bed.rslist}' -c {bed.cluster} -o '{options}'\n")
+    users = f"root (no password), {bed.app_user} ({bed.app_password})"
+    console.print(f"  tenants: {', '.join(bed.tenants)}; users: {users}")
+    console.print("\n[bold]Ctrl-C ends it.[/]")
 
 
 def environment(bed: Testbed) -> dict[str, str]:

@@ -6,7 +6,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from odp_trio.app import Proxy, open_proxy
 from odp_trio.config import Secret, Settings
 from odp_trio.config.options import ClusterSettings
 from odp_trio.model import parse_rslist
+from odp_trio.supervise.supervisor import sole_exception
 from odp_trio.testing.bed import Testbed, open_testbed
 
 CLUSTER = "demo"
@@ -60,18 +61,44 @@ async def demo(*, observers: int, port: int, http_port: int, directory: Path | N
     """Start everything, run ``command`` or wait for Ctrl-C, tear everything down; return the exit status."""
     console = Console(stderr=True, highlight=False)
     progress = partial(say, console)
-    async with (
-        open_testbed(observers=observers, directory=directory, cluster=CLUSTER, progress=progress) as bed,
-        open_proxy(settings_for(bed, port=port, http_port=http_port)) as proxy,
-    ):
-        values = environment(bed, proxy)
-        if command:
-            return await run_command(command, values)
-        answer = await trio.to_thread.run_sync(_first_query, values)
-        _show(console, values, answer)
-        await wait_for_signal()
-        console.print("\nending …")
-    return 0
+
+    async def work() -> int:
+        async with (
+            open_testbed(observers=observers, directory=directory, cluster=CLUSTER, progress=progress) as bed,
+            open_proxy(settings_for(bed, port=port, http_port=http_port)) as proxy,
+        ):
+            values = environment(bed, proxy)
+            if command:
+                return await run_command(command, values)
+            answer = await trio.to_thread.run_sync(_first_query, values)
+            _show(console, values, answer)
+            await trio.sleep_forever()
+
+    return await until_signal(work, with_command=bool(command))
+
+
+async def until_signal(work: Callable[[], Awaitable[int]], *, with_command: bool) -> int:
+    """Run ``work`` until it returns its status, or SIGINT or SIGTERM ends it with status 0.
+
+    With a command only SIGTERM does: Ctrl-C reaches the command itself, whose end is ours.
+    What ``work`` raises comes out as it is.
+    """
+    status = 0
+
+    async def obey(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+        async for number in signals:
+            if number == signal.SIGTERM or not with_command:
+                scope.cancel()
+
+    try:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(obey, signals, nursery.cancel_scope)
+                status = await work()
+                nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise sole_exception(group) or group from None
+    return status
 
 
 def say(console: Console, text: str) -> None:
@@ -89,13 +116,6 @@ async def run_command(command: Sequence[str], values: Mapping[str, str]) -> int:
         print(f"odp-trio: {exc.strerror}: {command[0]}", file=sys.stderr)
         return 127
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
-
-
-async def wait_for_signal() -> None:
-    """Sleep until SIGINT or SIGTERM."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            return
 
 
 def _first_query(values: Mapping[str, str]) -> Sequence[Any]:

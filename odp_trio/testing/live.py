@@ -138,7 +138,7 @@ class KernelProcess:
                     f"or {self.directory} in use?"
                 )
             try:
-                with self.connect() as connection, connection.cursor() as cursor:
+                with self.connect(read_timeout=2) as connection, connection.cursor() as cursor:
                     cursor.execute("select 1")
                 return
             except (pymysql.err.MySQLError, OSError) as exc:
@@ -162,7 +162,9 @@ class KernelProcess:
                 self._process.wait()
             self._process = None
 
-    def connect(self, user: str = "root", password: str = "") -> pymysql.connections.Connection[Any]:
+    def connect(
+        self, user: str = "root", password: str = "", read_timeout: float = 60
+    ) -> pymysql.connections.Connection[Any]:
         """Open a connection of your own, straight to the kernel."""
         return pymysql.connect(
             host="127.0.0.1",
@@ -172,7 +174,7 @@ class KernelProcess:
             charset="utf8mb4",
             autocommit=True,
             connect_timeout=5,
-            read_timeout=60,
+            read_timeout=read_timeout,
             cursorclass=pymysql.cursors.DictCursor,
         )
 
