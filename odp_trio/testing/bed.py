@@ -12,6 +12,7 @@ import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Final, final
 
@@ -27,6 +28,8 @@ from odp_trio.testing.topology import Node
 
 CLUSTER: Final = "demo"
 TENANTS: Final = ("sys", "mytenant")
+_SPARE: Final = 5
+"""Addresses beyond the first OBServers' on which the port must be free, for ``add_server``."""
 
 
 @final
@@ -45,6 +48,8 @@ class Testbed:
         self.app_password = topology.APP_PASSWORD
         self._tenants = list(tenants)
         self._nodes: dict[int, Node] = {}
+        self._places: dict[str, tuple[int, ...]] = {}
+        self._tenant_ids = count(topology.FIRST_TENANT_ID + 2 * len(self._tenants), 2)
         self._shared = Shared(lambda: frozenset(self._tenants))
         self._nursery: trio.Nursery
         self._port = 0
@@ -86,7 +91,7 @@ class Testbed:
     async def kill(self, number: int, *, noticed: bool = True) -> None:
         """Close the listener and reset every connection; with ``noticed`` the server list says INACTIVE."""
         self.observers[number].refuse()
-        self.observers[number].drop_connections()
+        await self.observers[number].drop_connections()
         if noticed:
             await self.set_server(number, status="INACTIVE", started=False)
 
@@ -103,7 +108,8 @@ class Testbed:
 
     def freeze(self, number: int) -> None:
         """Accept, and never answer; open connections stop as well."""
-        self.observers[number].faults.thawed = trio.Event()
+        faults = self.observers[number].faults
+        faults.thawed = faults.thawed or trio.Event()
 
     async def thaw(self, number: int) -> None:
         """Undo ``freeze``."""
@@ -117,7 +123,7 @@ class Testbed:
         self.observers[number].faults.slow = seconds
 
     def cut(self, number: int, *, after_bytes: int) -> None:
-        """Reset the connection of the next answer after so many bytes of it."""
+        """Reset the connection of the next request after so many bytes of its answer, and later ones if it is short."""
         self.observers[number].faults.cut_after = after_bytes
 
     # ---- answers ----------------------------------------------------------------
@@ -176,19 +182,27 @@ class Testbed:
         await self.kernel.query(topology.node_statement(node, self._port))
 
     async def add_server(self, *, zone: str = "zone1") -> int:
-        """Start one more OBServer, listed; return its number."""
+        """Start one more OBServer, listed; return its number.  Of the tenants only sys is there."""
         number = len(self.observers)
         observer = self._make(number)
         observer.listen()
         self._nodes[number] = Node(number, observer.ip, zone)
         await self.kernel.query(topology.node_statement(self._nodes[number], self._port))
+        await self.place_tenant("sys", self._nodes)
         return number
 
     async def drop_server(self, number: int) -> None:
-        """Take a server out of the list and end it."""
-        await self.kernel.query(f"delete from oceanbase.lab_node where ord={number}")
+        """Take a server out of the list, and the tenants from it, and end it for good."""
+        del self._nodes[number]
+        await self.kernel.query(
+            f"delete from oceanbase.lab_node where ord={number}",
+            f"delete from oceanbase.lab_leader where ord={number}",
+        )
+        for tenant, numbers in tuple(self._places.items()):
+            if number in numbers:
+                await self.place_tenant(tenant, [other for other in numbers if other != number])
         self.observers[number].refuse()
-        self.observers[number].drop_connections()
+        await self.observers[number].drop_connections()
 
     async def set_zone(
         self,
@@ -224,22 +238,23 @@ class Testbed:
 
     async def add_tenant(self, tenant: str, numbers: Iterable[int] | None = None) -> None:
         """Add a tenant, on these servers or on all."""
+        await self.kernel.query(*topology.tenant_statements(next(self._tenant_ids), tenant))
         self._tenants.append(tenant)
-        await self.kernel.query(*topology.tenant_statements(1002 + 2 * len(self._tenants), tenant))
         await self.place_tenant(tenant, self._nodes if numbers is None else numbers)
 
     async def place_tenant(self, tenant: str, numbers: Iterable[int]) -> None:
-        """Say which servers host a tenant.  Whether they refuse it elsewhere (5150) is ``answer_login``'s affair."""
-        await self.kernel.query(*topology.placement_statements(tenant, numbers))
+        """Say which servers host a tenant.  Whether they refuse it elsewhere (5150) is ``answer_login``'s affair.
+
+        Tablets whose leader was not moved by hand are led by one of these servers each.
+        """
+        self._places[tenant] = tuple(numbers)
+        await self.kernel.query(*topology.placement_statements(tenant, self._places[tenant]))
 
     async def drop_tenant(self, tenant: str) -> None:
-        """Take a tenant away."""
+        """Take a tenant away: logins to it are refused, queries about it find nothing."""
         self._tenants.remove(tenant)
-        await self.kernel.query(
-            f"delete from oceanbase.lab_tenant where tenant_name='{tenant}'",
-            *topology.placement_statements(tenant, ()),
-            f"drop view if exists oceanbase.{topology.schema_view(tenant)}",
-        )
+        self._places.pop(tenant, None)
+        await self.kernel.query(*topology.drop_tenant_statements(tenant))
 
     async def query(self, *statements: str) -> list[Row]:
         """Run statements as root straight on the kernel; return the rows of the last one."""
@@ -252,14 +267,15 @@ class Testbed:
         self.observers.append(observer)
         return observer
 
-    async def start(self, count: int, port: int, nursery: trio.Nursery) -> None:
+    async def start(self, observers: int, port: int, nursery: trio.Nursery) -> None:
         """Bring the topology to its first state and listen."""
         self._nursery = nursery
-        self._port = port or free_port([f"127.0.0.{number + 1}" for number in range(count)])
-        nodes = [Node(number, f"127.0.0.{number + 1}", f"zone{number + 1}") for number in range(count)]
+        self._port = port or free_port([f"127.0.0.{number + 1}" for number in range(observers + _SPARE)])
+        nodes = [Node(number, f"127.0.0.{number + 1}", f"zone{number + 1}") for number in range(observers)]
         self._nodes = {node.number: node for node in nodes}
+        self._places = {tenant: tuple(self._nodes) for tenant in ("sys", *self._tenants)}
         await self.kernel.query(*topology.reset_statements(nodes, self._port, self._tenants))
-        for number in range(count):
+        for number in range(observers):
             self._make(number).listen()
 
 

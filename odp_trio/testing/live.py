@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib.metadata
 import importlib.util
 import os
 import shutil
@@ -89,6 +90,8 @@ class KernelProcess:
         """Errnos that logins got while it started."""
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
+        # Of its own: a bed's verbs must work while clients block in all the threads that there are.
+        self._limiter = trio.CapacityLimiter(1)
         self._connection: pymysql.connections.Connection[Any] | None = None
 
     @property
@@ -117,7 +120,7 @@ class KernelProcess:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=partial(_die_with_parent, os.getpid()),
             )
 
     def wait_ready(self) -> None:
@@ -181,7 +184,7 @@ class KernelProcess:
     def run(self, *statements: str) -> list[Row]:
         """Run statements as root, one after the other; return the rows of the last one."""
         with self._lock:
-            if self._connection is None:
+            if self._connection is None or not self._connection.open:  # PyMySQL closes a connection that was lost
                 self._connection = self.connect()
             with self._connection.cursor() as cursor:
                 rows: list[Row] = []
@@ -192,15 +195,17 @@ class KernelProcess:
 
     async def query(self, *statements: str) -> list[Row]:
         """Run statements as root from a worker thread; return the rows of the last one."""
-        return await trio.to_thread.run_sync(partial(self.run, *statements))
+        return await trio.to_thread.run_sync(partial(self.run, *statements), limiter=self._limiter)
 
 
 _prctl = ctypes.CDLL(None).prctl
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     """Have the kernel killed when the thread that started it goes away, however that happens (Linux)."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it was killed before this was asked for
+        os._exit(1)
 
 
 def cache_directory() -> Path:
@@ -216,20 +221,23 @@ def prepare_template(key: str, cluster: str, statements: Iterable[str], progress
 
     Made beside its place and renamed: two processes that make it at once do no harm.
     """
-    place = cache_directory() / f"{VERSION}-{cluster}-{key}"
+    place = cache_directory() / f"{importlib.metadata.version(PACKAGE)}-{cluster}-{key}"
     if place.exists():
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
     progress("initialising an OceanBase kernel (once; about 10 s)")
     with tempfile.TemporaryDirectory(prefix="making-", dir=place.parent) as making:
         kernel = KernelProcess(Path(making) / "base", free_port(), cluster)
-        kernel.start()
         try:
+            kernel.start()
             kernel.run(*statements)
         finally:
             kernel.stop()
+        copy_sparsely(kernel.directory, Path(making) / "sparse")
         with contextlib.suppress(OSError):  # somebody else was faster
-            os.rename(kernel.directory, place)
+            os.rename(Path(making) / "sparse", place)
+    if not place.exists():
+        raise KernelUnavailable(f"{place} could not be written; ODP_TRIO_CACHE names another cache directory")
     return place
 
 

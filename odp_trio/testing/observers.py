@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from odp_trio.testing.relay import Relay, Statement
 
 RECORDED: Final = 20_000
 _BACKLOG: Final = 1024
+_PAUSE: Final = 0.05
 
 
 @final
@@ -31,7 +33,7 @@ class Observer:
         self._nursery = nursery
         self._bed = bed
         self._relays: set[Relay] = set()
-        self._accepting: trio.CancelScope | None = None
+        self._listener: trio.SocketListener | None = None
 
     @property
     def address(self) -> str:
@@ -46,48 +48,54 @@ class Observer:
     @property
     def listening(self) -> bool:
         """Whether new connections are accepted."""
-        return self._accepting is not None
+        return self._listener is not None
 
     def listen(self) -> None:
         """Accept connections from now on."""
-        if self._accepting is not None:
+        if self._listener is not None:
             return
-        listener = socket.create_server((self.ip, self.port), backlog=_BACKLOG)
-        scope = self._accepting = trio.CancelScope()
-        self._nursery.start_soon(self._accept, trio.socket.from_stdlib_socket(listener), scope)
+        sock = socket.create_server((self.ip, self.port), backlog=_BACKLOG)
+        self._listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+        self._nursery.start_soon(self._accept, self._listener)
 
     def refuse(self) -> None:
-        """Refuse new connections; those that are open go on."""
-        if self._accepting is not None:
-            self._accepting.cancel()
-            self._accepting = None
+        """Refuse new connections from now on; those that are open go on."""
+        if self._listener is not None:
+            self._listener.socket.close()
+            self._listener = None
 
-    def drop_connections(self) -> None:
-        """Reset every open connection."""
-        for relay in tuple(self._relays):
+    async def drop_connections(self) -> None:
+        """Reset every open connection; return when they are gone."""
+        relays = tuple(self._relays)
+        for relay in relays:
             relay.reset()
-            relay.scope.cancel()
+        for relay in relays:
+            await relay.ended.wait()
 
-    async def _accept(self, listener: trio.socket.SocketType, scope: trio.CancelScope) -> None:
-        with scope, listener:
+    async def _accept(self, listener: trio.SocketListener) -> None:
+        with contextlib.closing(listener.socket):
             while True:
-                sock, _ = await listener.accept()
+                try:
+                    client = await listener.accept()
+                except trio.ClosedResourceError:
+                    return
+                except OSError:  # no descriptor is left
+                    await trio.sleep(_PAUSE)
+                    continue
                 self.connections += 1
-                self._nursery.start_soon(self._serve, trio.SocketStream(sock))
+                # Known from here on: a kill that comes before the task runs ends this connection too.
+                relay = self._relay(client)
+                self._relays.add(relay)
+                self._nursery.start_soon(self._serve, relay)
 
-    async def _serve(self, client: trio.SocketStream) -> None:
+    def _relay(self, client: trio.SocketStream) -> Relay:
+        bed = self._bed
+        number = next(bed.numbers)
+        return Relay(number, self.number, client, self._kernel_port, self.faults, bed.tenants, bed.note)
+
+    async def _serve(self, relay: Relay) -> None:
         try:
-            server = await trio.open_tcp_stream("127.0.0.1", self._kernel_port)
-        except OSError:
-            await trio.aclose_forcefully(client)
-            return
-        relay = Relay(
-            next(self._bed.numbers), self.number, client, server, self.faults, self._bed.tenants, self._bed.note
-        )
-        self._relays.add(relay)
-        try:
-            with relay.scope:
-                await relay.run()
+            await relay.run()
         finally:
             self._relays.discard(relay)
 

@@ -48,7 +48,10 @@ class Flag(IntFlag):
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """One frame.  ``extra`` is its extra info by type (new format), ``mysql`` the rest of its payload."""
+    """One frame.  ``extra`` is its extra info by type (new format), ``mysql`` the rest of its payload.
+
+    ``old_extra`` is extra info of the format without types, as it came.
+    """
 
     connection_id: int
     request_id: int
@@ -56,6 +59,7 @@ class Frame(msgspec.Struct, frozen=True):
     flags: int
     mysql: bytes
     extra: Mapping[int, bytes] = {}
+    old_extra: bytes = b""
 
     @property
     def is_last(self) -> bool:
@@ -64,10 +68,13 @@ class Frame(msgspec.Struct, frozen=True):
 
     def to_bytes(self) -> bytes:
         """Write the frame with both checksums."""
-        flags, payload = self.flags, self.mysql
+        flags, payload, info = self.flags, self.mysql, self.old_extra
         if self.extra:
             flags |= Flag.EXTRA_INFO | Flag.NEW_EXTRA_INFO
             info = b"".join(_EXTRA_HEAD.pack(kind, len(value)) + value for kind, value in self.extra.items())
+        elif info:
+            flags |= Flag.EXTRA_INFO
+        if flags & Flag.EXTRA_INFO:  # its length is there even when nothing follows it
             payload = len(info).to_bytes(4, "little") + info + payload
         outer = (HEADER_BYTES + len(payload) + TAIL_BYTES).to_bytes(3, "little") + bytes((self.seq & 0xFF, 0, 0, 0))
         header = _HEADER.pack(
@@ -181,11 +188,13 @@ class FrameReader:
         if self._expected is not None and self._expected != (request_id, seq):
             raise self._error(f"frame {seq} of request {request_id}, expected {self._expected}")
         extra: Mapping[int, bytes] = {}
+        info = b""
         if flags & Flag.EXTRA_INFO:
             info, payload = self._split_extra(payload)
-            extra = dict(self._extra(info)) if flags & Flag.NEW_EXTRA_INFO else {}
+            if flags & Flag.NEW_EXTRA_INFO:
+                extra, info = dict(self._extra(info)), b""
         self._expected = None if flags & Flag.LAST else (request_id, (seq + 1) & 0xFF)
-        return Frame(connection_id, request_id, seq, flags, payload, extra)
+        return Frame(connection_id, request_id, seq, flags, payload, extra, info)
 
     def _split_extra(self, payload: bytes) -> tuple[bytes, bytes]:
         end = 4 + int.from_bytes(payload[:4], "little")
