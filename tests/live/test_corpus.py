@@ -28,6 +28,8 @@ from tests.raw_client import PLAIN, TRACKING
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 WAYS = {"text": (as_text, PLAIN), "prepared": (as_prepared, PLAIN), "tracking": (as_text, TRACKING)}
 LEAST = 220
+ATTEMPTS = 3
+DEFINITION = r"\x03def"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,22 @@ def sides(request: pytest.FixtureRequest) -> Sides:
 
 
 def compare(sides: Sides, name: str, how: Run, capabilities: int, *, rewriting: bool = False) -> int:
-    """Run one file both ways; return how many answers were compared."""
+    """Run one file both ways; return how many answers were compared.
+
+    The kernel is not always of one mind about the length that a column of a literal has: it depends on which plan of
+    that shape it finds.  So where nothing but column definitions differs, both sides are run again; what the proxy
+    does wrong it does again.
+    """
+    for _ in range(ATTEMPTS):
+        count, found = _compare_once(sides, name, how, capabilities, rewriting=rewriting)
+        packets = [line for line in found if line.startswith(" ")]
+        if not found or not all(DEFINITION in line for line in packets):
+            break
+    assert not found, "\n".join(found)
+    return count
+
+
+def _compare_once(sides: Sides, name: str, how: Run, capabilities: int, *, rewriting: bool) -> tuple[int, list[str]]:
     script = statements(name)
     fresh_database(sides.direct)
     one = run(sides.direct, sides.user, script, how, capabilities=capabilities)
@@ -58,13 +75,11 @@ def compare(sides: Sides, name: str, how: Run, capabilities: int, *, rewriting: 
         one = one[1:]
 
     assert [sql for sql, _ in one] == [sql for sql, _ in other]
-    found = [
+    return len(one), [
         line
         for (sql, answer), (_, through) in zip(one, other, strict=True)
         for line in differences(sql, answer, through)
     ]
-    assert not found, "\n".join(found)
-    return len(one)
 
 
 def test_the_corpus_is_large() -> None:
