@@ -30,12 +30,13 @@ async def testbed(*, observers: int, port: int, directory: Path | None, command:
 
 
 def _show(console: Console, bed: Testbed) -> None:
-    console.print("[bold green]The OBServers are up.[/] Start a proxy before them:\n")
+    show = partial(console.print, soft_wrap=True)
+    show("[bold green]The OBServers are up.[/] Start a proxy before them:\n")
     options = f"observer_sys_password={bed.proxyro_password},local_bound_ip=127.0.0.1"
-    console.print(f"  odp-trio run -p 2883 -r '{bed.rslist}' -c {bed.cluster} -o '{options}'\n")
+    show(f"  odp-trio run -p 2883 -r '{bed.rslist}' -c {bed.cluster} -o '{options}'\n")
     users = f"root (no password), {bed.app_user} ({bed.app_password})"
-    console.print(f"  tenants: {', '.join(bed.tenants)}; users: {users}")
-    console.print("\n[bold]Ctrl-C ends it.[/]")
+    show(f"  tenants: {', '.join(bed.tenants)}; users: {users}")
+    show("\n[bold]Ctrl-C ends it.[/]")
 
 
 def environment(bed: Testbed) -> dict[str, str]:

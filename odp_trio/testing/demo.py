@@ -134,19 +134,18 @@ def _first_query(values: Mapping[str, str]) -> Sequence[Any]:
 
 
 def _show(console: Console, values: Mapping[str, str], answer: Sequence[Any]) -> None:
+    show = partial(console.print, soft_wrap=True)  # what is to be pasted must not be broken
     host, port, user, password = (values[name] for name in ("ODP_HOST", "ODP_PORT", "ODP_USER", "ODP_PASSWORD"))
     given = f" -p{password}" if password else ""
-    console.print(f"[bold green]It works:[/] {answer[0]} answered 6 * 7 = {answer[2]} to session {answer[1]}.\n")
-    console.print("Paste into another terminal:\n")
-    console.print(f"  mariadb -h {host} -P {port} -u '{user}'{given}")
-    console.print(
-        f"  mariadb -h {host} -P {port} -u root@proxysys -p{values['ODP_ADMIN_PASSWORD']} -e 'show proxycluster'"
-    )
+    show(f"[bold green]It works:[/] {answer[0]} answered 6 * 7 = {answer[2]} to session {answer[1]}.\n")
+    show("Paste into another terminal:\n")
+    show(f"  mariadb -h {host} -P {port} -u '{user}'{given}")
+    show(f"  mariadb -h {host} -P {port} -u root@proxysys -p{values['ODP_ADMIN_PASSWORD']} -e 'show proxycluster'")
     if values["ODP_HTTP_PORT"]:
-        console.print(f"  curl http://{HOST}:{values['ODP_HTTP_PORT']}/metrics")
+        show(f"  curl http://{HOST}:{values['ODP_HTTP_PORT']}/metrics")
     literal = f"host={host!r}, port={port}, user={user!r}, password={password!r}"
-    console.print(
+    show(
         f'  {sys.executable} -c "import pymysql; c = pymysql.connect({literal}).cursor(); '
         "c.execute('show databases'); print(c.fetchall())\""
     )
-    console.print("\n[bold]Ctrl-C ends it.[/]")
+    show("\n[bold]Ctrl-C ends it.[/]")

@@ -42,7 +42,7 @@ _STATEMENTS: Final = {Com.QUERY, Com.STMT_PREPARE, Com.STMT_EXECUTE, Com.INIT_DB
 _EXTRA_OK: Final = packet(2, b"\0\0\0\x22\0\0\0\0")
 _FLAGS_AT: Final = OUTER_BYTES + 16
 _MYSQL_AT: Final = OUTER_BYTES + HEADER_BYTES
-_LOST: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError)
+_LOST: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -82,6 +82,8 @@ class Relay:
         self._client = client
         self._server: trio.SocketStream
         self._streams = [client]
+        # Both pumps write to the client: one may answer while the other's send, which has arrived, is not over yet.
+        self._sending = trio.Lock()
         self._kernel_port = kernel_port
         self._faults = faults
         self._tenants = tenants
@@ -227,7 +229,17 @@ class Relay:
     async def _answer(self, request: Request, answer: bytes) -> None:
         if request.frame is not None:
             answer = frames(self._server_id, request.frame.request_id, 1, answer)
-        await self._client.send_all(answer)
+        await self._send_to_client(answer)
+
+    async def _send_to_client(self, data: bytes) -> None:
+        try:
+            self._sending.acquire_nowait()  # without the checkpoint of ``acquire``
+        except trio.WouldBlock:
+            await self._sending.acquire()
+        try:
+            await self._client.send_all(data)
+        finally:
+            self._sending.release()
 
     def _note_request(self, request: Request) -> str:
         """Record a statement; return its text, for an EXECUTE that of its PREPARE."""
@@ -283,13 +295,14 @@ class Relay:
 
     async def _down(self, begun: bytes, scope: trio.CancelScope) -> None:
         try:
-            await self._client.send_all(begun)
+            if begun:
+                await self._send_to_client(begun)
             while data := await self._server.receive_some(CHUNK_BYTES):
                 await self._faults.wait_thawed()
                 if self._preparing is not None:
                     self._note_prepared(data)
                 if self._cut_after is not None and len(data) >= self._cut_after:
-                    await self._client.send_all(data[: self._cut_after])
+                    await self._send_to_client(bytes(data[: self._cut_after]))
                     self.reset()
                     return
                 if self._cut_after is not None:
@@ -304,7 +317,7 @@ class Relay:
             if edited is None:
                 return
             self._edit, data = None, edited
-        await self._client.send_all(data)
+        await self._send_to_client(data)
 
     def _note_prepared(self, data: bytes | bytearray) -> None:
         """Note a statement's id.  The first packet of an answer begins a chunk: there is one command at a time."""
