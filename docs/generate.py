@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from odp_trio.config.render import render_example, render_markdown
-from odp_trio.wire.response import render_phases
+from odp_trio.wire.phases import render_phases
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- phases -->\n", "<!-- /phases -->"

@@ -6,6 +6,8 @@ from enum import Enum
 
 import msgspec
 
+from odp_trio.errors import UpstreamLost
+
 
 class End(Enum):
     """Why a session came to its end.  A closed list: the same words in log and metrics."""
@@ -40,3 +42,12 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 LaneEvent = Parked | Ended
+
+
+def server_lost(error: OSError | None, *, running: bool, unanswered: bool) -> UpstreamLost:
+    """Say that a server connection is gone, and what that means for the statement that ran, if one did."""
+    reason = (error.strerror or str(error)) if error else "closed by the server"
+    meaning = "no statement was running"
+    if running:
+        meaning = "its outcome is unknown" if unanswered else "in the middle of an answer"
+    return UpstreamLost(f"the connection to the OBServer was lost ({reason}); {meaning}")

@@ -1,9 +1,8 @@
 """The express lane of one session: everything that can be done without waiting.
 
-Both sockets of a session are registered with the reactor.  A command that has
-come goes to the server, what the server answers goes to the client, in the
-callback that read it: no task switch, no allocation per packet.  What must
-wait is left to the session's task, which sleeps in ``next_event()``.
+Both sockets of a session are registered with the reactor.  What one side sent
+goes to the other in the callback that read it: no task switch, no allocation
+per packet.  What must wait is left to the session's task, asleep in ``next_event()``.
 
 Two directions, each with at most one read buffer on its way:
 
@@ -25,11 +24,11 @@ from typing import Final, final
 
 import trio
 
-from odp_trio.errors import ClientProtocolError, ProtocolError, ServerProtocolError, UpstreamLost
+from odp_trio.errors import ClientProtocolError, ProtocolError, ServerProtocolError
 from odp_trio.net.leg import Leg
 from odp_trio.net.reactor import BROKEN, READ, WRITE, Reactor
 from odp_trio.observe import Traffic
-from odp_trio.session.events import End, Ended, LaneEvent, Parked
+from odp_trio.session.events import End, Ended, LaneEvent, Parked, server_lost
 from odp_trio.wire.command import HANDLING, Handling, RequestTracker
 from odp_trio.wire.response import ResponseTracker
 
@@ -46,28 +45,13 @@ class Lane:
     leave early, ``close()`` and then close the sockets.
     """
 
+    # fmt: off
     __slots__ = (
-        "_buffer",
-        "_client",
-        "_draining",
-        "_event",
-        "_feedback",
-        "_held",
-        "_open",
-        "_reactor",
-        "_receive",
-        "_reply",
-        "_request",
-        "_respond",
-        "_server",
-        "_submit",
-        "_task",
-        "_uploading",
-        "_view",
-        "_waiting",
-        "tracker",
-        "traffic",
+        "_buffer", "_client", "_draining", "_event", "_feedback", "_held", "_open", "_reactor", "_receive",
+        "_reply", "_request", "_respond", "_server", "_submit", "_task", "_uploading", "_view", "_waiting",
+        "tracker", "traffic",
     )
+    # fmt: on
 
     def __init__(
         self,
@@ -79,22 +63,16 @@ class Lane:
         feedback: Callable[[int], None],
     ) -> None:
         self._reactor = reactor
-        self._buffer = reactor.buffer
-        self._view = reactor.view
+        self._buffer, self._view = reactor.buffer, reactor.view
         self._client = Leg(reactor, client, self._on_client, self.crash)
         self._server = Leg(reactor, server, self._on_server, self.crash)
-        # Bound once: the four calls of every statement.
-        self._receive, self._submit = client.recv_into, server.send
+        self._receive, self._submit = client.recv_into, server.send  # bound once: the calls of every statement
         self._reply, self._respond = server.recv_into, client.send
-        self.tracker = tracker
-        self.traffic = traffic
+        self.tracker, self.traffic = tracker, traffic
         self._feedback = feedback  # told the errno of every ERR packet
         self._request: RequestTracker | None = None
-        self._uploading = False
-        self._waiting = b""
-        self._held = b""
-        self._open = False
-        self._draining = False
+        self._waiting = self._held = b""
+        self._open = self._draining = self._uploading = False
         self._event: LaneEvent | None = None
         self._task: trio.lowlevel.Task | None = None
 
@@ -147,10 +125,6 @@ class Lane:
             self.close()
             self._notify(Ended(why, error, tell_seq))
 
-    def _park(self, data: bytes) -> None:
-        self.close()
-        self._notify(Parked(data[4], data))
-
     def _notify(self, event: LaneEvent) -> None:
         self._event = event
         if self._task is not None:
@@ -161,21 +135,13 @@ class Lane:
         """End with ``error``, which the session's task then raises."""
         self._end(End.CRASHED, error)
 
-    def _client_gone(self) -> None:
-        self._end(End.CLIENT_GONE)
-
     def _bad_client(self, error: ProtocolError) -> None:
         self._end(End.CLIENT_PROTOCOL, error, tell_seq=1 if self.tracker.ended else None)
 
     def _server_lost(self, error: OSError | None) -> None:
         """Tell the client only when its statement has no answer yet: then an ERR packet is in place."""
-        tracker = self.tracker
-        unanswered = not tracker.ended and tracker.pos < 0
-        reason = (error.strerror or str(error)) if error else "closed by the server"
-        running = "no statement was running"
-        if not tracker.ended:
-            running = "its outcome is unknown" if unanswered else "in the middle of an answer"
-        lost = UpstreamLost(f"the connection to the OBServer was lost ({reason}); {running}")
+        unanswered = not self.tracker.ended and self.tracker.pos < 0
+        lost = server_lost(error, running=not self.tracker.ended, unanswered=unanswered)
         self._end(End.SERVER_GONE, lost, tell_seq=1 if unanswered else None)
 
     # ---- from the client ----------------------------------------------------------
@@ -190,7 +156,7 @@ class Lane:
         except OSError:
             count = 0
         if not count:
-            self._client_gone()
+            self._end(End.CLIENT_GONE)
             return
         self.traffic.client_bytes_in += count
         buffer = self._buffer
@@ -225,18 +191,15 @@ class Lane:
             try:
                 flushed = self._client.flush()
             except OSError:
-                self._client_gone()
+                self._end(End.CLIENT_GONE)
                 return False
             if flushed:
-                self._client_took_all()
+                self._server.read_on(True)
+                if self._draining:
+                    self.drain()
         if events & BROKEN and not events & READ:
-            self._client_gone()
+            self._end(End.CLIENT_GONE)
         return bool(events & READ) and self._open and self._client.reading
-
-    def _client_took_all(self) -> None:
-        self._server.read_on(True)
-        if self._draining and not self.busy and not self.tracker.in_transaction:
-            self._end(End.DRAINED, tell_seq=0)
 
     def _queue_command(self, count: int) -> None:
         """Take bytes that are not simply one whole command at rest."""
@@ -259,7 +222,8 @@ class Lane:
             handling = HANDLING[data[4]]
             if handling is Handling.PARK or handling is Handling.REFUSE:
                 self._waiting = b""
-                self._park(data)
+                self.close()
+                self._notify(Parked(data[4], data))
                 return
             self._begin_request(data, handling)
 
@@ -338,7 +302,7 @@ class Lane:
             except BlockingIOError:
                 sent = 0
             except OSError:
-                self._client_gone()
+                self._end(End.CLIENT_GONE)
                 return
             if sent != stop:
                 self._client.owe(self._view[sent:stop])
@@ -420,8 +384,8 @@ class Lane:
             self._next_command()
             if self._open and not self._server.owed and len(self._waiting) < _WAITING_LIMIT:
                 self._client.read_on(True)
-        elif self._draining and not self.busy and not self.tracker.in_transaction:
-            self._end(End.DRAINED, tell_seq=0)
+        elif self._draining:
+            self.drain()
 
     def _unasked(self, count: int) -> None:
         """The server spoke although nothing was asked: it is about to close (killed session, shutdown)."""
@@ -434,4 +398,4 @@ class Lane:
             if not self._client.write(data):
                 self._server.read_on(False)
         except OSError:
-            self._client_gone()
+            self._end(End.CLIENT_GONE)

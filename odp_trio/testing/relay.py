@@ -29,7 +29,7 @@ from odp_trio.wire.fields import Capability, OBCapability
 from odp_trio.wire.handshake import parse_change_user, parse_greeting, parse_login
 from odp_trio.wire.ob20 import HEADER_BYTES, OUTER_BYTES, Flag, frames
 from odp_trio.wire.packets import PacketReader, packet
-from odp_trio.wire.response import FIRST_PHASE
+from odp_trio.wire.phases import FIRST_PHASE
 from odp_trio.wire.resultset import err_payload
 from odp_trio.wire.state import find_variable
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from odp_trio.wire.command import Com
 from odp_trio.wire.fields import lenenc_int, lenenc_str
 from odp_trio.wire.packets import packet
-from odp_trio.wire.response import FIRST_PHASE
+from odp_trio.wire.phases import FIRST_PHASE
 from tests.wire.model import MORE, OK, TRACE_ID, State, oks, states
 from tests.wire.reference import CURSOR, PS_OUT
 

@@ -10,7 +10,7 @@ from odp_trio.errors import ClientProtocolError, OutOfOrder
 from odp_trio.wire.command import HANDLING, Com, Handling, RequestTracker, command_name
 from odp_trio.wire.fields import MAX_PAYLOAD
 from odp_trio.wire.packets import packet
-from odp_trio.wire.response import FIRST_PHASE
+from odp_trio.wire.phases import FIRST_PHASE
 from tests.wire.captured import exchanges
 from tests.wire.chunks import cut, every_split
 

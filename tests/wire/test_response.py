@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from odp_trio.errors import ServerProtocolError
 from odp_trio.wire.command import Com
 from odp_trio.wire.packets import packet
-from odp_trio.wire.response import FIRST_PHASE, PHASES, Kind, Phase, ResponseTracker
+from odp_trio.wire.phases import FIRST_PHASE, PHASES, Kind, Phase
+from odp_trio.wire.response import ResponseTracker
 from tests.wire.answers import Generated, answers
 from tests.wire.captured import Exchange, exchanges
 from tests.wire.chunks import cut, every_split
