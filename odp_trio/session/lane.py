@@ -250,7 +250,7 @@ class Lane:
         except ProtocolError as exc:
             self._bad_client(exc)
             return
-        rest = bytes(self._view[stop:count])
+        self._waiting += bytes(self._view[stop:count])
         self._to_server(self._view[:stop])
         if request.complete:
             self._request = None
@@ -258,7 +258,6 @@ class Lane:
                 self._uploading = False
                 if self.tracker.wants_upload:  # else the server has refused already
                     self.tracker.uploaded()
-        self._waiting += rest
         if self._waiting and self._open:
             self._next_command()
 
@@ -315,7 +314,7 @@ class Lane:
                 self._response_over()
 
     def _server_is_readable(self, events: int) -> bool:
-        """Deal with room; answer whether there is input to read, which includes a breakage."""
+        """Deal with room; answer whether there is input to read (or a breakage)."""
         if events & WRITE:
             try:
                 flushed = self._server.flush()

@@ -16,18 +16,13 @@ import pytest
 import trio
 
 from odp_trio.catalog import queries
-from odp_trio.errors import ServerProtocolError
 from odp_trio.model import Address
 from odp_trio.testing.bed import Testbed, template
 from odp_trio.testing.live import KernelProcess, KernelUnavailable, copy_sparsely, free_port
-from odp_trio.wire.auth import native_token, xor
-from odp_trio.wire.fields import OBCapability
-from odp_trio.wire.handshake import LoginPacket, parse_greeting
-from odp_trio.wire.ob20 import Flag, Frame, FrameReader
-from odp_trio.wire.packets import PacketReader, packet
 from odp_trio.wire.resultset import parse_err
 from odp_trio.wire.state import parse_ok
 from tests.live.clients import ask, connect, in_thread
+from tests.live.proxy_connection import ProxyConnection
 
 TABLE_QUERY = (
     "SELECT /*+READ_CONSISTENCY(WEAK)*/ A.*, B.svr_port as svr_port FROM oceanbase.__all_virtual_proxy_schema A "
@@ -246,73 +241,11 @@ def test_the_kernel_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
 # ---- a proxy's connection, plain and OB 2.0 --------------------------------------
 
 
-class ProxyConnection:
-    """Logs in to an OBServer as a proxy does and speaks plain MySQL or OB 2.0."""
-
-    def __init__(self, where: Address, *, ob20: bool) -> None:
-        self.sock = socket.create_connection((where.ip, where.port), timeout=10)
-        self._packets = PacketReader(ServerProtocolError)
-        greeting = parse_greeting(self._next()[1])
-        own = b"abcdefghijklmnopqrst"
-        asked = OBCapability.PARTITION_TABLE | (OBCapability.OB_PROTOCOL_V2 if ob20 else 0)
-        if ob20:
-            asked |= OBCapability.NEW_EXTRA_INFO
-        login = LoginPacket(
-            capabilities=0x0018A201 | 1 << 23,
-            max_packet=1 << 24,
-            charset=45,
-            user=b"app@mytenant",
-            auth=native_token("app_pw", own),
-            plugin=b"mysql_native_password",
-            attributes={
-                b"__mysql_client_type": b"__ob_proxy",
-                b"__proxy_connection_id": b"7",
-                b"__global_vars_version": b"0",
-                b"__proxy_capability_flag": str(int(asked)).encode(),
-                b"__proxy_scramble": xor(own, greeting.scramble),
-            },
-        )
-        self.sock.sendall(packet(1, login.to_bytes()))
-        assert self._next()[1][:1] == b"\0"
-        self._id = greeting.connection_id
-        self._frames = FrameReader(ServerProtocolError, self._id) if ob20 else None
-        self._requests = 0
-
-    def _next(self) -> tuple[int, bytes]:
-        while (found := self._packets.next_packet()) is None:
-            self._packets.feed(self.sock.recv(65536))
-        return found
-
-    def ask(self, sql: bytes) -> list[bytes]:
-        """Return the payloads of the answer, its extra OK included."""
-        request = packet(0, b"\x03" + sql)
-        if self._frames is None:
-            self.sock.sendall(request)
-        else:
-            self._requests += 1
-            self.sock.sendall(Frame(self._id, self._requests, 0, int(Flag.LAST), request).to_bytes())
-            self._read_frames(self._frames)
-        payloads = [self._next()[1]]
-        while not (payloads[-1][:1] == b"\0" and (len(payloads) == 1 or len(payloads[-1]) > 6)):
-            payloads.append(self._next()[1])
-        return payloads
-
-    def _read_frames(self, reader: FrameReader) -> None:
-        while True:
-            if (frame := reader.next_frame()) is not None:
-                assert frame.request_id == self._requests
-                self._packets.feed(frame.mysql)
-                if frame.is_last:
-                    return
-            else:
-                reader.feed(self.sock.recv(65536))
-
-
 @pytest.mark.parametrize("ob20", [False, True], ids=["plain", "ob20"])
 async def test_a_proxy_connection_gets_injected_errors_and_misses(bed: Testbed, ob20: bool) -> None:
     def script() -> None:
         connection = ProxyConnection(Address(bed.observers[0].ip, bed.port), ob20=ob20)
-        with closing(connection.sock):
+        with closing(connection):
             assert connection.ask(b"select 1")[3] == b"\x011"
             error, extra = connection.ask(b"select 'broken'")
             assert parse_err(error).errno == 4038
