@@ -32,6 +32,15 @@ frame_values = st.builds(
     mysql=st.binary(max_size=300),
     extra=st.dictionaries(st.integers(1, 3000), st.binary(max_size=40), max_size=3),
 )
+old_frame_values = st.builds(
+    Frame,
+    connection_id=st.just(1),
+    request_id=st.integers(0, 2**24 - 1),
+    seq=st.integers(0, 255),
+    flags=st.sampled_from([int(Flag.LAST), int(Flag.LAST | Flag.EXTRA_INFO)]),
+    mysql=st.binary(max_size=300),
+    old_extra=st.binary(max_size=40),
+)
 
 
 def read(chunks: list[bytes], connection_id: int | None = None) -> list[Frame]:
@@ -81,6 +90,25 @@ def test_frames_come_back_whatever_the_chunks(values: list[Frame], size: int) ->
     assert [(f.connection_id, f.request_id, f.seq, f.mysql, dict(f.extra)) for f in found] == [
         (v.connection_id, v.request_id, v.seq, v.mysql, dict(v.extra)) for v in values
     ]
+
+
+@given(st.one_of(frame_values, old_frame_values))
+def test_a_frame_that_was_read_is_written_the_same(value: Frame) -> None:
+    data = value.to_bytes()
+
+    (frame,) = read([data])
+
+    assert frame.to_bytes() == data
+    assert (frame.mysql, dict(frame.extra), frame.old_extra) == (value.mysql, dict(value.extra), value.old_extra)
+
+
+@pytest.mark.parametrize("flags", [Flag.EXTRA_INFO, Flag.EXTRA_INFO | Flag.NEW_EXTRA_INFO])
+def test_extra_info_may_be_empty(flags: Flag) -> None:
+    value = Frame(1, 1, 0, int(flags | Flag.LAST), b"\x09\0\0\0\x03select 1")
+
+    (frame,) = read([value.to_bytes()])
+
+    assert frame == value
 
 
 @given(frame_values, st.data())
