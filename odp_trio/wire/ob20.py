@@ -5,7 +5,8 @@
     payload   [length and extra info], MySQL packets
     4 bytes   CRC-32C of the payload, with initial value and final XOR 0
 
-A checksum field of 0 means that it is not to be checked.  Source: ODP's
+A checksum field of 0 means that it is not to be checked; zeros have that
+checksum, so a payload of zeros never is.  Source: ODP's
 ob_2_0_protocol; layout and checksums seen on seekdb 1.3.0.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from odp_trio.errors import ClientProtocolError, ServerProtocolError
@@ -114,6 +114,7 @@ def test_extra_info_may_be_empty(flags: Flag) -> None:
 @given(frame_values, st.data())
 def test_a_damaged_frame_is_never_taken_for_another(value: Frame, data: st.DataObject) -> None:
     whole = bytearray(value.to_bytes())
+    assume(any(whole[29:31]) and any(whole[-4:]))  # zeros have the checksum 0, which says "do not check"
     at = data.draw(st.integers(0, len(whole) - 1))
     whole[at] ^= data.draw(st.integers(1, 255))
 
