@@ -109,7 +109,8 @@ class Testbed:
     def freeze(self, number: int) -> None:
         """Accept, and never answer; open connections stop as well."""
         faults = self.observers[number].faults
-        faults.thawed = faults.thawed or trio.Event()
+        if faults.thawed is None:
+            faults.thawed = trio.Event()
 
     async def thaw(self, number: int) -> None:
         """Undo ``freeze``."""

@@ -36,11 +36,11 @@ def address(bed: Testbed, number: int) -> tuple[str, int]:
     return (bed.observers[number].ip, bed.port)
 
 
-async def metadata(bed: Testbed, sql: str, number: int = 0) -> list[dict[str, object]]:
+async def metadata(bed: Testbed, sql: str, number: int = 0, **more: object) -> list[dict[str, object]]:
     """Ask as ODP does: proxyro, database oceanbase."""
 
     def query() -> list[dict[str, object]]:
-        options = {"database": "oceanbase", "cursorclass": pymysql.cursors.DictCursor}
+        options = {"database": "oceanbase", "cursorclass": pymysql.cursors.DictCursor, **more}
         with closing(connect(address(bed, number), "proxyro@sys", bed.proxyro_password, **options)) as connection:
             with connection.cursor() as cursor:
                 cursor.execute(sql)
