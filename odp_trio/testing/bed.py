@@ -139,9 +139,12 @@ class Testbed:
         times: int = 1,
         number: int | None = None,
     ) -> None:
-        """Answer statements that match a regular expression with an error, instead of running them."""
+        """Answer statements that match a regular expression with an error, instead of running them.
+
+        ``times`` of them, < 0 for all, on server ``number`` or, all servers counted together, anywhere.
+        """
+        fault = Answer(re.compile(match, re.IGNORECASE), errno, sqlstate, message, times)
         for observer in self._chosen(number):
-            fault = Answer(re.compile(match, re.IGNORECASE), errno, sqlstate, message, times)
             observer.faults.answers.append(fault)
 
     def answer_login(
@@ -153,14 +156,24 @@ class Testbed:
         times: int = 1,
         number: int | None = None,
     ) -> None:
-        """Answer logins with an error."""
+        """Answer logins with an error; ``times`` and ``number`` as for ``answer``."""
+        fault = LoginError(errno, sqlstate, message, times)
         for observer in self._chosen(number):
-            observer.faults.logins.append(LoginError(errno, sqlstate, message, times))
+            observer.faults.logins.append(fault)
 
     def miss(self, match: str, *, times: int = 1, number: int | None = None) -> None:
-        """Say in the answer to matching statements that the partition is elsewhere."""
+        """Tell proxies in the answer to matching statements that the partition is elsewhere.
+
+        ``times`` and ``number`` as for ``answer``.  An answer of more than 1 MiB stays as it is.
+        """
+        fault = Miss(re.compile(match, re.IGNORECASE), times)
         for observer in self._chosen(number):
-            observer.faults.misses.append(Miss(re.compile(match, re.IGNORECASE), times))
+            observer.faults.misses.append(fault)
+
+    def end_faults(self) -> None:
+        """Forget every slowness, cut, answer and miss that is armed; what was killed or is frozen stays so."""
+        for observer in self.observers:
+            observer.faults.end()
 
     def _chosen(self, number: int | None) -> list[Observer]:
         return self.observers if number is None else [self.observers[number]]

@@ -22,7 +22,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Miss:
-    """Report a partition miss in the answer to a statement."""
+    """Report a partition miss in the answer to a statement; ``times`` < 0 is for ever."""
 
     match: re.Pattern[str]
     times: int = 1
@@ -30,7 +30,7 @@ class Miss:
 
 @dataclass(slots=True)
 class LoginError:
-    """Answer logins with an ERR packet."""
+    """Answer logins with an ERR packet; ``times`` < 0 is for ever."""
 
     errno: int
     sqlstate: str
@@ -40,7 +40,7 @@ class LoginError:
 
 @dataclass(slots=True)
 class Faults:
-    """The faults of one OBServer."""
+    """The faults of one OBServer.  Those in the lists may be other servers' too, and are used up together."""
 
     slow: float = 0.0
     """Seconds that every request waits."""
@@ -51,6 +51,12 @@ class Faults:
     logins: list[LoginError] = field(default_factory=list)
     thawed: trio.Event | None = None
     """While it is not None and not set, nothing moves."""
+
+    def end(self) -> None:
+        """Forget all of them but a freeze."""
+        self.slow, self.cut_after = 0.0, None
+        for armed in (self.answers, self.misses, self.logins):
+            armed.clear()
 
     async def wait_thawed(self) -> None:
         """Wait while the server is frozen."""
@@ -67,23 +73,19 @@ class Faults:
 
     def take_login(self) -> LoginError | None:
         """Return the armed login error and count it off."""
-        if not self.logins:
-            return None
-        fault = self.logins[0]
-        fault.times -= 1
-        if not fault.times:
-            self.logins.pop(0)
-        return fault
+        return next((fault for fault in self.logins if _count_off(fault)), None)
 
 
 F = TypeVar("F", Answer, Miss)
 
 
 def _take(faults: list[F], sql: str) -> F | None:
-    for fault in faults:
-        if fault.match.search(sql):
-            fault.times -= 1
-            if not fault.times:
-                faults.remove(fault)
-            return fault
-    return None
+    return next((fault for fault in faults if fault.match.search(sql) and _count_off(fault)), None)
+
+
+def _count_off(fault: Answer | Miss | LoginError) -> bool:
+    """Use a fault once; answer whether it was not used up already, here or on another server that has it too."""
+    if not fault.times:
+        return False
+    fault.times -= 1
+    return True

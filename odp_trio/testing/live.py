@@ -39,6 +39,9 @@ INITIALIZING: Final = 8001
 _PARAMETERS: Final = ("memory_limit=1G", "datafile_size=32M")
 _START_LIMIT: Final = 120.0
 _PAUSE: Final = 0.02
+_MAKING: Final = "making-"
+_MAKING_LIMIT: Final = 600.0
+"""Seconds after which nobody is making a template any more."""
 _PR_SET_PDEATHSIG: Final = 1
 
 Progress = Callable[[str], None]
@@ -225,8 +228,9 @@ def prepare_template(key: str, cluster: str, statements: Iterable[str], progress
     if place.exists():
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
+    _clear_half_made(place.parent)
     progress("initialising an OceanBase kernel (once; about 10 s)")
-    with tempfile.TemporaryDirectory(prefix="making-", dir=place.parent) as making:
+    with tempfile.TemporaryDirectory(prefix=_MAKING, dir=place.parent) as making:
         kernel = KernelProcess(Path(making) / "base", free_port(), cluster)
         try:
             kernel.start()
@@ -241,6 +245,14 @@ def prepare_template(key: str, cluster: str, statements: Iterable[str], progress
     return place
 
 
+def _clear_half_made(cache: Path) -> None:
+    """Remove what processes left that were killed while they made a template."""
+    for left in cache.glob(f"{_MAKING}*"):
+        with contextlib.suppress(OSError):  # somebody else was faster
+            if time.time() - left.stat().st_mtime > _MAKING_LIMIT:
+                shutil.rmtree(left)
+
+
 def copy_sparsely(source: Path, target: Path) -> None:
     """Copy a kernel directory, holes as holes: 50 MB instead of 200."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -253,11 +265,15 @@ async def open_kernel(
     *,
     cluster: str,
     template: Callable[[], Path],
+    port: int = 0,
     progress: Progress = lambda _: None,
 ) -> AsyncIterator[KernelProcess]:
-    """Run a kernel for the length of the block, in ``directory`` (kept) or a temporary one (removed)."""
+    """Run a kernel for the length of the block, in ``directory`` (kept) or a temporary one (removed).
+
+    ``port`` 0 is a free one.  Raises KernelUnavailable when it does not come up.
+    """
     place = directory or Path(await trio.to_thread.run_sync(partial(tempfile.mkdtemp, prefix="odp-trio-")))
-    kernel = KernelProcess(place / "kernel", free_port(), cluster)
+    kernel = KernelProcess(place / "kernel", port or free_port(), cluster)
     try:
         if not kernel.directory.exists():
             # The template is made in this thread's stead, by a thread that outlives the kernel it starts.

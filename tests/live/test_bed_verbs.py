@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -240,6 +241,28 @@ async def test_slow_only_slows_the_server_it_is_about(bed: Testbed) -> None:
     assert took[0] >= 0.5 > took[1]
 
 
+async def test_a_fault_for_all_servers_is_used_up_by_any_of_them(bed: Testbed) -> None:
+    bed.answer("select 1", errno=5150, times=2)
+    bed.answer_login(errno=8001, number=2)
+
+    async def codes(*numbers: int) -> list[int]:
+        found = []
+        for number in numbers:
+            try:
+                await plain(bed, number, "select 1")
+                found.append(0)
+            except pymysql.err.MySQLError as exc:
+                found.append(exc.args[0])
+        return found
+
+    assert await codes(0, 2, 1, 2, 0) == [5150, 8001, 5150, 0, 0]
+    bed.answer("select 1", errno=5150, times=-1)
+    bed.answer_login(errno=8001, times=-1, number=2)
+    assert await codes(0, 0, 1, 2) == [5150, 5150, 5150, 8001]
+    bed.end_faults()
+    assert await codes(0, 1, 2) == [0, 0, 0]
+
+
 # ---- the kernel -----------------------------------------------------------------
 
 
@@ -269,6 +292,9 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.slow
 def test_two_processes_may_make_the_template_at_once(empty_cache: Path) -> None:
     code = "from odp_trio.testing.bed import template; print(template())"
+    left = empty_cache / "making-killed"
+    left.mkdir(parents=True)
+    os.utime(left, (0, 0))
     makers = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     printed = [maker.communicate(timeout=120)[0].strip() for maker in makers]
 
