@@ -11,8 +11,10 @@ The map of the house, top to bottom; a layer imports only what is below it:
     net         reactor, listener, connecting
     supervise   children that may be born again
     ---- above: Trio; below: pure (no I/O, no clock, no chance) ----
-    topology    what we believe about clusters
-    sql         the grammar
+    routing     facts, state and topology give an OBServer
+    state       what a client session and its server sessions hold
+    topology    what we believe about clusters and where tables are
+    sql         lexer and grammar: text to facts
     wire        bytes and packets: MySQL and OB 2.0
     config      settings and their one table of options
     observe     counters

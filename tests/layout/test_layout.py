@@ -9,7 +9,19 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "odp_trio"
-PURE = ("model", "errors", "config", "observe", "wire", "sql", "topology", "supervise.restart", "session.retry")
+PURE = (
+    "model",
+    "errors",
+    "config",
+    "observe",
+    "wire",
+    "sql",
+    "topology",
+    "state",
+    "routing",
+    "supervise.restart",
+    "session.retry",
+)
 
 
 @pytest.mark.parametrize("module", [f"odp_trio.{name}" for name in PURE])

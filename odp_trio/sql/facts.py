@@ -1,0 +1,244 @@
+"""What routing needs to know about a statement, and nothing else.
+
+Facts belong to a *shape*: a statement's text with its literals taken out.
+Where a literal matters the facts name its slot, counted from 0 in the order of
+the text; each execution brings its own literals.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, final
+
+import msgspec
+
+
+class Kind(Enum):
+    """Kind of a statement.  ``EXPLAIN <dml>`` has the kind of the DML and ``StatementFacts.explain``."""
+
+    SELECT = "select"
+    INSERT = "insert"
+    REPLACE = "replace"
+    UPDATE = "update"
+    DELETE = "delete"
+    MERGE = "merge"
+    LOAD_DATA = "load data"
+    SET = "set"
+    USE = "use"
+    SHOW = "show"
+    DESCRIBE = "describe"
+    HELP = "help"
+    BEGIN = "begin"
+    COMMIT = "commit"
+    ROLLBACK = "rollback"
+    SAVEPOINT = "savepoint"
+    """SAVEPOINT, ROLLBACK TO, RELEASE SAVEPOINT: they mean something inside a transaction only."""
+    XA = "xa"
+    PREPARE = "prepare"
+    EXECUTE = "execute"
+    DEALLOCATE = "deallocate"
+    CALL = "call"
+    BLOCK = "block"
+    """An anonymous PL block."""
+    DDL = "ddl"
+    """CREATE, ALTER, DROP, TRUNCATE, RENAME, GRANT, REVOKE, ANALYZE and their like."""
+    LOCK = "lock"
+    UNLOCK = "unlock"
+    KILL = "kill"
+    MULTI = "multi"
+    """Several statements of which the first is not DML with a table; ``statements`` is above 1."""
+    OTHER = "other"
+    """Known and of no interest to routing: DO, HANDLER, OPTIMIZE, CHECKSUM …"""
+    UNKNOWN = "unknown"
+    """Not understood: routed like a statement without a table."""
+
+
+DML: Final = frozenset({Kind.SELECT, Kind.INSERT, Kind.REPLACE, Kind.UPDATE, Kind.DELETE, Kind.MERGE, Kind.LOAD_DATA})
+
+
+class TransactionEffect(Enum):
+    """What a statement does to the transaction."""
+
+    NONE = "none"
+    BEGIN = "begin"
+    END = "end"
+    """COMMIT or ROLLBACK."""
+    INSIDE = "inside"
+    """Savepoints, XA END and XA PREPARE."""
+    IMPLICIT_COMMIT = "implicit commit"
+    """DDL, LOCK TABLES and others that commit what is open."""
+
+
+class Consistency(Enum):
+    """Consistency that a hint asks for."""
+
+    WEAK = "weak"
+    STRONG = "strong"
+    FROZEN = "frozen"
+
+
+class TableRef(msgspec.Struct, frozen=True):
+    """A table as the text names it; quotes are taken away, ``quoted`` says that there were any."""
+
+    name: str
+    database: str | None = None
+    alias: str | None = None
+    partition: str | None = None
+    """The one name of ``PARTITION (p)`` or ``SUBPARTITION (p)``, upper-case; None when there are several."""
+    dblink: str | None = None
+    quoted: bool = False
+
+
+class Literal(msgspec.Struct, frozen=True):
+    """The literal in a slot, negated if ``negative``.  ``prefix``: ``DATE``, ``TIME``, ``TIMESTAMP``, ``_UTF8MB4``, …"""
+
+    slot: int
+    negative: bool = False
+    prefix: str = ""
+
+
+class Null(msgspec.Struct, frozen=True):
+    """The keyword NULL."""
+
+
+class Boolean(msgspec.Struct, frozen=True):
+    """The keyword TRUE or FALSE."""
+
+    value: bool
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """The placeholder ``?`` number ``index``, counted over the whole statement from 0."""
+
+    index: int
+    negative: bool = False
+
+
+class UserVariable(msgspec.Struct, frozen=True):
+    """``@name``, lower-case, without quotes."""
+
+    name: str
+
+
+class Default(msgspec.Struct, frozen=True):
+    """The keyword DEFAULT, in the values of an INSERT."""
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A function or an operator (``+ - * / % DIV MOD``, ``NEG``) over constants; the name is upper-case."""
+
+    name: str
+    arguments: tuple[Operand, ...]
+
+
+class Opaque(msgspec.Struct, frozen=True):
+    """A value that cannot be had from the text: another column, a sub-query, …  ``why`` is for people."""
+
+    why: str
+
+
+Operand = Literal | Null | Boolean | Parameter | UserVariable | Default | Call | Opaque
+
+
+class Operator(Enum):
+    """How a condition compares.  A reversed ``5 < a`` is stored as ``a > 5``, BETWEEN as GE and LE."""
+
+    EQ = "="
+    NULL_SAFE_EQ = "<=>"
+    """Also ``IS NULL``."""
+    LT = "<"
+    LE = "<="
+    GT = ">"
+    GE = ">="
+    IN = "in"
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """``column operator operand`` on the first table; several operands only for IN.
+
+    ``column`` is lower-case; for INSERT without a column list it is the position from 0.
+    """
+
+    column: str | int
+    operator: Operator
+    operands: tuple[Operand, ...]
+
+
+class Hint(msgspec.Struct, frozen=True):
+    """One hint as written; ``ignored`` says why it has no effect on routing, empty when it has."""
+
+    text: str
+    ignored: str = ""
+
+
+Alternatives = tuple[tuple[Condition, ...], ...]
+"""Conditions in disjunctive form: rows of the first table satisfy at least one alternative.
+
+An empty alternative admits every row; so ``((),)`` is "nothing is known".
+"""
+
+EVERYTHING: Final[Alternatives] = ((),)
+
+
+class StatementFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts of one shape."""
+
+    kind: Kind = Kind.UNKNOWN
+    tables: tuple[TableRef, ...] = ()
+    """Every table named, in the order of the text; the first decides the route."""
+    alternatives: Alternatives = EVERYTHING
+    insert_columns: tuple[str, ...] | None = None
+    """INSERT's column list, lower-case; None when there is none.  A key column that is absent takes its default."""
+    rows_cut: bool = False
+    """INSERT was longer than what is looked at: ``alternatives`` covers its first row only."""
+    consistency: Consistency | None = None
+    query_timeout_us: int | None = None
+    hints: tuple[Hint, ...] = ()
+    locking: bool = False
+    """A locking clause: FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE, in every variant."""
+    explain: bool = False
+    explain_route: bool = False
+    """``EXPLAIN ROUTE …``: for the proxy; the rest of the facts are those of the inner statement."""
+    transaction: TransactionEffect = TransactionEffect.NONE
+    statements: int = 1
+    """How many statements the text has."""
+    parameters: int = 0
+    """How many ``?`` the text has."""
+    binds_last: tuple[str, ...] = ()
+    """What binds it to the last server: found_rows, row_count, connection_id, sys_context, show warnings, …"""
+    uses_last_insert_id: bool = False
+    table_locks: bool = False
+    """GET_LOCK and its like."""
+    makes_temporary: bool = False
+    """CREATE TEMPORARY TABLE: the session is bound to its server."""
+    sets: tuple[str, ...] = ()
+    """Names that SET assigns, lower-case: ``autocommit``, ``global.x``, ``@user_variable``, ``transaction``, ``names``."""
+    prepared: str | None = None
+    """Upper-case name in PREPARE, EXECUTE, DEALLOCATE."""
+    prepared_text: Literal | UserVariable | None = None
+    using: tuple[str, ...] = ()
+    """User variables of EXECUTE … USING, lower-case."""
+    database: str | None = None
+    """USE names it."""
+    leading_comment: int | None = None
+    """Slot of the comment at the very start of the text, in which annotations may stand."""
+    by: str = "lexer"
+    """``grammar``, or ``lexer`` when the grammar does not have this statement; then ``why`` says where it stopped."""
+    why: str = ""
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it is a SELECT that takes no lock."""
+        return self.kind is Kind.SELECT and not self.locking
+
+
+@final
+class Shape:
+    """A cached shape: its facts, and whatever routing has worked out for them."""
+
+    __slots__ = ("facts", "plan")
+
+    def __init__(self, facts: StatementFacts) -> None:
+        self.facts = facts
+        self.plan: object = None
+        """Owned by ``routing``: see there."""

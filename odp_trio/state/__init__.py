@@ -1,0 +1,1 @@
+"""What one client session and each of its server sessions hold; pure."""
