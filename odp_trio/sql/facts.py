@@ -90,7 +90,7 @@ class TableRef(msgspec.Struct, frozen=True):
 
 
 class Literal(msgspec.Struct, frozen=True):
-    """The literal in a slot, negated if ``negative``.  ``prefix``: ``DATE``, ``TIME``, ``TIMESTAMP``, ``_UTF8MB4``, …"""
+    """The literal in a slot, negated if ``negative``.  ``prefix``: ``DATE``, ``TIMESTAMP``, ``_UTF8MB4``, …"""
 
     slot: int
     negative: bool = False
@@ -212,7 +212,7 @@ class StatementFacts(msgspec.Struct, frozen=True, kw_only=True):
     makes_temporary: bool = False
     """CREATE TEMPORARY TABLE: the session is bound to its server."""
     sets: tuple[str, ...] = ()
-    """Names that SET assigns, lower-case: ``autocommit``, ``global.x``, ``@user_variable``, ``transaction``, ``names``."""
+    """Names that SET assigns, lower-case: ``autocommit``, ``global.x``, ``@variable``, ``transaction``, ``names``."""
     prepared: str | None = None
     """Upper-case name in PREPARE, EXECUTE, DEALLOCATE."""
     prepared_text: Literal | UserVariable | None = None
