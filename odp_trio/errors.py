@@ -108,6 +108,33 @@ class LoginRefused(UpstreamError):
         self.errno = errno
 
 
+# ---- routing --------------------------------------------------------------
+
+
+class RouteError(OdpError):
+    """A statement has no server to go to; the session goes on."""
+
+
+class NoReplica(RouteError):
+    """Every server that may serve the statement has been refused or is out of service (OB_GET_LOCATION_TIME_OUT)."""
+
+    errno = 4664
+
+
+class NotRoutable(RouteError):
+    """The statement names a target that it may not have (OB_OP_NOT_ALLOW)."""
+
+    errno = 1235
+    sqlstate = "0A000"
+
+
+class UnknownStatement(OdpError):
+    """A prepared statement's id that this session does not have; the session goes on."""
+
+    errno = 1243
+    sqlstate = "HY007"
+
+
 # ---- metadata -------------------------------------------------------------
 
 

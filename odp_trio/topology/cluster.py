@@ -45,6 +45,8 @@ class Zone(msgspec.Struct, frozen=True):
     region: str
     idc: str
     kind: str
+    merging: bool = False
+    """A major compaction runs there; kernels from version 4 on never say so."""
 
 
 class Changes(msgspec.Struct, frozen=True):

@@ -1,0 +1,108 @@
+"""One question to the rules, and what they may answer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final, final
+
+import msgspec
+
+from odp_trio.errors import OdpError
+from odp_trio.model import Address
+from odp_trio.routing.partition import Located, NotComputable
+from odp_trio.routing.values import Values
+from odp_trio.sql.facts import Kind, Shape, StatementFacts
+from odp_trio.sql.literals import Annotation
+from odp_trio.state.client import ClientState
+from odp_trio.topology.location import Location, TableEntry, TableKey
+
+NO_TEXT: Final = Shape(StatementFacts(kind=Kind.OTHER, why="a command without text"))
+"""The shape of commands that carry no statement."""
+
+
+class Route(msgspec.Struct, frozen=True):
+    """The statement goes to ``server``; the rest says why and what feedback is about."""
+
+    server: Address
+    rule: str
+    policy: str = ""
+    letters: str = ""
+    """Tier of the policy."""
+    location: Location | None = None
+    """Set when the choice came from a location: feedback about it counts."""
+    weak: bool = False
+    to_leader: bool = False
+    renew: Location | TableEntry | None = None
+    """A dirty entry that was used and should be renewed in the background."""
+
+
+class Lookup(msgspec.Struct, frozen=True):
+    """A location is missing: fetch it and ask again.  Without ``tablet_id`` the table's."""
+
+    key: TableKey
+    entry: TableEntry | None = None
+    tablet_id: int = 0
+
+
+class Refuse(msgspec.Struct, frozen=True):
+    """The client gets an error."""
+
+    error: OdpError
+    rule: str = ""
+
+
+Decision = Route | Lookup | Refuse
+
+
+@final
+class RouteRequest:
+    """A statement and its session.  One object serves all statements of a session.
+
+    What the rules work out on the way (table entry, partition, location) is
+    kept here, for feedback and for ``explain``.
+    """
+
+    __slots__ = (
+        "annotation",
+        "entry",
+        "listed",
+        "located",
+        "location",
+        "owner",
+        "owner_why",
+        "reason",
+        "refused",
+        "shape",
+        "state",
+        "turn",
+        "values",
+        "weak",
+    )
+
+    def __init__(self, state: ClientState, values: Values) -> None:
+        self.state = state
+        self.values = values
+        self.turn = 0
+        """Chooses among equals; the caller changes it between statements."""
+        self.shape = NO_TEXT
+        self.refused: Collection[Address] = ()
+        """Servers that this statement has tried in vain."""
+        self.owner: Address | None = None
+        """The one server that can run it (its cursor, its prepared statement), and why."""
+        self.owner_why = ""
+        self.annotation: Annotation | None = None
+        self.entry: TableEntry | None = None
+        self.location: Location | None = None
+        self.located: Located | NotComputable | None = None
+        self.reason = ""
+        """Why there is no location."""
+        self.weak = False
+        self.listed: tuple[Address, ...] = ()
+        """The list that a policy without tiers went through."""
+
+    def begin(self, shape: Shape) -> None:
+        """Forget what was worked out for the statement before."""
+        self.shape = shape
+        self.owner = None
+        self.annotation = None
+        self.refused = ()

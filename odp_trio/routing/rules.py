@@ -1,0 +1,374 @@
+"""The rules of routing, in the order in which they are asked; the first answer wins.
+
+A rule is a function of a statement and the view of its tenant.  It answers a
+route, a look-up (then it is asked again once that is done), a refusal, or None
+to leave the statement to the rules behind it.  The first line of its docstring
+is what ``explain`` prints.
+"""
+
+# The order is ODP's: what binds a statement to a server session comes first, then
+# fixed targets, then the location, then what is done without one.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from odp_trio.errors import NoReplica, NotRoutable
+from odp_trio.model import Address
+from odp_trio.routing.locate import locate, location_of
+from odp_trio.routing.policy import BY_NUMBER, FOLLOWER_POLICIES
+from odp_trio.routing.request import Decision, Refuse, Route, RouteRequest
+from odp_trio.routing.view import View
+from odp_trio.sql.facts import Consistency, Kind
+from odp_trio.state.client import STRONG, WEAK
+from odp_trio.topology.location import Location
+from odp_trio.topology.tenant import EntryState
+
+ONLY_ZONES: Final = "PROXY_PRIMARY_ZONE_NAME_ONLY"
+"""The policy of ``proxy_primary_zone_name``: no tiers, but its zones in their order, and no other."""
+
+Rule = Callable[[RouteRequest, View], Decision | None]
+
+_READONLY_KINDS: Final = frozenset({Kind.SET, Kind.USE, Kind.HELP, Kind.SHOW, Kind.OTHER})
+
+
+# ---- bound to a server session ------------------------------------------------------
+
+
+def open_transaction(request: RouteRequest, view: View) -> Decision | None:
+    """A transaction stays on the server where it began."""
+    state = request.state
+    if state.in_transaction and state.last is not None and request.owner is None:
+        return Route(state.last, "open_transaction")
+    return None
+
+
+def bound_session(request: RouteRequest, view: View) -> Decision | None:
+    """A session with a temporary table, table locks or a pending SET TRANSACTION stays where it is."""
+    state = request.state
+    if state.bound and state.last is not None and request.owner is None:
+        return Route(state.last, "bound_session")
+    return None
+
+
+def statement_owner(request: RouteRequest, view: View) -> Decision | None:
+    """Cursors, long data and text-prepared statements are on one server."""
+    return None if request.owner is None else Route(request.owner, "statement_owner")
+
+
+def last_server(request: RouteRequest, view: View) -> Decision | None:
+    """What asks about the statement before it (found_rows(), SHOW WARNINGS ...) goes where that one ran."""
+    if request.shape.facts.binds_last and request.state.last is not None:
+        return Route(request.state.last, "last_server")
+    return None
+
+
+def lock_holder(request: RouteRequest, view: View) -> Decision | None:
+    """GET_LOCK and its like go to the server session that holds the session's locks."""
+    if request.shape.facts.table_locks and request.state.lock_server is not None:
+        return Route(request.state.lock_server, "lock_holder")
+    return None
+
+
+# ---- fixed targets --------------------------------------------------------------------
+
+
+def route_address(request: RouteRequest, view: View) -> Decision | None:
+    """@obproxy_route_addr names the server, for one statement."""
+    address = request.state.route_address
+    return None if address is None else Route(address, "route_address")
+
+
+def target_server(request: RouteRequest, view: View) -> Decision | None:
+    """target_db_server, in a comment or in the configuration, names the servers; others are not used."""
+    annotation = request.annotation
+    groups = view.settings.target_servers
+    if annotation is not None and annotation.target_servers:
+        groups = _addresses(annotation.target_servers)
+    if not groups:
+        return None
+    allowed = {*view.tenant_servers, *view.servers}
+    strangers = [address for group in groups for address in group if address not in allowed]
+    if strangers:
+        error = NotRoutable("Not allow to route to target db server in the hint or configure: " + str(strangers[0]))
+        return Refuse(error, "target_server")
+    return _from_list(groups, request, view, "target_server", "TARGET_DB_SERVER_ONLY", force=True)
+
+
+def _addresses(groups: tuple[tuple[str, ...], ...]) -> tuple[tuple[Address, ...], ...]:
+    return tuple(tuple(Address.parse(text) for text in group) for group in groups)
+
+
+# ---- by location ------------------------------------------------------------------------
+
+
+def location(request: RouteRequest, view: View) -> Decision | None:
+    """The first table's entry, its partition and the location of that are looked up."""
+    if view.settings.random:
+        request.location = request.located = request.entry = None
+        request.reason = "server_routing_mode is random"
+        request.weak = False
+        return None
+    lookup = locate(request, view)
+    request.weak = is_weak(request, view)
+    return lookup
+
+
+def leader(request: RouteRequest, view: View) -> Decision | None:
+    """Writes and strong reads go to the leader."""
+    found = request.location
+    if found is None or request.weak or found.leader is None:
+        return None
+    address = found.leader
+    if address in view.out or address in request.refused or view.settings.primary_zone_name:
+        return None
+    entry = found.table
+    if entry.duplicate and request.shape.facts.is_read:
+        return None
+    renew = _dirty(found)
+    if request.reason:  # several partitions
+        return Route(address, "leader", renew=renew, to_leader=True)
+    if renew is None:
+        known = found.orders.get(view.epoch)
+        if known is None:
+            known = Route(address, "leader", location=found, to_leader=True)
+            found.orders[view.epoch] = known
+        return known  # type: ignore[return-value]  # only this rule uses a bare epoch as key
+    return Route(address, "leader", location=found, to_leader=True, renew=renew)
+
+
+def replica(request: RouteRequest, view: View) -> Decision | None:
+    """Weak reads go to a replica by the route policy; so does the rest when the leader cannot be used."""
+    found = request.location
+    if found is None:
+        return None
+    policy = choose_policy(request, view)
+    if policy == ONLY_ZONES:
+        groups = view.in_zones(view.settings.primary_zone_name, [item.address for item in found.replicas])
+        return _from_list(groups, request, view, "replica", policy, found)
+    picked = view.pick(policy, found, request.state.idc, request.refused, request.turn)
+    if picked is None:
+        return None
+    used, letters, address = picked
+    is_leader = address == found.leader
+    kept = location_of(request)
+    return Route(address, "replica", used, letters, kept, request.weak, is_leader, _dirty(found))
+
+
+# ---- without a location ---------------------------------------------------------------------
+
+
+def insert_id_server(request: RouteRequest, view: View) -> Decision | None:
+    """last_insert_id() without a table goes to the server that made the id."""
+    address = request.state.insert_id_server
+    if address is None or request.location is not None or not request.shape.facts.uses_last_insert_id:
+        return None
+    return Route(address, "insert_id_server") if view.usable(address, request.refused) else None
+
+
+def cached_session(request: RouteRequest, view: View) -> Decision | None:
+    """What has no location goes where the session was last, if that server is near and fits."""
+    last = request.state.last
+    settings = view.settings
+    if last is None or not settings.enable_cached_server or settings.random or settings.primary_zone_name:
+        return None
+    if last in view.out or last in request.refused or not _fits(last, request, view):
+        return None
+    return Route(last, "cached_session", weak=request.weak)
+
+
+def primary_zone(request: RouteRequest, view: View) -> Decision | None:
+    """Without a location, strong statements go to the tenant's primary zone."""
+    settings = view.settings
+    if settings.random:
+        return None
+    if settings.primary_zone_name:
+        groups = view.in_zones(settings.primary_zone_name, view.tenant_servers)
+        return _from_list(groups, request, view, "primary_zone", ONLY_ZONES)
+    if request.weak or not settings.enable_primary_zone or not view.primary_zone or view.has_readonly_zone:
+        return None
+    groups = view.in_zones(view.primary_zone, view.tenant_servers)
+    return _from_list(groups, request, view, "primary_zone", "PRIMARY_ZONE_FIRST")
+
+
+def tenant_server(request: RouteRequest, view: View) -> Decision | None:
+    """Without a location, one of the tenant's servers is taken by the route policy."""
+    if view.settings.random:
+        return _from_list((view.tenant_servers,), request, view, "tenant_server", "RANDOM")
+    policy = choose_policy(request, view)
+    if policy == ONLY_ZONES:
+        return None
+    picked = view.pick(policy, None, request.state.idc, request.refused, request.turn)
+    if picked is None:
+        return None
+    used, letters, address = picked
+    return Route(address, "tenant_server", used, letters, weak=request.weak)
+
+
+def forced_use(request: RouteRequest, view: View) -> Decision | None:
+    """When every server is out of service, one of them is tried all the same."""
+    found = request.location
+    policy = choose_policy(request, view)
+    strong = not request.weak and policy != ONLY_ZONES
+    if found is not None and strong and found.leader is not None and found.leader not in request.refused:
+        return Route(found.leader, "forced_use", location=location_of(request), to_leader=True)
+    if policy == ONLY_ZONES:
+        groups = view.in_zones(view.settings.primary_zone_name, view.tenant_servers)
+        return _from_list(groups, request, view, "forced_use", policy, found, force=True)
+    for tier in view.tiers(policy, found, request.state.idc):
+        servers = [address for address in tier.servers if address not in request.refused]
+        if servers:
+            address = servers[request.turn % len(servers)]
+            return Route(address, "forced_use", policy, tier.letters, weak=request.weak)
+    return None
+
+
+def nowhere(request: RouteRequest, view: View) -> Decision | None:
+    """No server is left: the client gets an error."""
+    tried = f"; tried {', '.join(map(str, request.refused))}" if request.refused else ""
+    policy = choose_policy(request, view)
+    return Refuse(NoReplica(f"no server of tenant {view.key.tenant!r} may serve this statement ({policy}){tried}"))
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    statement_owner,
+    open_transaction,
+    bound_session,
+    last_server,
+    lock_holder,
+    route_address,
+    target_server,
+    location,
+    leader,
+    replica,
+    insert_id_server,
+    cached_session,
+    primary_zone,
+    tenant_server,
+    forced_use,
+    nowhere,
+)
+
+
+# ---- what several rules ask -------------------------------------------------------------------
+
+
+def is_weak(request: RouteRequest, view: View) -> bool:
+    """Whether a replica that may lag is good enough.  First match: see the table in docs/routing.md."""
+    facts = request.shape.facts
+    if facts.kind is not Kind.SELECT or facts.locking:
+        return False
+    if facts.consistency is not None and facts.consistency is not Consistency.FROZEN:
+        return facts.consistency is Consistency.WEAK
+    state = request.state
+    if state.read_consistency == WEAK:
+        return True
+    settings = view.settings
+    return (
+        settings.read_write_split
+        and not state.in_transaction
+        and (state.autocommit or settings.transaction_split)
+        and facts.consistency is None
+    )
+
+
+def why_consistency(request: RouteRequest, view: View) -> str:
+    """Say what made a statement weak or strong."""
+    facts = request.shape.facts
+    if facts.kind is not Kind.SELECT:
+        return "not a SELECT"
+    if facts.locking:
+        return "it takes locks"
+    if facts.consistency is not None:
+        return f"hint READ_CONSISTENCY({facts.consistency.name})"
+    if request.state.read_consistency == WEAK:
+        return "ob_read_consistency is WEAK"
+    return "enable_read_write_split" if is_weak(request, view) else "the default"
+
+
+def choose_policy(request: RouteRequest, view: View) -> str:
+    """Return the name of the route policy that applies."""
+    state, facts, settings = request.state, request.shape.facts, view.settings
+    entry = request.entry
+    if entry is not None and entry.duplicate and facts.is_read and not request.weak:
+        return "DUP_REPLICA_FIRST"
+    if view.has_readonly_zone:
+        return _policy_beside_readonly_zones(request)
+    if request.weak:
+        for name in (state.user_policy, settings.policy.upper()):
+            if name in FOLLOWER_POLICIES:
+                return name
+    if settings.primary_zone_name:
+        return ONLY_ZONES
+    return "MERGE_IDC_ORDER"
+
+
+def _policy_beside_readonly_zones(request: RouteRequest) -> str:
+    state = request.state
+    if request.weak:
+        return BY_NUMBER[state.route_policy]
+    if not _may_read_only(request):
+        return "ONLY_READWRITE_ZONE"
+    if not state.consistency_set:
+        return "MERGE_IDC_ORDER"
+    return "ONLY_READWRITE_ZONE" if state.read_consistency == STRONG else BY_NUMBER[state.route_policy]
+
+
+def _may_read_only(request: RouteRequest) -> bool:
+    """Whether a server of a read-only zone could run it: what changes nothing and has no table."""
+    facts = request.shape.facts
+    if facts.kind is Kind.SELECT:
+        return request.weak or not facts.tables
+    return facts.kind in _READONLY_KINDS
+
+
+def _fits(address: Address, request: RouteRequest, view: View) -> bool:
+    """Whether the last server will do for a statement that any server could run."""
+    near = view.near(request.state.idc)
+    if near.matched and near.of(address) == "C":
+        return False
+    zone = view.zone_of(address)
+    if zone is None or not view.has_readonly_zone:
+        return zone is None or not zone.merging
+    readonly = zone.kind.lower() == "readonly"
+    if zone.merging:
+        return False
+    if request.weak:
+        return readonly
+    if not _may_read_only(request):
+        return not readonly
+    if not request.state.consistency_set:
+        return True
+    return readonly == (request.state.read_consistency == WEAK)
+
+
+def _from_list(
+    groups: tuple[tuple[Address, ...], ...],
+    request: RouteRequest,
+    view: View,
+    rule: str,
+    policy: str,
+    found: Location | None = None,
+    *,
+    force: bool = False,
+) -> Decision | None:
+    """Take the first usable address of a list of groups, one by turn within a group."""
+    for usable in (view.usable, _not_refused) if force else (view.usable,):
+        for group in groups:
+            servers = [address for address in group if usable(address, request.refused)]
+            if servers:
+                address = servers[request.turn % len(servers)]
+                is_leader = found is not None and address == found.leader
+                return Route(address, rule, policy, weak=request.weak, to_leader=is_leader)
+    return None
+
+
+def _not_refused(address: Address, refused: object) -> bool:
+    return address not in refused  # type: ignore[operator]  # a collection of addresses
+
+
+def _dirty(found: Location) -> Location | None:
+    if found.state is EntryState.DIRTY or found.table.state is EntryState.DIRTY:
+        return found
+    return None

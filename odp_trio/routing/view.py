@@ -1,0 +1,183 @@
+"""What is believed about one tenant at one moment, as the rules read it.
+
+A view is made anew when the server list, the tenant's servers or the settings
+change, not for every statement; ``epoch`` tells two of them apart, so that what
+was worked out with an old one (the order of a location's replicas) is not used
+with a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final, cast, final
+
+import msgspec
+
+from odp_trio.model import Address, TenantKey
+from odp_trio.routing.ldc import Nearness, measure
+from odp_trio.routing.policy import POLICIES, Candidate, Tier, best, in_order
+from odp_trio.topology.cluster import Server, Zone
+from odp_trio.topology.location import Location, Locations, Replica
+
+_ORDERS_KEPT: Final = 16
+_RANDOM: Final = "RANDOM"
+
+
+class RouteSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of routing, as they are in force for one login."""
+
+    idc: str = ""
+    policy: str = ""
+    """One of the follower policies, or empty."""
+    primary_zone_name: str = ""
+    enable_primary_zone: bool = True
+    enable_cached_server: bool = True
+    enable_partition_table_route: bool = True
+    target_servers: tuple[tuple[Address, ...], ...] = ()
+    random: bool = False
+    """``server_routing_mode = random``: always the tenant's servers, shuffled."""
+    read_write_split: bool = False
+    transaction_split: bool = False
+    wait_for_renewal: bool = False
+    """``enable_async_pull_location_cache`` is off: a statement waits for the renewal of its dirty entry."""
+
+
+@final
+class View:
+    """One tenant of one cluster."""
+
+    __slots__ = (
+        "_near",
+        "epoch",
+        "has_readonly_zone",
+        "key",
+        "locations",
+        "out",
+        "primary_zone",
+        "servers",
+        "settings",
+        "tenant_servers",
+        "zones",
+    )
+
+    def __init__(
+        self,
+        key: TenantKey,
+        epoch: int,
+        servers: Mapping[Address, Server],
+        zones: Mapping[str, Zone],
+        tenant_servers: tuple[Address, ...],
+        locations: Locations,
+        settings: RouteSettings,
+        primary_zone: str = "",
+        excluded: Collection[Address] = (),
+    ) -> None:
+        self.key = key
+        self.epoch = epoch
+        self.servers = servers
+        self.zones = zones
+        self.tenant_servers = tenant_servers
+        self.locations = locations
+        self.settings = settings
+        self.primary_zone = "" if primary_zone.upper() == _RANDOM else primary_zone
+        self.has_readonly_zone = any(zone.kind.lower() == "readonly" for zone in zones.values())
+        known = {address: server.takes_logins for address, server in servers.items()}
+        self.out = frozenset(excluded) | {address for address, usable in known.items() if not usable}
+        self._near: dict[str, Nearness] = {}
+
+    def near(self, idc: str) -> Nearness:
+        """Return the distances seen from the session's IDC, or the configured one."""
+        name = idc or self.settings.idc
+        found = self._near.get(name)
+        if found is None:
+            if len(self._near) >= _ORDERS_KEPT:
+                self._near.clear()
+            found = self._near[name] = measure(name, self.servers, self.zones)
+        return found
+
+    def usable(self, address: Address, refused: Collection[Address]) -> bool:
+        """Whether a server may be chosen: in service, and not refused by this statement before."""
+        return address not in self.out and address not in refused
+
+    def zone_of(self, address: Address) -> Zone | None:
+        """Return the zone of a server."""
+        server = self.servers.get(address)
+        return None if server is None else self.zones.get(server.zone)
+
+    # ---- candidates -----------------------------------------------------------------
+
+    def candidates(self, location: Location | None, idc: str) -> tuple[Candidate, ...]:
+        """Return the replicas of a location and the tenant's other servers, with their letters.
+
+        A replica that holds no readable data is no candidate at all; one on a
+        server that is not the tenant's is dropped when nearness counts.
+        """
+        near = self.near(idc)
+        found: dict[Address, Candidate] = {}
+        for replica in location.replicas if location is not None else ():
+            if not near.matched or replica.address in self.servers:
+                found[replica.address] = Candidate(replica.address, self._letters(replica.address, near, replica))
+        unreadable = {
+            replica.address
+            for replica in (location.replicas if location is not None else ())
+            if not replica.readable and not replica.leader
+        }
+        for address in self.tenant_servers:
+            if address not in found:
+                found[address] = Candidate(address, self._letters(address, near, None))
+        return tuple(candidate for address, candidate in found.items() if address not in unreadable)
+
+    def _letters(self, address: Address, near: Nearness, replica: Replica | None) -> str:
+        zone = self.zone_of(address)
+        letters = near.of(address)
+        letters += "M" if zone is not None and zone.merging else "N"
+        letters += "R" if zone is not None and zone.kind.lower() == "readonly" else "W"
+        if replica is None:
+            return letters + "T"
+        letters += "PL" if replica.leader else "PF"
+        return letters + "D" if replica.leader or replica.duplicate else letters
+
+    def tiers(self, policy: str, location: Location | None, idc: str) -> tuple[Tier, ...]:
+        """Return the tiers of a policy over a location; worked out once for a location and a view."""
+        if location is None:
+            return in_order(policy, self.candidates(None, idc))
+        key = (self.epoch, policy, idc)
+        found = cast("tuple[Tier, ...] | None", location.orders.get(key))
+        if found is None:
+            if len(location.orders) >= _ORDERS_KEPT:
+                location.orders.clear()
+            found = in_order(policy, self.candidates(location, idc))
+            location.orders[key] = found
+        return found
+
+    def pick(
+        self, policy: str, location: Location | None, idc: str, refused: Collection[Address], turn: int
+    ) -> tuple[str, str, Address] | None:
+        """Choose by a policy: the policy that was used in the end, the tier, the server.
+
+        When no near replica is usable, remote replicas come before near servers
+        that hold none (the ``_OPTIMIZED`` form).
+        """
+        refused = self.out.union(refused) if refused else self.out
+        tiers = self.tiers(policy, location, idc)
+        found = best(tiers, refused, turn)
+        optimized = f"{policy}_OPTIMIZED"
+        if found is not None and "T" in found[0] and optimized in POLICIES:
+            better = best(self.tiers(optimized, location, idc), refused, turn)
+            if better is not None and "P" in better[0]:
+                return optimized, *better
+        return None if found is None else (policy, *found)
+
+    def in_zones(self, text: str, addresses: Collection[Address]) -> tuple[tuple[Address, ...], ...]:
+        """Group addresses by a zone list ``z1,z2;z3``: ``;`` parts priorities, ``,`` equals; others are left out."""
+        groups = []
+        for group in text.split(";"):
+            names = {name.strip().casefold() for name in group.split(",") if name.strip()}
+            members = tuple(
+                address
+                for address in addresses
+                if (server := self.servers.get(address)) is not None and server.zone.casefold() in names
+            )
+            if members:
+                groups.append(members)
+        return tuple(groups)

@@ -1,0 +1,184 @@
+"""What one client session has told its servers, as far as routing and replay need it.
+
+Every change has a version: a server session that has seen the client's version
+needs no replay.  Values are kept as the OBServer reported them in the
+session-state block of its OK packets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, final
+
+from odp_trio.model import Address
+from odp_trio.wire.state import SessionState
+
+WEAK: Final = 2
+STRONG: Final = 3
+_CONSISTENCY: Final = {b"1": 1, b"2": 2, b"3": 3, b"frozen": 1, b"weak": 2, b"strong": 3}
+_ROUTE_POLICIES: Final = (
+    b"merge_idc_order",
+    b"readonly_zone_first",
+    b"only_readonly_zone",
+    b"unmerge_zone_first",
+)
+_TRUE: Final = frozenset({b"1", b"on", b"true", b"yes"})
+UNSYNCED: Final = frozenset(
+    {
+        b"ob_statement_trace_id",
+        b"ob_capability_flag",
+        b"ob_last_schema_version",
+        b"__min_cluster_version",
+        b"last_schema_version",
+        b"identity",
+        b"error_count",
+        b"warning_count",
+        b"proxy_user",
+        b"pseudo_thread_id",
+        b"rand_seed1",
+        b"rand_seed2",
+        b"insert_id",
+        b"timestamp",
+    }
+)
+"""Variables that belong to a statement or to one server and are never replayed."""
+
+
+@final
+@dataclass(slots=True, eq=False)
+class ServerState:
+    """How much of the client's state one server session has."""
+
+    version: int = 0
+    database: bytes = b""
+
+
+@final
+@dataclass(slots=True, eq=False)
+class ClientState:
+    """The state of one client session."""
+
+    version: int = 0
+    database: bytes = b""
+    system: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
+    user: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
+    # ---- what routing reads ----
+    in_transaction: bool = False
+    last: Address | None = None
+    """The server that ran the last statement."""
+    bound: str = ""
+    """Why the session may not leave its last server: a temporary table, locks; empty when it may."""
+    temporary_table: bool = False
+    transaction_pending: bool = False
+    """SET TRANSACTION was executed: the next statement must run on the same server."""
+    locked_tables: bool = False
+    lock_server: Address | None = None
+    """Holds user locks (GET_LOCK)."""
+    insert_id_server: Address | None = None
+    """Produced the last insert id."""
+    read_consistency: int = STRONG
+    consistency_set: bool = False
+    """The client set ob_read_consistency to WEAK or STRONG itself."""
+    route_policy: int = 1
+    autocommit: bool = True
+    lower_case_names: bool = True
+    user_policy: str = ""
+    """``@proxy_route_policy``."""
+    idc: str = ""
+    """``@proxy_idc_name``."""
+    time_zone: str = "+08:00"
+    collation: bytes = b"utf8mb4_general_ci"
+    sql_mode: bytes = b""
+    route_address: Address | None = None
+    """``@obproxy_route_addr``: for one statement."""
+
+    def start(self, variables: dict[bytes, bytes], database: bytes) -> None:
+        """Take over what the first login's OK says; these values are every server session's defaults."""
+        self.database = database
+        for name, value in variables.items():
+            self._read(name, value)
+        self.consistency_set = False
+
+    def learn(self, told: SessionState, server: ServerState) -> None:
+        """Take over what the answer to the client's statement says, which ran on ``server``."""
+        if told.schema is not None:
+            self.database = server.database = told.schema
+        changed = [
+            (name, value)
+            for name, value in told.system.items()
+            if name not in UNSYNCED and not name.startswith((b"ob_proxy_", b"_ob_proxy_"))
+        ]
+        for name, value in told.system.items():
+            self._read(name, value)
+        if not changed and not told.user:
+            return
+        up_to_date = server.version == self.version
+        self.version += 1
+        for name, value in changed:
+            self.system[name] = (value, self.version)
+        for name, value in told.user.items():
+            self.user[name] = (value, self.version)
+            self._read_user(name.lower(), value)
+        if up_to_date:
+            server.version = self.version
+
+    def _read(self, name: bytes, value: bytes) -> None:
+        """Note what routing needs of a system variable."""
+        match name:
+            case b"ob_read_consistency":
+                self.read_consistency = _CONSISTENCY.get(value.lower(), STRONG)
+                self.consistency_set = self.read_consistency in (WEAK, STRONG)
+            case b"ob_route_policy":
+                self.route_policy = _route_policy(value)
+            case b"autocommit":
+                self.autocommit = value.lower() in _TRUE
+            case b"lower_case_table_names":
+                self.lower_case_names = value != b"0"
+            case b"time_zone":
+                self.time_zone = value.decode("latin-1")
+            case b"collation_connection":
+                self.collation = value
+            case b"sql_mode":
+                self.sql_mode = value
+            case b"ob_proxy_set_trx_executed":
+                self.transaction_pending = value.lower() in _TRUE
+                self._bind()
+            case b"_ob_proxy_session_temporary_table_used":
+                self.temporary_table = value.lower() in _TRUE
+                self._bind()
+            case _:
+                return
+
+    def _read_user(self, name: bytes, value: bytes) -> None:
+        text = value.decode("utf-8", "replace").strip("'")
+        if name == b"proxy_idc_name":
+            self.idc = "" if text.upper() == "NULL" else text
+        elif name == b"proxy_route_policy":
+            self.user_policy = "" if text.upper() == "NULL" else text.upper()
+
+    def note_locked_tables(self, locked: bool) -> None:
+        """LOCK TABLES or UNLOCK TABLES was executed."""
+        self.locked_tables = locked
+        self._bind()
+
+    def note_temporary_table(self) -> None:
+        """A temporary table was made."""
+        self.temporary_table = True
+        self._bind()
+
+    def _bind(self) -> None:
+        reasons = (
+            (self.transaction_pending, "SET TRANSACTION is pending"),
+            (self.temporary_table, "it has a temporary table"),
+            (self.locked_tables, "it holds table locks"),
+        )
+        self.bound = "; ".join(reason for holds, reason in reasons if holds)
+
+
+def _route_policy(value: bytes) -> int:
+    if value.isdigit():
+        number = int(value)
+    else:
+        lower = value.lower()
+        number = _ROUTE_POLICIES.index(lower) if lower in _ROUTE_POLICIES else 1
+    return number if number < len(_ROUTE_POLICIES) else 1

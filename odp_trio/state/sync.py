@@ -1,0 +1,71 @@
+"""What a server session must be told before the client's next statement may run there.
+
+``sync_plan`` compares versions and returns the steps in ODP's order: database,
+then variables in one SET.  After the steps the server session has the client's
+version and another plan is empty.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from odp_trio.state.client import ClientState, ServerState
+
+_NUMBER: Final = re.compile(rb"-?(?:0|[1-9]\d{0,19})(?:\.\d+)?")
+
+
+class UseDatabase(msgspec.Struct, frozen=True):
+    """COM_INIT_DB."""
+
+    database: bytes
+
+
+class SetVariables(msgspec.Struct, frozen=True):
+    """COM_QUERY with one SET."""
+
+    sql: bytes
+
+
+Step = UseDatabase | SetVariables
+
+
+def sync_plan(client: ClientState, server: ServerState) -> tuple[Step, ...]:
+    """Return what is to be sent, in order; empty when the server session is up to date."""
+    steps: list[Step] = []
+    if server.database != client.database and client.database:
+        steps.append(UseDatabase(client.database))
+    if server.version != client.version:
+        items = [
+            b"@@%b = %b" % (name, literal(value))
+            for name, (value, version) in client.system.items()
+            if version > server.version
+        ]
+        items += [
+            b"@%b = %b" % (_user_name(name), value)
+            for name, (value, version) in client.user.items()
+            if version > server.version
+        ]
+        if items:
+            steps.append(SetVariables(b"SET " + b", ".join(items)))
+    return tuple(steps)
+
+
+def synced(client: ClientState, server: ServerState) -> None:
+    """Note that the steps of the plan were done."""
+    server.version = client.version
+    if client.database:
+        server.database = client.database
+
+
+def literal(value: bytes) -> bytes:
+    """Write a system variable's reported value as SQL: numbers bare, all else quoted."""
+    if _NUMBER.fullmatch(value):
+        return value
+    return b"'" + value.replace(b"\\", b"\\\\").replace(b"'", b"''") + b"'"
+
+
+def _user_name(name: bytes) -> bytes:
+    return name if re.fullmatch(rb"[A-Za-z0-9_$.]+", name) else b"`" + name.replace(b"`", b"``") + b"`"
