@@ -30,4 +30,7 @@ class Counts:
     server_connect_failures: int = 0
     tenant_fetches: int = 0
     tenant_invalidations: int = 0
+    location_fetches: int = 0
+    location_renewals: int = 0
+    location_dirtied: int = 0
     traffic: Traffic = field(default_factory=Traffic)

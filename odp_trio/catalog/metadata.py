@@ -30,6 +30,8 @@ else:
 
 Row = Mapping[str, Any]
 _ACCESS_DENIED = 1045
+_IDLE_KEPT = 2
+"""For one server."""
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -59,7 +61,7 @@ class MetadataConnection(Protocol):
 
 @final
 class MetadataClient:
-    """The real one.  Keeps one idle connection; asks servers in the order given until one answers."""
+    """The real one.  Keeps idle connections, a few for each server; asks servers in the order given until one answers."""
 
     def __init__(self, credentials: Credentials, *, timeout: float, connect_timeout: float, threads: int = 4) -> None:
         self._credentials = credentials
@@ -67,7 +69,7 @@ class MetadataClient:
         self._connect_timeout = connect_timeout
         self._limiter = trio.CapacityLimiter(threads)
         self._lock = threading.Lock()
-        self._idle: tuple[Address, Connection] | None = None
+        self._idle: dict[Address, list[Connection]] = {}
         self._closed = False
         self.queries = 0
 
@@ -81,12 +83,13 @@ class MetadataClient:
         )
 
     def close(self) -> None:
-        """Close the idle connection, and every other one as soon as its call is over."""
+        """Close the idle connections, and every other one as soon as its call is over."""
         with self._lock:
             self._closed = True
-            idle, self._idle = self._idle, None
-        if idle is not None:
-            _close(idle[1])
+            idle, self._idle = self._idle, {}
+        for connections in idle.values():
+            for connection in connections:
+                _close(connection)
 
     # ---- in a worker thread -----------------------------------------------------
 
@@ -120,15 +123,14 @@ class MetadataClient:
 
     def _take(self, address: Address) -> Connection | None:
         with self._lock:
-            if self._idle is None or self._idle[0] != address:
-                return None
-            (_, connection), self._idle = self._idle, None
-            return connection
+            idle = self._idle.get(address)
+            return idle.pop() if idle else None
 
     def _keep(self, address: Address, connection: Connection) -> None:
         with self._lock:
-            if self._idle is None and not self._closed:
-                self._idle = (address, connection)
+            idle = self._idle.setdefault(address, [])
+            if len(idle) < _IDLE_KEPT and not self._closed:
+                idle.append(connection)
                 return
         _close(connection)
 
@@ -153,6 +155,7 @@ class MetadataClient:
             password=password,
             database="oceanbase",
             charset="utf8mb4",
+            use_unicode=False,  # some columns hold bytes: see _value
             autocommit=None,
             connect_timeout=max(1, round(self._connect_timeout)),
             read_timeout=self._timeout,
@@ -165,7 +168,14 @@ class MetadataClient:
 def _run(connection: Connection, sql: str) -> Sequence[Row]:
     with connection.cursor() as cursor:
         cursor.execute(sql)
-        return [{name.lower(): value for name, value in row.items()} for row in cursor.fetchall()]
+        return [{name.lower(): _value(name, value) for name, value in row.items()} for row in cursor.fetchall()]
+
+
+def _value(name: str, value: Any) -> Any:
+    """Decode a text; columns of serialised objects stay bytes (they are declared as text: seen on seekdb 1.3.0)."""
+    if not isinstance(value, bytes) or name.lower().endswith(("_bin", "default_value")):
+        return value
+    return value.decode("utf-8", "replace")
 
 
 def _close(connection: Connection) -> None:

@@ -22,14 +22,13 @@ _GROUPS: Final = {
     "TLS is not offered": """
         enable_client_ssl enable_server_ssl ssl_attributes
     """,
-    "a session stays with the server that it logged in to": """
-        enable_bad_route_reject enable_cached_server enable_causal_order_read enable_index_route
-        enable_partition_table_route enable_pl_route enable_primary_zone enable_read_write_split
-        enable_reroute enable_single_leader_node_routing enable_transaction_internal_routing
-        enable_transaction_split enable_weak_reroute enable_xa_route ob_max_read_stale_time
-        obproxy_force_parallel_query_dop obproxy_read_consistency obproxy_read_only proxy_idc_name
-        proxy_primary_zone_name proxy_route_policy read_stale_remove_interval read_stale_retry_interval
-        server_routing_mode target_db_server test_server_addr
+    "not offered: every table is looked up, and nothing is routed again by the server": """
+        enable_bad_route_reject enable_causal_order_read enable_index_route enable_pl_route enable_reroute
+        enable_single_leader_node_routing enable_weak_reroute ob_max_read_stale_time
+        obproxy_force_parallel_query_dop read_stale_remove_interval read_stale_retry_interval test_server_addr
+    """,
+    "a transaction stays with the server where it began": """
+        enable_transaction_internal_routing enable_xa_route
     """,
     "client_max_connections is the limit": """
         max_connections
@@ -45,12 +44,10 @@ _GROUPS: Final = {
     "connection ids always carry proxy_id, in version 2 of their layout": """
         client_session_id_version proxy_service_mode
     """,
-    "locations of tables are not kept": """
-        cache_cleaner_clean_interval check_tenant_locality_change delay_update_entry_interval
-        enable_async_pull_location_cache limited_pl_update_threshold location_expire_period
-        location_expire_period_time normal_pl_update_threshold partition_location_expire_relative_time
-        routing_cache_mem_limited sql_table_cache_expire_relative_time sql_table_cache_mem_limited
-        tenant_location_valid_time
+    "locations expire by location_expire_period_time, and are renewed when a server says that they are wrong": """
+        cache_cleaner_clean_interval check_tenant_locality_change location_expire_period
+        partition_location_expire_relative_time sql_table_cache_expire_relative_time
+        sql_table_cache_mem_limited tenant_location_valid_time
     """,
     "logs go to standard error, metrics to /metrics": """
         connection_diagnosis_option digest_sql_length enable_async_log enable_extra_prometheus_metric
@@ -69,7 +66,7 @@ _GROUPS: Final = {
     "memory is bounded by back-pressure and fixed buffers": """
         client_max_memory_size default_buffer_water_mark enable_auto_restart enable_flow_control
         flow_consumer_reenable_threshold flow_event_queue_threshold flow_high_water_mark flow_low_water_mark
-        internal_cmd_mem_limited proxy_mem_limited request_buffer_length tunnel_request_size_threshold
+        internal_cmd_mem_limited proxy_mem_limited tunnel_request_size_threshold
     """,
     "one address is listened on: local_bound_ip, which may be an IPv6 one": """
         ip_listen_mode local_bound_ipv6_ip

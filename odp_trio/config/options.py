@@ -33,6 +33,8 @@ class Option(msgspec.Struct, frozen=True):
     restart: bool = False
     odp_unit: str = ""
     section: str = ""
+    scoped: bool = False
+    """May also be set for a cluster, a tenant or a user: ``[clusters.NAME.tenants.TENANT.users.USER]``."""
 
 
 class ClusterSettings(msgspec.Struct, frozen=True):
@@ -43,6 +45,8 @@ class ClusterSettings(msgspec.Struct, frozen=True):
     observer_sys_user: str = ""
     observer_sys_password: Secret = Secret()
     observer_sys_password1: Secret = Secret()
+    scopes: Mapping[tuple[str, str], Mapping[str, Any]] = {}
+    """Options for (tenant, user); empty texts stand for all."""
 
 
 _DAY = 86400.0
@@ -75,6 +79,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     observer_sys_password: Annotated[Secret, Option("secret", "Its password: clear, or the 40 hexadecimal digits of its SHA1 as ODP has it.", restart=True)] = Secret()
     observer_sys_password1: Annotated[Secret, Option("secret", "Tried when the first one is refused, so that a password can be changed without a gap.", restart=True)] = Secret()
 
+    proxy_idc_name: Annotated[str, Option("text", "IDC of this proxy: servers of the same IDC come first, then those of its region, then others. Empty: all are equally near.", scoped=True, section="Routing")] = ""
+    proxy_route_policy: Annotated[str, Option("upper", "Order of replicas for weak reads where no zone is read-only; empty means nearness alone.", choices=("", "FOLLOWER_FIRST", "UNMERGE_FOLLOWER_FIRST", "FOLLOWER_ONLY"), scoped=True)] = ""
+    proxy_primary_zone_name: Annotated[str, Option("text", "Zones that may be used at all, in order: z1,z2;z3 (; parts priorities). Empty: every zone.", scoped=True)] = ""
+    target_db_server: Annotated[str, Option("targets", "Servers that every statement goes to, in order: ip:port,ip:port;ip:port (; parts priorities). Empty: routing decides.", scoped=True)] = ""
+    server_routing_mode: Annotated[str, Option("text", "oceanbase routes by location; random takes any server of the tenant for each statement.", choices=("oceanbase", "random"))] = "oceanbase"
+    enable_primary_zone: Annotated[bool, Option("bool", "Statements without a location go to the tenant's primary zone.", scoped=True)] = True
+    enable_cached_server: Annotated[bool, Option("bool", "Statements without a location go where the session was last.", scoped=True)] = True
+    enable_partition_table_route: Annotated[bool, Option("bool", "Compute partitions; without it statements on partitioned tables have no location.")] = True
+    enable_read_write_split: Annotated[bool, Option("bool", "Reads outside transactions are weak reads, unless a hint says STRONG.", scoped=True)] = False
+    enable_transaction_split: Annotated[bool, Option("bool", "With autocommit = 0 too, reads before the transaction's first write are weak (needs enable_read_write_split).", scoped=True)] = False
+    obproxy_read_consistency: Annotated[int, Option("int", "1 makes every session's ob_read_consistency WEAK, 0 leaves it alone.", 0, 1, scoped=True)] = 0
+    obproxy_read_only: Annotated[int, Option("int", "0 makes every session's tx_read_only ON, 1 leaves it alone.", 0, 1, scoped=True)] = 1
+    request_buffer_length: Annotated[int, Option("capacity", "How much of a statement is looked at for routing.", 1024, 16 << 20)] = 4096
+    statement_cache_size: Annotated[int, Option("int", "Statement shapes whose facts are kept.", 100, 10_000_000, own=True, restart=True)] = 10_000
+    own_rules: Annotated[str, Option("text", "Routing rules of one's own, parted by blanks: NAME or MODULE:FUNCTION, each with ?mode=active|shadow&budget=200us.", own=True, restart=True)] = ""
+
+    routing_cache_mem_limited: Annotated[int, Option("capacity", "Bound of the cache of locations: one takes 512 bytes of three quarters of it.", 100 << 10, 1 << 40, section="Locations")] = 128 << 20
+    enable_async_pull_location_cache: Annotated[bool, Option("bool", "A statement whose location is stale uses it once more while it is renewed; without it, it waits.")] = True
+    delay_update_entry_interval: Annotated[float, Option("duration", "Pause after a renewal of a location that brought nothing new.", 0.0, 3600.0)] = 5.0
+    normal_pl_update_threshold: Annotated[int, Option("int", "Renewals of locations that may start in a second.", 0, 1_000_000)] = 100
+    limited_pl_update_threshold: Annotated[int, Option("int", "The same for 10 to 20 seconds after more than that became stale at once.", 0, 1_000_000)] = 10
+    location_expire_period_time: Annotated[float, Option("duration", "Locations are looked up anew after half to all of this time; 0: never.", 0.0, 30 * _DAY)] = 0.0
+
     username_separator: Annotated[str, Option("separators", "Separators of the form cluster:tenant:user, parted by semicolons; the first one that occurs twice counts.", section="Logins")] = ":;-;."
     enable_cluster_checkout: Annotated[bool, Option("bool", "Tell servers the cluster's name, so that they refuse a login to the wrong cluster.")] = True
     enable_client_ip_checkout: Annotated[bool, Option("bool", "Tell servers the client's address, which they check against the account's host.")] = True
@@ -101,6 +128,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def default_cluster(self) -> str | None:
         """The cluster of logins that name none: rootservice_cluster_name, else the only or first one configured."""
         return self.rootservice_cluster_name or next(iter(self.clusters), None)
+
+    def scoped(self, cluster: str, tenant: str, user: str) -> Settings:
+        """Return the settings as they are in force for one login: cluster, tenant and user win, in this order."""
+        known = self.clusters.get(cluster)
+        if known is None or not known.scopes:
+            return self
+        values: dict[str, Any] = {}
+        for scope in (("", ""), (tenant, ""), (tenant, user)):
+            values |= known.scopes.get(scope, {})
+        return msgspec.structs.replace(self, **values) if values else self
 
 
 class Described(msgspec.Struct, frozen=True):

@@ -27,6 +27,13 @@ _CLUSTERS = """
 # observer_sys_user = "proxyro"            # as above, for this cluster
 # observer_sys_password = ""
 # observer_sys_password1 = ""
+# proxy_idc_name = "hz1"                   # options marked "also for a cluster, a tenant, a user"
+
+# [clusters.demo.tenants.reports]
+# obproxy_read_consistency = 1
+
+# [clusters.demo.tenants.reports.users.batch]
+# proxy_route_policy = "FOLLOWER_ONLY"
 """
 
 
@@ -65,6 +72,8 @@ def render_example() -> str:
             notes.append("always with a unit")
         if option.restart:
             notes.append("takes effect at a restart")
+        if option.scoped:
+            notes.append("also for a cluster, a tenant, a user")
         lines += ["", f"# {option.text}", f"# ({'; '.join(notes)})"]
         lines.append(f"# {described.name} = {value_text(described, described.default)}")
     return "\n".join(lines) + "\n" + _CLUSTERS
@@ -82,18 +91,22 @@ def render_markdown() -> str:
     for described in options().values():
         option = described.option
         if option.section:
-            lines += ["", f"## {option.section}", "", "| option | default | allowed | restart | ODP | meaning |"]
-            lines += ["|---|---|---|---|---|---|"]
+            lines += ["", f"## {option.section}", "", "| option | default | allowed | restart | scopes | ODP | meaning |"]
+            lines += ["|---|---|---|---|---|---|---|"]
         default = value_text(described, described.default)
         lines.append(
             f"| `{described.name}` | `{default}` | {allowed(described).replace('|', 'or')} | "
-            f"{'yes' if option.restart else 'no'} | {'no' if option.own else 'yes'} | {option.text} |"
+            f"{'yes' if option.restart else 'no'} | {'yes' if option.scoped else 'no'} | {'no' if option.own else 'yes'} | {option.text} |"
         )
     lines += ["", "## `[clusters.NAME]`", "", "| key | meaning |", "|---|---|"]
     lines += [
         '| `rslist` | root servers, `"ip:port;ip:port"` or a list; SQL ports |',
         "| `cluster_id` | told to servers, which check it; without one nothing is told |",
         "| `observer_sys_user`, `observer_sys_password`, `observer_sys_password1` | as above, for this cluster |",
+    ]
+    lines += [
+        "| `tenants.TENANT`, `tenants.TENANT.users.USER` | tables of options that have scopes; such an option may also "
+        "stand in the cluster's own table. User beats tenant beats cluster beats the whole proxy |",
     ]
     return "\n".join(lines) + "\n"
 
@@ -114,6 +127,11 @@ def effective(built: Built) -> str:
         for key in ("observer_sys_password", "observer_sys_password1"):
             if getattr(cluster, key):
                 lines.append(f'{key} = "***"')
+        for (tenant, user), values in cluster.scopes.items():
+            if tenant:
+                below = f".users.{_key(user)}" if user else ""
+                lines += ["", f"[clusters.{_key(name)}.tenants.{_key(tenant)}{below}]"]
+            lines += [f"{option} = {value_text(options()[option], value)}" for option, value in values.items()]
     return "\n".join(lines) + "\n"
 
 

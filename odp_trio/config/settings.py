@@ -129,14 +129,51 @@ class _Check:
             self.mistakes.append(f'{where}: a cluster needs rslist = "ip:port;ip:port"')
             return
         values: dict[str, Any] = {}
+        mistakes = len(self.mistakes)
+        scopes: dict[tuple[str, str], dict[str, Any]] = {}
         for key, value in table.items():
             try:
+                if key == "tenants" or _is_scoped(key):
+                    continue
                 values[key] = _read_cluster_key(key, value)
             except ConfigError as exc:
                 self.mistakes.append(f"{where}: {exc}")
-        if values.keys() == table.keys():
-            self.clusters[name] = ClusterSettings(**values)
+        self._take_scope(where, ("", ""), {key: table[key] for key in table if _is_scoped(key)}, scopes)
+        for tenant, inner in self._tables(where, "tenants", table):
+            below = f"{where[:-1]}.tenants.{tenant}]"
+            self._take_scope(below, (tenant, ""), {key: inner[key] for key in inner if key != "users"}, scopes)
+            for user, options_of_user in self._tables(below, "users", inner):
+                self._take_scope(f"{below[:-1]}.users.{user}]", (tenant, user), options_of_user, scopes)
+        if len(self.mistakes) == mistakes:
+            self.clusters[name] = ClusterSettings(**values, scopes=scopes)
             self.sources[f"clusters.{name}"] = layer.source
+
+    def _tables(self, where: str, key: str, table: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return the named tables under a key."""
+        named = table.get(key, {})
+        if isinstance(named, dict) and all(isinstance(inner, dict) for inner in named.values()):
+            return list(named.items())
+        self.mistakes.append(f"{where}: {key} must hold tables: [clusters.NAME.{key}.…]")
+        return []
+
+    def _take_scope(
+        self,
+        where: str,
+        scope: tuple[str, str],
+        table: Mapping[str, Any],
+        scopes: dict[tuple[str, str], dict[str, Any]],
+    ) -> None:
+        """Read options for a cluster, a tenant or a user."""
+        for key, value in table.items():
+            if not _is_scoped(key):
+                known = tuple(name for name, described in options().items() if described.option.scoped)
+                far = f"; {key} can only be set for the whole proxy" if key in options() else _did_you_mean(key, known)
+                self.mistakes.append(f"{where}: {key!r} cannot be set here{far}")
+                continue
+            try:
+                scopes.setdefault(scope, {})[key] = read_option(options()[key], value)
+            except ConfigError as exc:
+                self.mistakes.append(f"{where}: {exc}")
 
     def add_default_cluster(self) -> None:
         """-r and -c name a cluster too; -r needs -c, and -c alone must pick a configured one."""
@@ -156,6 +193,11 @@ class _Check:
             self.mistakes.append(
                 f"rootservice_cluster_name: cluster {name!r} is not configured and has no rslist{near}"
             )
+
+
+def _is_scoped(name: str) -> bool:
+    described = options().get(name)
+    return described is not None and described.option.scoped
 
 
 def _read_cluster_key(key: str, value: Any) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, final
 
 from odp_trio.errors import ConfigError
+from odp_trio.model import Address
 
 
 @final
@@ -187,6 +188,26 @@ def read_log_level(value: object) -> str:
     return _ODP_LEVELS.get(word, word)
 
 
+def read_upper(value: object) -> str:
+    """Read a name that is written without regard to case."""
+    return read_text(value).strip().upper()
+
+
+def read_targets(value: object) -> str:
+    """Read ``ip:port,ip:port;ip:port``."""
+    text = read_text(value)
+    parse_targets(text)
+    return text
+
+
+def parse_targets(text: str) -> tuple[tuple[Address, ...], ...]:
+    """Take a list of targets apart: groups by priority; raise ConfigError naming what is no address."""
+    groups = (
+        tuple(Address.parse(address) for address in group.split(",") if address.strip()) for group in text.split(";")
+    )
+    return tuple(group for group in groups if group)
+
+
 READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "int": read_int,
     "fraction": read_fraction,
@@ -200,4 +221,6 @@ READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "version": read_version,
     "separators": read_separators,
     "log_level": read_log_level,
+    "upper": read_upper,
+    "targets": read_targets,
 }

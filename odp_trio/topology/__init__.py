@@ -2,4 +2,5 @@
 
 cluster   one cluster: rslist, servers, zones; merging a fresh server list
 tenant    where ordinary tenants live
+location  where tables and partitions are: entries, bounds, the limit of renewals
 """

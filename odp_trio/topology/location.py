@@ -11,8 +11,9 @@ Fetches in flight are not states of an entry; they belong to the one who fetches
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Final, final
 
 import msgspec
@@ -67,7 +68,8 @@ class Location:
     fetched_at: float
     state: EntryState = EntryState.AVAILABLE
     leader: Address | None = None
-    asked_at: float = 0.0
+    pause_until: float = 0.0
+    """Not to be asked about again before: the last renewal brought nothing new."""
     hit_at: float = 0.0
     routed: int = 0
     missed: int = 0
@@ -75,13 +77,15 @@ class Location:
 
     def __post_init__(self) -> None:
         self.leader = next((replica.address for replica in self.replicas if replica.leader), None)
-        self.asked_at = self.fetched_at
 
-    def renew(self, replicas: tuple[Replica, ...], now: float) -> bool:
-        """Take over a fresh answer; answer whether it differs.  One without a leader is no news."""
+    def renew(self, replicas: tuple[Replica, ...], now: float, pause: float = 0.0) -> bool:
+        """Take over a fresh answer; answer whether it differs.  One without a leader is no news.
+
+        After an answer without news the next question waits for ``pause`` seconds.
+        """
         self.state = EntryState.AVAILABLE
-        self.asked_at = now
         if replicas == self.replicas or not any(replica.leader for replica in replicas):
+            self.pause_until = now + pause
             return False
         self.replicas = replicas
         self.leader = next(replica.address for replica in replicas if replica.leader)
@@ -112,7 +116,7 @@ class TableEntry:
     location: Location | None = None
     tablets: dict[int, Location] = field(default_factory=dict)
     state: EntryState = EntryState.AVAILABLE
-    asked_at: float = 0.0
+    pause_until: float = 0.0
     expires_at: float = float("inf")
     gone: bool = False
     """Replaced or dropped: nobody may go on using it."""
@@ -120,9 +124,6 @@ class TableEntry:
     not_computable: int = 0
     policies: dict[str, list[int]] = field(default_factory=dict)
     """Statements routed and missed, by policy."""
-
-    def __post_init__(self) -> None:
-        self.asked_at = self.fetched_at
 
     @property
     def duplicate(self) -> bool:
@@ -145,12 +146,13 @@ class TableEntry:
 class Locations:
     """Table entries of every cluster, bounded: what was not used for longest goes first."""
 
-    __slots__ = ("_size", "_tables", "evictions", "limit")
+    __slots__ = ("_deadlines", "_size", "_tables", "evictions", "limit")
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self.limit = limit
         self.evictions = 0
         self._tables: OrderedDict[TableKey, TableEntry] = OrderedDict()
+        self._deadlines: list[tuple[float, int, TableEntry]] = []
         self._size = 0
 
     def find(self, key: TableKey) -> TableEntry | None:
@@ -165,7 +167,19 @@ class Locations:
         self._forget(self._tables.pop(entry.key, None))
         self._tables[entry.key] = entry
         self._size += entry.size
+        if entry.expires_at != float("inf"):
+            heappush(self._deadlines, (entry.expires_at, id(entry), entry))
         self._evict()
+
+    def expire(self, now: float) -> int:
+        """Forget the entries whose time has come; return how many."""
+        expired = 0
+        while self._deadlines and self._deadlines[0][0] <= now:
+            entry = heappop(self._deadlines)[2]
+            if not entry.gone:
+                self.drop(entry.key)
+                expired += 1
+        return expired
 
     def add_tablet(self, location: Location) -> None:
         """Keep the location of one partition."""
@@ -259,7 +273,3 @@ class RenewalLimiter:
         if (second := int(now)) != self._second:
             self._second, self._started, self._dirty = second, 0, 0
 
-
-def leaders(replicas: Iterable[Replica]) -> tuple[Address, ...]:
-    """Addresses of the leaders, for messages."""
-    return tuple(replica.address for replica in replicas if replica.leader)
