@@ -31,20 +31,28 @@ import odp_trio
 from odp_trio.admin.proxysys import serve_admin
 from odp_trio.admin.status import ClusterStatus, ProxyStatus, flatten
 from odp_trio.catalog.clusters import Clusters, Started
+from odp_trio.catalog.locations import TableLocations
 from odp_trio.catalog.metadata import Credentials, MetadataClient, MetadataConnection
 from odp_trio.catalog.tenants import TenantRoutes
 from odp_trio.config import Settings
 from odp_trio.net.listener import accept_clients, bind
 from odp_trio.net.reactor import Reactor, open_reactor
 from odp_trio.observe import Counts
-from odp_trio.session.conversation import Services
 from odp_trio.session.ids import PROXY_ID_LIMIT, ConnectionIds
+from odp_trio.session.services import Services
 from odp_trio.session.sessions import Sessions
+from odp_trio.session.views import Views
+from odp_trio.sql.cache import Statements
+from odp_trio.supervise.periodic import every
 from odp_trio.supervise.supervisor import ChildSpec, Supervisor, open_supervisor
+from odp_trio.topology.location import Locations
 from odp_trio.topology.tenant import TenantTable
 
 log = logging.getLogger("odp_trio")
 
+LOCATION_BYTES = 512
+"""What ODP reckons for one location, of three quarters of the memory that locations may take."""
+CLEANING_SECONDS = 1.0
 SCRAMBLE_ALPHABET = bytes(range(0x21, 0x7F))
 
 
@@ -55,6 +63,8 @@ class Proxy:
     def __init__(self, settings: Settings, reactor: Reactor, root: Supervisor, rng: random.Random) -> None:
         self.counts = Counts()
         self.tenants = TenantTable()
+        self.locations = Locations(settings.routing_cache_mem_limited * 3 // 4 // LOCATION_BYTES)
+        self.statements = Statements(settings.statement_cache_size, text_limit=settings.request_buffer_length)
         self.reactor = reactor
         self.root = root
         self.listener = bind(settings.local_bound_ip, settings.listen_port, settings.listen_backlog)
@@ -70,9 +80,10 @@ class Proxy:
             timeout=lambda: self._settings.short_async_task_timeout,
             check_name=lambda: self._settings.enable_cluster_checkout,
             rng=rng,
+            changed=lambda: self.views.changed(),
         )
+        self.views = Views(self.clusters, self.settings)
         self.sessions: Sessions
-        self.routes: TenantRoutes
         self._shutdown = trio.Event()
         self._stopped_http = trio.Event()
 
@@ -179,8 +190,11 @@ class Proxy:
         self.http_listener = bind(self._settings.prometheus_bound_ip, self._settings.prometheus_listen_port, 128)
 
     def start_sessions(self, nursery: trio.Nursery) -> None:
-        """Make the session table; sessions and tenant fetches run in ``nursery``."""
-        self.routes = TenantRoutes(self.clusters, self.tenants, nursery, self.counts)
+        """Make the session table; sessions and fetches of routes run in ``nursery``."""
+        self.views.tenants = TenantRoutes(self.clusters, self.tenants, nursery, self.counts, self.views.changed)
+        self.views.locations = TableLocations(
+            self.clusters, self.locations, nursery, self.counts, self.settings, self._rng
+        )
         proxy_id = self._settings.proxy_id or self._rng.randrange(1, PROXY_ID_LIMIT)
         ids = ConnectionIds(proxy_id, self._rng.randrange(1 << 17))
         self.sessions = Sessions(self._services(), ids, nursery, lambda: self._settings.client_max_connections)
@@ -196,12 +210,23 @@ class Proxy:
         return Services(
             settings=self.settings,
             reactor=self.reactor,
-            routes=self.routes,
+            views=self.views,
+            statements=self.statements,
             admin=partial(serve_admin, self.statistics, self.settings),
             counts=self.counts,
             scramble=lambda: bytes(self._rng.choice(SCRAMBLE_ALPHABET) for _ in range(20)),
+            seed=lambda: self._rng.getrandbits(63),
             wall_clock_us=lambda: time.time_ns() // 1000,
         )
+
+    async def _clean_locations(self, *, task_status: Started) -> NoReturn:
+        """Drop the locations whose time has come."""
+
+        async def clean() -> None:
+            self.locations.expire(trio.current_time())
+
+        task_status.started()
+        await every(lambda: CLEANING_SECONDS, clean, rng=self._rng)
 
     # ---- services -----------------------------------------------------------------
 
@@ -255,6 +280,7 @@ async def _running(proxy: Proxy, root: Supervisor, rng: random.Random) -> AsyncI
         for name in proxy.clusters.names:
             poller = ChildSpec(f"cluster:{name}", proxy.clusters.maintain, intensity=None)
             await catalog.start(poller, name)
+        await catalog.start(ChildSpec("locations", proxy._clean_locations, intensity=None))
         async with open_supervisor("front", rng=rng, parent=root) as front:
             await front.start(ChildSpec("listener", proxy._listen))
             if settings.enable_http:

@@ -30,6 +30,11 @@ class Counts:
     server_connect_failures: int = 0
     tenant_fetches: int = 0
     tenant_invalidations: int = 0
+    route_waits: int = 0
+    """Statements that waited for a location."""
+    replays: int = 0
+    """Commands that brought a server session to the client's state."""
+    reprepares: int = 0
     location_fetches: int = 0
     location_renewals: int = 0
     location_dirtied: int = 0

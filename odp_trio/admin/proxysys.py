@@ -15,8 +15,8 @@ from odp_trio.admin.status import ProxyStatus
 from odp_trio.config import Settings
 from odp_trio.errors import AccessDenied, NotSupported, OdpError, OutOfOrder, SyntaxRefused
 from odp_trio.net.channel import PacketChannel
-from odp_trio.session.conversation import Session
 from odp_trio.session.login import Credentials, Destination
+from odp_trio.session.services import Session
 from odp_trio.sql.grammar import InternalKind, parse_internal
 from odp_trio.wire.auth import token_matches
 from odp_trio.wire.command import Com, command_name

@@ -62,7 +62,9 @@ class Clusters:
         timeout: Callable[[], float],
         check_name: Callable[[], bool],
         rng: random.Random,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
+        self._changed = changed
         self._keepers = {
             name: _Keeper(ClusterResource(name, tuple(rslist)), open_metadata(name)) for name, rslist in rslists.items()
         }
@@ -81,6 +83,11 @@ class Clusters:
         """Every cluster resource, available or not."""
         return tuple(keeper.resource for keeper in self._keepers.values())
 
+    def find(self, name: str) -> ClusterResource | None:
+        """Return a cluster resource, available or not; None for a cluster that is not configured."""
+        keeper = self._keepers.get(name)
+        return None if keeper is None else keeper.resource
+
     def close(self) -> None:
         """Close the metadata connections."""
         for keeper in self._keepers.values():
@@ -91,7 +98,7 @@ class Clusters:
 
         Raises UnknownCluster, or what that attempt failed of (CatalogError).
         """
-        keeper = self._find(name)
+        keeper = self._keeper(name)
         if not keeper.resource.available:
             attempted = keeper.attempted
             if not keeper.attempting:
@@ -105,10 +112,10 @@ class Clusters:
 
     async def ask(self, name: str, sql: str) -> Sequence[Row]:
         """Run a metadata query on one of the servers of a cluster."""
-        keeper = self._find(name)
+        keeper = self._keeper(name)
         return await keeper.metadata.query(sql, self._servers_to_ask(keeper.resource))
 
-    def _find(self, name: str) -> _Keeper:
+    def _keeper(self, name: str) -> _Keeper:
         keeper = self._keepers.get(name)
         if keeper is None:
             raise UnknownCluster(f"cluster {name!r} does not exist")
@@ -116,7 +123,7 @@ class Clusters:
 
     async def maintain(self, name: str, *, task_status: Started) -> NoReturn:
         """Refresh one cluster for ever: at once, then every interval, and when somebody wants it."""
-        keeper = self._find(name)
+        keeper = self._keeper(name)
         task_status.started()
         # Jitter, so that many proxies do not ask in step.
         attempt = partial(self._attempt, keeper)
@@ -153,12 +160,25 @@ class Clusters:
             rows = await ask(queries.FIRST_SERVERS, servers)
             self._check(cluster.name, queries.read_cluster_name(rows))
             cluster.version = version
-            return self._merge(cluster, queries.read_servers(rows), queries.read_zones(rows))
-        zones = queries.read_zones(await ask(queries.ZONES, servers))
-        return self._merge(cluster, queries.read_servers(await ask(queries.SERVERS, servers)), zones)
+            changes = self._merge(cluster, queries.read_servers(rows), queries.read_zones(rows))
+        else:
+            zones = queries.read_zones(await ask(queries.ZONES, servers))
+            changes = self._merge(cluster, queries.read_servers(await ask(queries.SERVERS, servers)), zones)
+        self._take_tenants(cluster, await ask(queries.TENANTS, servers))
+        return changes
 
     def _merge(self, cluster: ClusterResource, servers: Iterable[Server], zones: Iterable[Zone]) -> Changes:
-        return cluster.merge(servers, zones, trio.current_time())
+        before = cluster.zones
+        changes = cluster.merge(servers, zones, trio.current_time())
+        if changes or before != cluster.zones:
+            self._changed()
+        return changes
+
+    def _take_tenants(self, cluster: ClusterResource, rows: Sequence[Row]) -> None:
+        primary_zones = queries.read_primary_zones(rows)
+        if primary_zones != cluster.primary_zones:
+            cluster.primary_zones = primary_zones
+            self._changed()
 
     def _check(self, name: str, own_name: str) -> None:
         """The servers would refuse every login with 4666 anyway; say so once, clearly."""

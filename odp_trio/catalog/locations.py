@@ -255,4 +255,3 @@ def _contradicts(entry: TableEntry, rows: Sequence[Row]) -> bool:
         != (entry.table_id, entry.part_num, entry.schema_version)
         for row in rows
     )
-

@@ -40,6 +40,12 @@ SERVERS: Final = (
 )
 
 
+TENANTS: Final = (
+    "SELECT /*+READ_CONSISTENCY(WEAK)*/ tenant_name, tenant_id, locality, previous_locality, primary_zone, status "
+    "FROM oceanbase.DBA_OB_TENANTS where previous_locality is null and tenant_id != 1"
+)
+
+
 def tenant_servers(tenant: str) -> str:
     """The statement for a tenant's servers: its ``__all_dummy`` row of the proxy schema table."""
     return (
@@ -83,6 +89,11 @@ def read_zones(rows: Sequence[Row]) -> tuple[Zone, ...]:
 def read_tenant_servers(rows: Sequence[Row]) -> tuple[Address, ...]:
     """Read an answer to ``tenant_servers()``; no rows mean that the tenant does not exist."""
     return tuple(dict.fromkeys(_read(rows, lambda row: _address(row["svr_ip"], row["sql_port"])))) if rows else ()
+
+
+def read_primary_zones(rows: Sequence[Row]) -> dict[str, str]:
+    """Read an answer to TENANTS: the primary zone of every tenant; no rows mean no tenants beside sys."""
+    return {str(row["tenant_name"]): str(row.get("primary_zone") or "") for row in rows if "tenant_name" in row}
 
 
 def _read(rows: Sequence[Row], read: Callable[[Row], T]) -> tuple[T, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import final
 
@@ -14,6 +14,7 @@ from odp_trio.catalog.clusters import Clusters
 from odp_trio.errors import AccessDenied, CatalogError, OdpError
 from odp_trio.model import Address, TenantKey
 from odp_trio.observe import Counts
+from odp_trio.topology.cluster import interleave
 from odp_trio.topology.tenant import TenantRoute, TenantTable
 
 log = logging.getLogger("odp_trio.catalog")
@@ -32,37 +33,49 @@ class _Fetch:
 
 @final
 class TenantRoutes:
-    """Answers which servers a login may go to.
+    """Answers which servers a tenant lives on.
 
     Fetches run in ``nursery``, not in the login that wants one: a client that
     leaves must not take the answer from the others.
     """
 
-    def __init__(self, clusters: Clusters, table: TenantTable, nursery: trio.Nursery, counts: Counts) -> None:
+    def __init__(
+        self,
+        clusters: Clusters,
+        table: TenantTable,
+        nursery: trio.Nursery,
+        counts: Counts,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._clusters = clusters
         self._table = table
         self._nursery = nursery
         self._counts = counts
         self._fetches: dict[TenantKey, _Fetch] = {}
-        self._turn = 0
+        self._changed = changed
 
-    async def servers(self, key: TenantKey) -> Sequence[Address]:
-        """Return the tenant's servers, those in service, the next one first at each call.
+    def known(self, key: TenantKey) -> tuple[Address, ...] | None:
+        """Return the tenant's servers, those of a list that is down included; None when they must be fetched."""
+        cluster = self._clusters.find(key.cluster)
+        if cluster is None or not cluster.available:
+            return None
+        if key.tenant == SYS:
+            return interleave(cluster.servers.values())
+        route = self._table.find(key)
+        return None if route is None else route.servers
+
+    async def servers(self, key: TenantKey) -> tuple[Address, ...]:
+        """Return the tenant's servers, fetched if need be; one question, however many wait.
 
         Raises UnknownCluster, CatalogError, and AccessDenied when the cluster has no such tenant.
         """
         cluster = await self._clusters.wait_available(key.cluster)
-        if key.tenant == SYS:
-            route: Sequence[Address] = cluster.sys_route()
-        else:
-            route = cluster.usable((await self._route(key)).servers)
-        self._turn += 1
-        start = self._turn % len(route)
-        return (*route[start:], *route[:start])
+        return cluster.sys_route() if key.tenant == SYS else (await self._route(key)).servers
 
     def invalidate(self, key: TenantKey) -> None:
         """Fetch the tenant again at its next use (OB_TENANT_NOT_IN_SERVER)."""
         if self._table.invalidate(key):
+            self._changed()
             self._counts.tenant_invalidations += 1
             log.info("tenant %s of cluster %s: route is stale", key.tenant, key.cluster)
 
@@ -88,6 +101,7 @@ class TenantRoutes:
                 raise AccessDenied(f"tenant {key.tenant!r} is unknown to cluster {key.cluster!r}")
             fetch.route = TenantRoute(key, servers, trio.current_time())
             self._table.store(fetch.route)
+            self._changed()
         except (CatalogError, AccessDenied) as exc:
             fetch.failure = exc
         except Exception as exc:  # a bug: those who wait must not wait for ever

@@ -91,7 +91,12 @@ def render_markdown() -> str:
     for described in options().values():
         option = described.option
         if option.section:
-            lines += ["", f"## {option.section}", "", "| option | default | allowed | restart | scopes | ODP | meaning |"]
+            lines += [
+                "",
+                f"## {option.section}",
+                "",
+                "| option | default | allowed | restart | scopes | ODP | meaning |",
+            ]
             lines += ["|---|---|---|---|---|---|---|"]
         default = value_text(described, described.default)
         lines.append(

@@ -41,6 +41,12 @@ class Leg:
         self.owed = b""
         self._watch()
 
+    def redirect(self, callback: Callback, on_error: OnError) -> None:
+        """Let another callback be called from now on."""
+        self._callback, self._on_error = callback, on_error
+        if self._watched:
+            self._reactor.redirect(self.fd, callback, on_error)
+
     def read_on(self, wanted: bool) -> None:
         """Begin or cease to watch for input."""
         if wanted != self.reading:

@@ -76,6 +76,10 @@ class Reactor(trio.abc.Instrument):
         """Change what ``fd`` is watched for; to watch for nothing, unregister: a broken socket would spin."""
         self._epoll.modify(fd, events)
 
+    def redirect(self, fd: int, callback: Callback, on_error: OnError) -> None:
+        """Call somebody else about a registered descriptor."""
+        self._callbacks[fd] = (callback, on_error)
+
     def unregister(self, fd: int) -> None:
         """Forget ``fd``; must come before it is closed.  Events of the same batch are dropped."""
         if self._callbacks.pop(fd, None) is not None:

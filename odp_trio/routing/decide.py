@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from odp_trio.model import Address
 from odp_trio.routing.locate import key_operands
 from odp_trio.routing.partition import Located
 from odp_trio.routing.request import Decision, Lookup, Refuse, Route, RouteRequest
@@ -14,7 +15,6 @@ from odp_trio.routing.rules import RULES, Rule, choose_policy, why_consistency
 from odp_trio.routing.view import View
 from odp_trio.sql.facts import Literal
 
-FIRST_LINE: Final = 0
 _SHOWN: Final = 60
 
 
@@ -25,6 +25,20 @@ def decide(request: RouteRequest, view: View, rules: tuple[Rule, ...] = RULES) -
         if answer is not None:
             return answer
     raise AssertionError("the last rule always answers")
+
+
+def order(request: RouteRequest, view: View, rules: tuple[Rule, ...] = RULES) -> tuple[Address, ...]:
+    """Return every server that the rules would name, each refused in turn; raise the error if they name none."""
+    found: list[Address] = []
+    for _ in range(len(view.servers) + len(view.tenant_servers) + 1):
+        request.refused = tuple(found)
+        answer = decide(request, view, rules)
+        if not isinstance(answer, Route):
+            if isinstance(answer, Refuse) and not found:
+                raise answer.error
+            break
+        found.append(answer.server)
+    return tuple(found)
 
 
 class Partitioned(msgspec.Struct, frozen=True):
@@ -111,7 +125,7 @@ def rule_name(rule: Rule) -> str:
 
 
 def _first_line(rule: Callable[..., object]) -> str:
-    return (rule.__doc__ or "").strip().split("\n")[FIRST_LINE]
+    return (rule.__doc__ or "").strip().split("\n")[0]
 
 
 def _locate_all_the_same(request: RouteRequest, view: View, rules: tuple[Rule, ...]) -> Lookup | None:

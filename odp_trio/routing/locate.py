@@ -37,7 +37,8 @@ def locate(request: RouteRequest, view: View) -> Lookup | None:
     key = TableKey(view.key.cluster, view.key.tenant, database, name)
     entry = view.locations.find(key)
     if entry is None:
-        return Lookup(key)
+        request.reason = request.lookup_failure
+        return None if request.lookup_failure else Lookup(key)
     request.entry = entry
     if entry.location is not None:
         request.location = entry.location
@@ -70,7 +71,10 @@ def _locate_partition(request: RouteRequest, entry: TableEntry, partitioning: Pa
     request.reason = "" if len(partitions) == 1 else several(request.located)
     tablet_id = partitions[0].tablet_id
     request.location = entry.tablets.get(tablet_id)
-    return Lookup(entry.key, entry, tablet_id) if request.location is None else None
+    if request.location is not None:
+        return None
+    request.reason = request.lookup_failure or request.reason
+    return None if request.lookup_failure else Lookup(entry.key, entry, tablet_id)
 
 
 def several(located: Located) -> str:

@@ -32,8 +32,10 @@ class Route(msgspec.Struct, frozen=True):
     """Set when the choice came from a location: feedback about it counts."""
     weak: bool = False
     to_leader: bool = False
-    renew: Location | TableEntry | None = None
-    """A dirty entry that was used and should be renewed in the background."""
+    renew: Location | None = None
+    """A dirty location that was used and should be renewed in the background."""
+    tally: list[int] | None = None
+    """Of the table and the policy: statements routed and missed."""
 
 
 class Lookup(msgspec.Struct, frozen=True):
@@ -65,9 +67,9 @@ class RouteRequest:
     __slots__ = (
         "annotation",
         "entry",
-        "listed",
         "located",
         "location",
+        "lookup_failure",
         "owner",
         "owner_why",
         "reason",
@@ -97,8 +99,8 @@ class RouteRequest:
         self.reason = ""
         """Why there is no location."""
         self.weak = False
-        self.listed: tuple[Address, ...] = ()
-        """The list that a policy without tiers went through."""
+        self.lookup_failure = ""
+        """Why the location could not be looked up: the statement goes on without one."""
 
     def begin(self, shape: Shape) -> None:
         """Forget what was worked out for the statement before."""
@@ -106,3 +108,4 @@ class RouteRequest:
         self.owner = None
         self.annotation = None
         self.refused = ()
+        self.lookup_failure = ""

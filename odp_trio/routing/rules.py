@@ -128,14 +128,14 @@ def leader(request: RouteRequest, view: View) -> Decision | None:
         return None
     renew = _dirty(found)
     if request.reason:  # several partitions
-        return Route(address, "leader", renew=renew, to_leader=True)
+        return Route(address, "leader", renew=renew, to_leader=True, tally=entry.tally("leader"))
     if renew is None:
         known = found.orders.get(view.epoch)
         if known is None:
-            known = Route(address, "leader", location=found, to_leader=True)
+            known = Route(address, "leader", location=found, to_leader=True, tally=entry.tally("leader"))
             found.orders[view.epoch] = known
         return known  # type: ignore[return-value]  # only this rule uses a bare epoch as key
-    return Route(address, "leader", location=found, to_leader=True, renew=renew)
+    return Route(address, "leader", location=found, to_leader=True, renew=renew, tally=entry.tally("leader"))
 
 
 def replica(request: RouteRequest, view: View) -> Decision | None:
@@ -153,7 +153,8 @@ def replica(request: RouteRequest, view: View) -> Decision | None:
     used, letters, address = picked
     is_leader = address == found.leader
     kept = location_of(request)
-    return Route(address, "replica", used, letters, kept, request.weak, is_leader, _dirty(found))
+    tally = found.table.tally(used)
+    return Route(address, "replica", used, letters, kept, request.weak, is_leader, _dirty(found), tally)
 
 
 # ---- without a location ---------------------------------------------------------------------

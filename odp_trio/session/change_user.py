@@ -25,8 +25,8 @@ async def change_user(
     destination: Destination,
     separators: str,
     tracker: ResponseTracker,
-) -> None:
-    """Pass the command on with ``user@tenant``, and the auth switch that may follow.
+) -> bool:
+    """Pass the command on with ``user@tenant``, and the auth switch that may follow; answer whether it was accepted.
 
     The tenant and the cluster cannot be changed: that is refused (1235), and the session goes on as it was.
     """
@@ -35,22 +35,22 @@ async def change_user(
         name = parse_login_name(command.user.decode("utf-8", "surrogateescape"), separators)
     except AccessDenied as exc:
         await client.send(err_packet(1, exc))
-        return
+        return False
     if (name.tenant or destination.tenant) != destination.tenant or (
         name.cluster or destination.cluster
     ) != destination.cluster:
         await client.send(err_packet(1, NotSupported("COM_CHANGE_USER cannot change tenant or cluster")))
-        return
+        return False
     user = f"{name.user}@{destination.tenant}".encode("utf-8", "surrogateescape")
     try:
-        await _exchange(client, server_sock, msgspec.structs.replace(command, user=user).to_bytes(), tracker)
+        return await _exchange(client, server_sock, msgspec.structs.replace(command, user=user).to_bytes(), tracker)
     except ServerProtocolError as exc:
         raise UpstreamLost(f"COM_CHANGE_USER: {exc}") from exc
 
 
 async def _exchange(
     client: PacketChannel, server_sock: socket.socket, command: bytes, tracker: ResponseTracker
-) -> None:
+) -> bool:
     server = PacketChannel(server_sock, ServerProtocolError)
     seq, payload = 0, command
     while True:
@@ -62,9 +62,10 @@ async def _exchange(
     if payload[:1] == b"\xff":
         await client.send_packet(seq, payload)
         await _receive(server)  # the extra OK
-        return
+        return False
     tracker.status = parse_ok_head(payload)[2]
     await client.send_packet(seq, plain_ok(payload))
+    return True
 
 
 async def _ask(server: PacketChannel, seq: int, payload: bytes) -> tuple[int, bytes]:

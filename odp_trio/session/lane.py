@@ -1,25 +1,23 @@
 """The express lane of one session: everything that can be done without waiting.
 
-Both sockets of a session are registered with the reactor.  What one side sent
+The sockets of a session are registered with the reactor.  What one side sent
 goes to the other in the callback that read it: no task switch, no allocation
-per packet.  What must wait is left to the session's task, asleep in ``next_event()``.
+per packet.  ``routing`` says for each command which server session takes it;
+when it does not know without waiting, the command is left to the session's
+task, asleep in ``next_event()``.
 
-Two directions, each with at most one read buffer on its way:
-
-* requests: ``_request`` says where a command ends that did not come in one piece; bytes of
-  later commands wait in ``_waiting`` (about one read buffer) until the response is over;
-* responses: ``tracker`` says how far the bytes may go and when the response is over.
+Two directions, each with at most one read buffer on its way: of requests,
+``_request`` says where one ends that did not come in one piece, and later ones
+wait in ``_waiting``; of responses, ``tracker`` says how far the bytes may go.
 
 Back-pressure: when a peer takes less than it was given, the rest is kept, that
 peer is watched for room, and the *other* socket is not watched at all until the
-rest is gone.  A socket that is not to be read is unregistered rather than
-watched for nothing, because a reset would be reported over and over.
+rest is gone (unregistered: a reset would be reported over and over).
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from typing import Final, final
 
 import trio
@@ -29,27 +27,30 @@ from odp_trio.net.leg import Leg
 from odp_trio.net.reactor import BROKEN, READ, WRITE, Reactor
 from odp_trio.observe import Traffic
 from odp_trio.session.events import End, Ended, LaneEvent, Parked, server_lost
+from odp_trio.session.server_set import Routing, Upstream
 from odp_trio.wire.command import HANDLING, Handling, RequestTracker
 from odp_trio.wire.response import ResponseTracker
 
 _WAITING_LIMIT: Final = 65536
 _EXPRESS: Final = tuple(handling is Handling.FORWARD for handling in HANDLING)
+_LEAST: Final = 32
+"""Bytes of a command that is longer without which nothing can be said about it: its head."""
 
 
 @final
 class Lane:
-    """Forwards between one client and one OBServer until something must wait.
+    """Forwards between one client and its OBServers until something must wait.
 
     The owner task: ``open()``, then ``await next_event()``; after ``Parked`` it has
-    both sockets to itself until it calls ``open()`` again; after ``Ended``, or to
+    the sockets to itself until it calls ``open()`` again; after ``Ended``, or to
     leave early, ``close()`` and then close the sockets.
     """
 
     # fmt: off
     __slots__ = (
-        "_buffer", "_client", "_draining", "_event", "_feedback", "_held", "_open", "_reactor", "_receive",
-        "_reply", "_request", "_respond", "_server", "_submit", "_task", "_uploading", "_view", "_waiting",
-        "tracker", "traffic",
+        "_buffer", "_choose", "_client", "_draining", "_event", "_held", "_open", "_placed", "_reactor", "_receive",
+        "_reply", "_request", "_respond", "_routing", "_server", "_submit", "_task", "_uploading", "_view",
+        "_waiting", "tracker", "traffic", "upstream",
     )
     # fmt: on
 
@@ -57,33 +58,50 @@ class Lane:
         self,
         reactor: Reactor,
         client: socket.socket,
-        server: socket.socket,
+        upstream: Upstream,
         tracker: ResponseTracker,
         traffic: Traffic,
-        feedback: Callable[[int], None],
+        routing: Routing,
     ) -> None:
         self._reactor = reactor
         self._buffer, self._view = reactor.buffer, reactor.view
         self._client = Leg(reactor, client, self._on_client, self.crash)
-        self._server = Leg(reactor, server, self._on_server, self.crash)
-        self._receive, self._submit = client.recv_into, server.send  # bound once: the calls of every statement
-        self._reply, self._respond = server.recv_into, client.send
+        self._receive, self._respond = client.recv_into, client.send  # bound once: the calls of every statement
+        self.upstream: Upstream | None = None
+        self._open = self._draining = self._uploading = False
+        self.use(upstream)
         self.tracker, self.traffic = tracker, traffic
-        self._feedback = feedback  # told the errno of every ERR packet
+        self._routing, self._choose = routing, routing.choose
+        self._placed = False
         self._request: RequestTracker | None = None
         self._waiting = self._held = b""
-        self._open = self._draining = self._uploading = False
         self._event: LaneEvent | None = None
         self._task: trio.lowlevel.Task | None = None
 
     # ---- for the session's task -------------------------------------------------
 
-    def open(self, early: bytes = b"") -> None:
-        """Begin to forward; ``early`` is what the client sent already."""
+    def use(self, upstream: Upstream) -> None:
+        """Send the next command to another server session; the one before goes idle."""
+        if upstream is not self.upstream:
+            if self.upstream is not None:
+                self.upstream.rest()
+            self.upstream = upstream
+            self._server, self._submit, self._reply = upstream.leg, upstream.submit, upstream.receive
+            upstream.leg.redirect(self._on_server, self.crash)
+            if self._open:
+                self._server.open()
+
+    def open(self, early: bytes = b"", *, placed: bool = False) -> None:
+        """Begin to forward; ``early`` is what the client sent already.
+
+        ``placed`` says that its first command goes to the server session in use: nobody is asked again.
+        """
         self._open = True
         self._client.open()
-        self._server.open()
+        if self.upstream is not None:
+            self._server.open()
         self._waiting = early
+        self._placed = placed
         if early:
             self._next_command()
         elif self._draining:
@@ -93,7 +111,8 @@ class Lane:
         """Unregister both sockets; may be called at any time, before they are closed."""
         self._open = False
         self._client.close()
-        self._server.close()
+        if self.upstream is not None:
+            self._server.close()
 
     async def next_event(self) -> LaneEvent:
         """Sleep until there is something to do that the lane cannot do."""
@@ -140,6 +159,10 @@ class Lane:
 
     def _server_lost(self, error: OSError | None) -> None:
         """Tell the client only when its statement has no answer yet: then an ERR packet is in place."""
+        if self.tracker.ended and not self.tracker.in_transaction and self.upstream is not None:
+            if self._routing.lost(self.upstream):
+                self.upstream = None
+                return
         unanswered = not self.tracker.ended and self.tracker.pos < 0
         lost = server_lost(error, running=not self.tracker.ended, unanswered=unanswered)
         self._end(End.SERVER_GONE, lost, tell_seq=1 if unanswered else None)
@@ -169,6 +192,12 @@ class Lane:
             and self._request is None
             and not (self._waiting or self._draining)
         ):
+            upstream = self._choose(buffer, count)
+            if upstream is not self.upstream:
+                if upstream is None:
+                    self._park(bytes(self._view[:count]))
+                    return
+                self.use(upstream)
             self.tracker.begin(buffer[4])
             try:
                 sent = self._submit(self._view[:count])
@@ -194,7 +223,8 @@ class Lane:
                 self._end(End.CLIENT_GONE)
                 return False
             if flushed:
-                self._server.read_on(True)
+                if self.upstream is not None:
+                    self._server.read_on(True)
                 if self._draining:
                     self.drain()
         if events & BROKEN and not events & READ:
@@ -221,11 +251,25 @@ class Lane:
                 return
             handling = HANDLING[data[4]]
             if handling is Handling.PARK or handling is Handling.REFUSE:
-                self._waiting = b""
-                self.close()
-                self._notify(Parked(data[4], data))
+                self._park(data)
                 return
+            if not self._placed:
+                if len(data) < min(4 + int.from_bytes(data[:3], "little"), _LEAST + self._routing.looks_at):
+                    return
+                editable = bytearray(data)
+                upstream = self._choose(editable, len(editable))
+                if upstream is None:
+                    self._park(data)
+                    return
+                self.use(upstream)
+                data = bytes(editable)
+            self._placed = False
             self._begin_request(data, handling)
+
+    def _park(self, data: bytes) -> None:
+        self._waiting = b""
+        self.close()
+        self._notify(Parked(data[4], data))
 
     def _begin_request(self, data: bytes, handling: Handling) -> None:
         request = RequestTracker()
@@ -310,7 +354,7 @@ class Lane:
             self._rest_of_response(self._buffer, count)
         elif tracker.ended:
             self.traffic.statements += 1
-            if tracker.errno or self._waiting or self._draining:
+            if tracker.errno or tracker.state or self._waiting or self._draining or self._routing.watching:
                 self._response_over()
 
     def _server_is_readable(self, events: int) -> bool:
@@ -330,7 +374,7 @@ class Lane:
         if self.tracker.ended:
             self._unasked(count)
             return
-        data = self._held + bytes(self._view[:count])
+        data = bytearray(self._held) + self._view[:count]  # the tracker may write into it
         self._held = b""
         try:
             stop = self.tracker.feed(data, 0, len(data))
@@ -376,7 +420,7 @@ class Lane:
     def _response_over(self) -> None:
         if self.tracker.errno:
             self.traffic.errors += 1
-            self._feedback(self.tracker.errno)
+        self._routing.answered()
         if self._request is not None or not self._open:
             return
         if self._waiting:

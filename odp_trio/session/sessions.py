@@ -15,9 +15,10 @@ import trio
 
 from odp_trio.net.connect import KeepAlive, tune
 from odp_trio.net.listener import Peer
-from odp_trio.session.conversation import Services, Session, converse
+from odp_trio.session.conversation import converse
 from odp_trio.session.events import End
 from odp_trio.session.ids import ConnectionIds
+from odp_trio.session.services import Services, Session
 
 log = logging.getLogger("odp_trio.session")
 

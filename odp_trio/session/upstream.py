@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 import trio
 
+from odp_trio.config import Settings
 from odp_trio.errors import LoginRefused, ServerProtocolError, UpstreamLost
 from odp_trio.model import Address
 from odp_trio.net.channel import PacketChannel, PeerGone
@@ -48,6 +49,11 @@ _ALWAYS: Final = (
 )
 _PROXY_VERSION: Final = b"4.3.1.0"
 """The ODP release whose behaviour towards an OBServer this one has."""
+
+
+def server_keepalive(settings: Settings) -> KeepAlive:
+    """Return the keep-alive settings of server connections."""
+    return KeepAlive(settings.server_tcp_keepidle, settings.server_tcp_keepintvl, settings.server_tcp_keepcnt)
 
 
 class Identity(msgspec.Struct, frozen=True):

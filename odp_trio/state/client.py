@@ -72,6 +72,7 @@ class ClientState:
     transaction_pending: bool = False
     """SET TRANSACTION was executed: the next statement must run on the same server."""
     locked_tables: bool = False
+    changed_user: bool = False
     lock_server: Address | None = None
     """Holds user locks (GET_LOCK)."""
     insert_id_server: Address | None = None
@@ -89,6 +90,9 @@ class ClientState:
     time_zone: str = "+08:00"
     collation: bytes = b"utf8mb4_general_ci"
     sql_mode: bytes = b""
+    charset: bytes = b"utf8mb4"
+    text_prepared: dict[str, Address] = field(default_factory=dict)
+    """Servers of the statements made by PREPARE … FROM, by upper-case name."""
     route_address: Address | None = None
     """``@obproxy_route_addr``: for one statement."""
 
@@ -98,6 +102,32 @@ class ClientState:
         for name, value in variables.items():
             self._read(name, value)
         self.consistency_set = False
+
+    def impose(self, name: bytes, value: bytes) -> None:
+        """Set a variable on the configuration's behalf: every server session is told."""
+        self.version += 1
+        self.system[name] = (value, self.version)
+        self._read(name, value)
+
+    def note_changed_user(self) -> None:
+        """COM_CHANGE_USER succeeded: no other server can be logged in to any more."""
+        self.changed_user = True
+        self._bind()
+
+    def dialect(self) -> int:
+        """Return the flags that the lexer needs: what sql_mode and character_set_client say of quotes."""
+        return 0
+
+    def forget(self) -> None:
+        """COM_RESET_CONNECTION: variables and whatever bound the session are gone; the database stays."""
+        self.version += 1
+        self.system.clear()
+        self.user.clear()
+        self.text_prepared.clear()
+        self.temporary_table = self.transaction_pending = self.locked_tables = False
+        self.lock_server = self.insert_id_server = self.route_address = None
+        self.user_policy = self.idc = ""
+        self._bind()
 
     def learn(self, told: SessionState, server: ServerState) -> None:
         """Take over what the answer to the client's statement says, which ran on ``server``."""
@@ -140,6 +170,8 @@ class ClientState:
                 self.collation = value
             case b"sql_mode":
                 self.sql_mode = value
+            case b"character_set_client":
+                self.charset = value
             case b"ob_proxy_set_trx_executed":
                 self.transaction_pending = value.lower() in _TRUE
                 self._bind()
@@ -171,6 +203,7 @@ class ClientState:
             (self.transaction_pending, "SET TRANSACTION is pending"),
             (self.temporary_table, "it has a temporary table"),
             (self.locked_tables, "it holds table locks"),
+            (self.changed_user, "COM_CHANGE_USER: its password is known to this server only"),
         )
         self.bound = "; ".join(reason for holds, reason in reasons if holds)
 

@@ -85,6 +85,8 @@ class ClusterResource:
     version: str = ""
     servers: Mapping[Address, Server] = field(default_factory=dict)
     zones: Mapping[str, Zone] = field(default_factory=dict)
+    primary_zones: Mapping[str, str] = field(default_factory=dict)
+    """By tenant: its zones in order, ``z1,z2;z3``, or RANDOM."""
     refreshed_at: float | None = None
     refreshes: int = 0
     failures: int = 0

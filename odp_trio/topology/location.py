@@ -122,8 +122,15 @@ class TableEntry:
     """Replaced or dropped: nobody may go on using it."""
     used: bool = True
     not_computable: int = 0
-    policies: dict[str, list[int]] = field(default_factory=dict)
+    tallies: dict[str, list[int]] = field(default_factory=dict)
     """Statements routed and missed, by policy."""
+
+    def tally(self, policy: str) -> list[int]:
+        """Return the counts of one policy, which its routes write to."""
+        found = self.tallies.get(policy)
+        if found is None:
+            found = self.tallies[policy] = [0, 0]
+        return found
 
     @property
     def duplicate(self) -> bool:
@@ -272,4 +279,3 @@ class RenewalLimiter:
     def _turn(self, now: float) -> None:
         if (second := int(now)) != self._second:
             self._second, self._started, self._dirty = second, 0, 0
-

@@ -6,6 +6,7 @@
     auth        native-password tokens
     login_name  ``user@tenant#cluster`` and its other forms
     command     COM_* numbers, where a request ends
+    parameters  parameters of COM_STMT_EXECUTE
     phases      the phases of a response, as tables
     response    where a response ends, and what its last packets say
     state       the session-state block of an OK packet

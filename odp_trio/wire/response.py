@@ -58,6 +58,8 @@ class ResponseTracker:
     * ``ended`` says that the response is over; ``status``, ``errno`` and ``state`` describe it.
 
     Raises ServerProtocolError when the bytes cannot be a response; any bytes give an answer or that.
+    When ``statement_id`` is set, an answer to COM_STMT_PREPARE is given that id in
+    the buffer, which must be writable then; ``prepared_id`` is the server's.
     ``extra_ok`` is false for a plain server connection, which gets no extra OK
     and whose OK packets are passed on unchanged.
     """
@@ -76,8 +78,10 @@ class ResponseTracker:
         "extra_ok",
         "held",
         "pos",
+        "prepared_id",
         "seq",
         "state",
+        "statement_id",
         "status",
         "tail",
     )
@@ -93,6 +97,8 @@ class ResponseTracker:
         self.tail = b""
         self.pos = 0
         self.seq = 0
+        self.statement_id = 0
+        self.prepared_id = 0
         self._phase: int = Phase.END
         self._remaining = 0
         self._continued = False
@@ -126,6 +132,11 @@ class ResponseTracker:
     def uploaded(self) -> None:
         """The file's content has been sent: expect OK or ERR."""
         self._phase = Phase.RESULT
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters the statement has that was prepared last."""
+        return self._parameters
 
     @property
     def in_transaction(self) -> bool:
@@ -270,6 +281,9 @@ class ResponseTracker:
     def _prepared(self, buffer: bytes | bytearray, start: int, end: int) -> None:
         if end - start < 4 + 9:
             raise self._unexpected("a short answer to COM_STMT_PREPARE")
+        self.prepared_id = int.from_bytes(buffer[start + 5 : start + 9], "little")
+        if self.statement_id and isinstance(buffer, bytearray):
+            buffer[start + 5 : start + 9] = self.statement_id.to_bytes(4, "little")
         self._columns = buffer[start + 9] | buffer[start + 10] << 8
         self._parameters = buffer[start + 11] | buffer[start + 12] << 8
         if self._parameters:

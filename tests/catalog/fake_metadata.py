@@ -41,6 +41,8 @@ class FakeMetadata:
             return [self._zone(n) for n in (1, 2, 3)]
         if sql in (queries.SERVERS, queries.FIRST_SERVERS):
             return [self._server(ip, status) for ip, status in self.servers.items()]
+        if sql == queries.TENANTS:
+            return []
         tenant = sql.split("A.tenant_name = '")[1].split("'")[0]
         return [{"svr_ip": ip, "sql_port": 2881} for ip in self.tenants.get(tenant, [])]
 

@@ -44,7 +44,7 @@ async def test_a_cluster_is_made_with_odps_own_queries(autojump_clock: MockClock
     async with open_clusters(fake) as clusters:
         cluster = await clusters.wait_available("demo")
 
-        assert fake.asked == [queries.VERSION, queries.FIRST_SERVERS]
+        assert fake.asked == [queries.VERSION, queries.FIRST_SERVERS, queries.TENANTS]
         assert fake.asked_servers[0] == RSLIST
         assert [str(address) for address in cluster.servers] == ["10.0.0.1:2881", "10.0.0.2:2881", "10.0.0.3:2881"]
         assert cluster.zones["zone1"].idc == "idc1"
@@ -155,7 +155,7 @@ async def test_many_logins_wait_for_one_attempt(autojump_clock: MockClock) -> No
         for _ in range(100):
             nursery.start_soon(clusters.wait_available, "demo")
 
-    assert fake.asked == [queries.VERSION, queries.FIRST_SERVERS]
+    assert fake.asked == [queries.VERSION, queries.FIRST_SERVERS, queries.TENANTS]
 
 
 async def test_a_login_to_a_cluster_that_is_down_tries_at_once_and_is_told_why(autojump_clock: MockClock) -> None:

@@ -47,17 +47,6 @@ async def test_a_tenant_is_asked_for_once_and_kept(autojump_clock: MockClock) ->
         assert counts.tenant_fetches == 1
 
 
-async def test_logins_are_spread_over_the_servers(autojump_clock: MockClock) -> None:
-    fake = FakeMetadata(tenants={"t1": ["10.0.0.1", "10.0.0.2"]})
-    async with open_routes(fake) as (routes, _):
-        first = [str((await routes.servers(KEY))[0]) for _ in range(10)]
-        sys = {str((await routes.servers(TenantKey("demo", "sys")))[0]) for _ in range(6)}
-
-    assert first.count("10.0.0.1:2881") == 5
-    assert len(sys) == 3
-    assert fetches(fake) == 1  # the sys tenant's route is the server list
-
-
 async def test_one_fetch_however_many_sessions_wait(autojump_clock: MockClock) -> None:
     fake = FakeMetadata(tenants={"t1": ["10.0.0.1"]})
     async with open_routes(fake) as (routes, _):
@@ -114,16 +103,6 @@ async def test_a_failed_fetch_is_everybodys_error_and_tried_again(autojump_clock
             await routes.servers(KEY)
         fake.down = ""
         assert await routes.servers(KEY)
-
-
-async def test_servers_that_are_down_are_left_out_unless_all_are(autojump_clock: MockClock) -> None:
-    fake = FakeMetadata(tenants={"t1": ["10.0.0.1", "10.0.0.2"], "t2": ["10.0.0.1"]})
-    async with open_routes(fake) as (routes, _):
-        fake.servers["10.0.0.1"] = "INACTIVE"
-        await trio.sleep(17)
-
-        assert [str(address) for address in await routes.servers(KEY)] == ["10.0.0.2:2881"]
-        assert [str(address) for address in await routes.servers(TenantKey("demo", "t2"))] == ["10.0.0.1:2881"]
 
 
 async def test_the_table_is_bounded(autojump_clock: MockClock) -> None:

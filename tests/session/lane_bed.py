@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 
 import trio
 
+from odp_trio.model import Address
 from odp_trio.net.reactor import Reactor, open_reactor
 from odp_trio.observe import Traffic
 from odp_trio.session.lane import Lane
+from odp_trio.session.server_set import Upstream
+from odp_trio.session.upstream import ServerSession
 from odp_trio.wire.packets import packet
 from odp_trio.wire.response import ResponseTracker
 
@@ -34,6 +37,28 @@ def result(*rows: bytes, status: bytes = b"\x22\0", first_seq: int = 1) -> bytes
 
 def extra_ok(seq: int, status: bytes = b"\x22\0") -> bytes:
     return packet(seq, b"\0\0\0" + status + b"\0\0\0")
+
+
+class OneServer:
+    """Routing where there is nothing to choose."""
+
+    looks_at = 4096
+
+    def __init__(self, upstream: Upstream, tracker: ResponseTracker, errnos: list[int]) -> None:
+        self.watching = False
+        self._upstream = upstream
+        self._tracker = tracker
+        self._errnos = errnos
+
+    def choose(self, buffer: bytearray, end: int) -> Upstream | None:
+        return self._upstream
+
+    def answered(self) -> None:
+        if self._tracker.errno:
+            self._errnos.append(self._tracker.errno)
+
+    def lost(self, upstream: Upstream) -> bool:
+        return False
 
 
 @dataclass
@@ -85,9 +110,9 @@ async def open_bed(mode: str = "inside", *, session_track: bool = False, early: 
     client = trio.SocketStream(trio.socket.from_stdlib_socket(client_far))
     server = trio.SocketStream(trio.socket.from_stdlib_socket(server_far))
     errnos: list[int] = []
-    lane = Lane(
-        reactor, client_near, server_near, ResponseTracker(session_track=session_track), Traffic(), errnos.append
-    )
+    tracker = ResponseTracker(session_track=session_track)
+    upstream = Upstream(ServerSession(Address("127.0.0.1", 2881), server_near, 1, b""), reactor, lambda _: None)
+    lane = Lane(reactor, client_near, upstream, tracker, Traffic(), OneServer(upstream, tracker, errnos))
     async with trio.open_nursery() as nursery:
         if not reactor.attached:
             nursery.start_soon(reactor.run_nested)

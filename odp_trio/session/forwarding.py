@@ -1,0 +1,289 @@
+"""A logged-in session: the lane forwards, this task does what the lane cannot."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, final
+
+from odp_trio.errors import (
+    ClientProtocolError,
+    ConnectFailed,
+    Draining,
+    NotSupported,
+    OdpError,
+    OutOfOrder,
+    RouteError,
+    ServerProtocolError,
+    UnknownStatement,
+    UpstreamError,
+    UpstreamLost,
+)
+from odp_trio.model import Address, TenantKey
+from odp_trio.net.channel import PacketChannel, PeerGone
+from odp_trio.session.change_user import change_user
+from odp_trio.session.events import End, Ended, Parked
+from odp_trio.session.explaining import answer_explain
+from odp_trio.session.lane import Lane
+from odp_trio.session.login import Credentials, login_ok
+from odp_trio.session.placing import Placing
+from odp_trio.session.refusing import refuse, send_last
+from odp_trio.session.router import Router
+from odp_trio.session.server_set import ServerSet, Upstream
+from odp_trio.session.services import Services, Session
+from odp_trio.session.upstream import Identity, ServerSession, open_server_session, server_keepalive
+from odp_trio.state.client import ClientState
+from odp_trio.wire.command import HANDLING, Com, Handling, command_name
+from odp_trio.wire.packets import packet
+from odp_trio.wire.response import ResponseTracker
+from odp_trio.wire.resultset import err_packet
+from odp_trio.wire.state import find_variable
+
+log = logging.getLogger("odp_trio.session")
+
+_QUIT: Final = packet(0, bytes((Com.QUIT,)))
+_NEEDED: Final = (
+    b"ob_read_consistency",
+    b"ob_route_policy",
+    b"autocommit",
+    b"lower_case_table_names",
+    b"time_zone",
+    b"collation_connection",
+    b"character_set_client",
+    b"sql_mode",
+)
+"""Variables of the login's OK that routing needs."""
+_SILENT: Final = tuple(handling is Handling.SILENT for handling in HANDLING)
+
+
+@final
+class Forwarding:
+    """One session from its login on."""
+
+    def __init__(
+        self,
+        session: Session,
+        services: Services,
+        client: PacketChannel,
+        credentials: Credentials,
+        identity: Identity,
+        server: ServerSession,
+    ) -> None:
+        assert session.destination is not None
+        destination = session.destination
+        self._session, self._services, self._client = session, services, client
+        self._credentials, self._identity = credentials, identity
+        self._server_ok = server.ok
+        settings = services.settings()
+        key = TenantKey(destination.cluster, destination.tenant)
+        self._tracker = ResponseTracker(session_track=credentials.tracks_session)
+        self._servers = ServerSet()
+        state = ClientState()
+        state.start(_variables(server.ok), credentials.packet.database or b"")
+        self._impose(state)
+        self._router = session.router = Router(
+            key,
+            destination.user,
+            state,
+            self._servers,
+            self._tracker,
+            services.statements,
+            services.views,
+            services.views,
+            services.rules,
+            services.seed(),
+            settings.request_buffer_length,
+        )
+        self._placing = Placing(
+            self._router, services.views, self._connect, lambda: services.settings().connect_timeout, services.counts
+        )
+        first = self._upstream(server)
+        self._servers.active = first
+        state.last = first.address
+        self._lane = session.lane = Lane(
+            services.reactor, session.sock, first, self._tracker, services.counts.traffic, self._router
+        )
+
+    def _impose(self, state: ClientState) -> None:
+        """Apply what the configuration says of every session's variables."""
+        destination = self._session.destination
+        assert destination is not None
+        settings = self._services.settings().scoped(destination.cluster, destination.tenant, destination.user)
+        if settings.obproxy_read_consistency:
+            state.impose(b"ob_read_consistency", b"WEAK")
+        if not settings.obproxy_read_only:
+            state.impose(b"tx_read_only", b"1")
+
+    def _upstream(self, server: ServerSession) -> Upstream:
+        upstream = Upstream(server, self._services.reactor, self._servers.drop)
+        upstream.state.database = self._credentials.packet.database or b""
+        self._servers.add(upstream)
+        return upstream
+
+    async def _connect(self, address: Address) -> Upstream:
+        """Log in to another server as the client did to the first one."""
+        counts, settings = self._services.counts, self._services.settings()
+        counts.server_connects += 1
+        try:
+            server = await open_server_session(
+                address,
+                self._identity,
+                timeout=settings.connect_timeout,
+                keepalive=server_keepalive(settings),
+                ask_client=_no_password,
+            )
+        except UpstreamError:
+            counts.server_connect_failures += 1
+            raise
+        return self._upstream(server)
+
+    async def run(self, seq: int) -> End:
+        """Answer the login and let the lane work; do what it cannot."""
+        session, lane, client = self._session, self._lane, self._client
+        await client.send_packet(seq + 1, login_ok(self._server_ok, self._credentials))
+        session.state = "active"
+        lane.open(client.leftover())
+        while True:
+            match await lane.next_event():
+                case Ended() as ended:
+                    return await self._ended(ended)
+                case Parked() as parked:
+                    session.state = "parked"
+                    why = await self._parked_safely(parked)
+                    if why is not None:
+                        return why
+                    session.state = "active"
+
+    def close(self) -> None:
+        """Give every server session back."""
+        self._lane.close()
+        self._servers.close()
+
+    # ---- what the lane leaves -------------------------------------------------------
+
+    async def _parked_safely(self, parked: Parked) -> End | None:
+        """Handle one command off the lane and open it again; answer why the session ends if it does."""
+        session, services, client = self._session, self._services, self._client
+        try:
+            return await self._parked(parked)
+        except PeerGone as exc:
+            log.info("%s: %s", session, exc)
+            return End.CLIENT_GONE
+        except (UpstreamError, ServerProtocolError) as exc:
+            return await refuse(session, services, client, 1, _lost(exc), End.SERVER_GONE)
+        except ClientProtocolError as exc:
+            return await refuse(session, services, client, 1, exc, End.CLIENT_PROTOCOL)
+
+    async def _parked(self, parked: Parked) -> End | None:
+        handling = HANDLING[parked.command]
+        if handling is Handling.FORWARD or handling is Handling.SILENT:
+            await self._place(parked.data)
+            return None
+        client = self._client
+        client.unread(parked.data)
+        seq, payload = await client.receive()
+        if seq:
+            raise OutOfOrder(f"packet 0 expected, got {seq}")
+        if payload[0] == Com.QUIT:
+            self._say_quit()
+            return End.CLIENT_QUIT
+        if payload[0] == Com.CHANGE_USER:
+            await self._change_user(payload)
+        else:
+            name = command_name(payload[0])
+            log.info("%s: %s is not supported", self._session, name)
+            await client.send(err_packet(1, NotSupported(f"{name} is not supported")))
+        self._lane.open(client.leftover())
+        return None
+
+    async def _place(self, data: bytes) -> None:
+        """Find a server session for a command, and let the lane send it; or answer it here."""
+        router, lane = self._router, self._lane
+        error: OdpError
+        if not router.read(bytearray(data), len(data)):
+            await self._answer_here(data)
+            return
+        try:
+            upstream, command = await self._placing.place(data)
+        except RouteError as exc:
+            error = exc
+        except ConnectFailed as exc:
+            if self._tracker.in_transaction:
+                raise
+            error = exc
+        else:
+            lane.use(upstream)
+            lane.open(command, placed=True)
+            return
+        log.warning("%s: %s", self._session, error)
+        await self._answer(data, None if _SILENT[data[4]] else err_packet(1, error))
+
+    async def _answer_here(self, data: bytes) -> None:
+        """Answer what no server is asked: EXPLAIN ROUTE, and statement ids that are not known."""
+        router = self._router
+        if data[4] == Com.QUERY:
+            answer = await answer_explain(router, self._services.views, self._placing)
+        elif _SILENT[data[4]]:
+            answer = b""
+        else:
+            number = int.from_bytes(data[5:9], "little")
+            answer = err_packet(1, UnknownStatement(f"Unknown prepared statement handler ({number})"))
+        await self._answer(data, answer)
+
+    async def _answer(self, data: bytes, answer: bytes | None) -> None:
+        """Send an answer of our own to a command, and go on with what comes after it."""
+        client = self._client
+        client.unread(data)
+        await client.receive()
+        if answer:
+            await client.send(answer)
+        self._lane.open(client.leftover())
+
+    async def _change_user(self, payload: bytes) -> None:
+        session, servers = self._session, self._servers
+        assert session.destination is not None
+        active = servers.active
+        if active is None:
+            raise UpstreamLost("the connection to the OBServer was lost before COM_CHANGE_USER")
+        separators = self._services.settings().username_separator
+        changed = await change_user(self._client, active.sock, payload, session.destination, separators, self._tracker)
+        if changed:
+            self._router.start_anew(active)
+            # The new password is known as this server's answer to its scramble only.
+            self._router.state.note_changed_user()
+
+    async def _ended(self, ended: Ended) -> End:
+        """Log the end of a lane once, and tell the client where the protocol has room for it."""
+        session = self._session
+        if ended.why is End.CRASHED:
+            assert ended.error is not None
+            raise ended.error
+        error = ended.error
+        if ended.why is End.DRAINED:
+            self._say_quit()
+            error = Draining("the proxy is shutting down; connect again")
+        if ended.why in (End.SERVER_GONE, End.SERVER_PROTOCOL, End.CLIENT_PROTOCOL):
+            server = self._router.state.last
+            log.warning("%s: %s on %s: %s", session, ended.why.value, server, error)
+        if ended.tell_seq is not None and error is not None:
+            await send_last(self._client, err_packet(ended.tell_seq, error))
+        return ended.why
+
+    def _say_quit(self) -> None:
+        for upstream in self._servers.by_address.values():
+            try:
+                upstream.sock.send(_QUIT)
+            except OSError as exc:
+                log.debug("%s: COM_QUIT not sent: %s", upstream.address, exc)
+
+
+def _variables(ok: bytes) -> dict[bytes, bytes]:
+    return {name: value for name in _NEEDED if (value := find_variable(ok, name)) is not None}
+
+
+def _lost(error: OdpError) -> OdpError:
+    return error if isinstance(error, UpstreamError) else UpstreamLost(str(error))
+
+
+async def _no_password(seq: int, payload: bytes) -> tuple[int, bytes]:
+    """A further server wants another answer than the one that the client gave at its login."""
+    raise ServerProtocolError("the server asks for the password in another form; the client cannot be asked again")

@@ -1,0 +1,232 @@
+"""Finding a server session for a command when that needs waiting.
+
+Look-ups, new server sessions, replay of state and of prepared statements happen
+here, in the session's task; the lane sleeps meanwhile.  A server that cannot be
+had is refused for this statement and the rules are asked again, until none is left.
+Nothing of the command has been sent before it is placed, so nothing runs twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol, final
+
+import trio
+
+from odp_trio.errors import CatalogError, NoReplica, OdpError, RouteError, ServerProtocolError, UpstreamError
+from odp_trio.model import Address, TenantKey
+from odp_trio.net.reactor import BUFFER_BYTES
+from odp_trio.observe import Counts
+from odp_trio.routing.request import Lookup, Refuse, Route
+from odp_trio.session.router import Router
+from odp_trio.session.server_set import Upstream
+from odp_trio.state.prepared import Copy, Prepared
+from odp_trio.state.sync import UseDatabase, sync_plan, synced
+from odp_trio.topology.location import Location, TableKey
+from odp_trio.wire.command import Com
+from odp_trio.wire.packets import packet
+from odp_trio.wire.parameters import with_types
+from odp_trio.wire.response import ResponseTracker
+
+log = logging.getLogger("odp_trio.session")
+
+_ROUNDS = 100
+_PINNED = frozenset({"statement_owner", "open_transaction", "bound_session", "lock_holder"})
+
+
+class Lookups(Protocol):
+    """The port to the catalog: what may be waited for."""
+
+    async def tenant(self, key: TenantKey) -> None:
+        """Fetch the tenant's servers; raise what a login would get."""
+        ...
+
+    async def fetch(self, key: TableKey, tablet_id: int = 0) -> None:
+        """Fetch a location; raise CatalogError."""
+        ...
+
+    async def wait_renewed(self, location: Location) -> None:
+        """Wait for the renewal of a location that is under way."""
+        ...
+
+
+@final
+class Placing:
+    """Places the commands of one session.  ``connect`` opens a server session, logged in."""
+
+    def __init__(
+        self,
+        router: Router,
+        lookups: Lookups,
+        connect: Callable[[Address], Awaitable[Upstream]],
+        timeout: Callable[[], float],
+        counts: Counts,
+    ) -> None:
+        self._router = router
+        self._lookups = lookups
+        self._connect = connect
+        self._timeout = timeout
+        self._counts = counts
+
+    async def place(self, data: bytes) -> tuple[Upstream, bytes]:
+        """Return the server session for a command that the router has read, and the command as it goes there.
+
+        Raises RouteError (the session goes on), or UpstreamError when the
+        server that the session is bound to is gone.
+        """
+        command = bytearray(data)
+        refused: list[Address] = []
+        for _ in range(_ROUNDS):
+            route = await self._route(refused)
+            try:
+                upstream = await self._ready(route)
+            except (UpstreamError, ServerProtocolError) as exc:
+                self._give_up(route, exc)
+                refused.append(route.server)
+                continue
+            command = self._with_types(upstream, command)
+            self._router.take(upstream, route, command)
+            return upstream, bytes(command)
+        raise NoReplica(f"no server could be had in {_ROUNDS} attempts")
+
+    async def _route(self, refused: list[Address]) -> Route:
+        """Ask the rules until they name a server."""
+        router = self._router
+        router.request.refused = tuple(refused)
+        for _ in range(_ROUNDS):
+            decision = router.decide()
+            match decision:
+                case None:
+                    await self._lookups.tenant(router.key)
+                case Lookup(key=key, tablet_id=tablet_id):
+                    await self.look_up(key, tablet_id)
+                case Refuse(error=error):
+                    raise error
+                case Route(renew=stale) if stale is not None and not router.may_use_dirty(stale):
+                    await self._lookups.wait_renewed(stale)
+                case Route():
+                    return decision
+        raise RouteError("the locations of this statement keep changing")
+
+    async def look_up(self, key: TableKey, tablet_id: int) -> None:
+        """Fetch a location for the statement; if that fails it goes on without one, and the request says why."""
+        self._counts.route_waits += 1
+        try:
+            with trio.fail_after(self._timeout()):
+                await self._lookups.fetch(key, tablet_id)
+        except CatalogError as exc:
+            self._router.request.lookup_failure = f"its location could not be had: {exc}"
+        except trio.TooSlowError:
+            self._router.request.lookup_failure = f"its location was not answered within {self._timeout():g} s"
+
+    def _give_up(self, route: Route, error: OdpError) -> None:
+        """A server cannot be had: go on with the next one, unless the session is bound to it."""
+        if route.rule in _PINNED:
+            raise error
+        log.warning("%s cannot be had (%s): %s", route.server, route.rule, error)
+        state = self._router.state
+        if state.last == route.server and route.server not in self._router.servers.by_address:
+            state.last = None
+
+    # ---- making a server session ready --------------------------------------------------
+
+    async def _ready(self, route: Route) -> Upstream:
+        router = self._router
+        upstream = router.servers.by_address.get(route.server)
+        if upstream is None:
+            if route.rule in _PINNED:
+                raise UpstreamError(f"the session is bound to {route.server} ({route.rule}), whose connection is gone")
+            upstream = await self._connect(route.server)
+            router.servers.add(upstream)
+        upstream.leg.close()
+        try:
+            await self._replay(upstream)
+            statement = router.statement
+            if statement is not None and statement.id not in upstream.copies:
+                await self._prepare(upstream, statement)
+        except (UpstreamError, ServerProtocolError, OSError) as exc:
+            router.servers.drop(upstream)
+            raise UpstreamError(f"{route.server}: {exc}") from exc
+        upstream.leg.open()
+        return upstream
+
+    async def _replay(self, upstream: Upstream) -> None:
+        """Bring a server session to the client's state."""
+        state = self._router.state
+        for step in sync_plan(state, upstream.state):
+            if isinstance(step, UseDatabase):
+                payload = bytes((Com.INIT_DB,)) + step.database
+            else:
+                payload = bytes((Com.QUERY,)) + step.sql
+            self._counts.replays += 1
+            tracker = await ask(upstream, payload, self._timeout())
+            if tracker.errno:
+                raise UpstreamError(f"replaying the session's state failed with error {tracker.errno}")
+        synced(state, upstream.state)
+
+    async def _prepare(self, upstream: Upstream, statement: Prepared) -> None:
+        """Send the text of a statement that this server does not have."""
+        self._counts.reprepares += 1
+        tracker = await ask(upstream, bytes((Com.STMT_PREPARE,)) + statement.text, self._timeout())
+        if tracker.errno:
+            raise UpstreamError(f"preparing the statement failed with error {tracker.errno}")
+        upstream.copies[statement.id] = Copy(tracker.prepared_id)
+
+    def _with_types(self, upstream: Upstream, command: bytearray) -> bytearray:
+        """Insert the parameter types into an execution for a server that does not have them."""
+        statement = self._router.statement
+        if statement is None or command[4] != Com.STMT_EXECUTE or not statement.types:
+            return command
+        if upstream.copies[statement.id].types_version == statement.types_version:
+            return command
+        length = int.from_bytes(command[:3], "little")
+        if len(command) != length + 4:
+            return command  # cut: it is long, and long ones bring their types or fail on the server
+        return bytearray(packet(0, with_types(bytes(command[4:]), statement.parameters, statement.types)))
+
+
+async def ask(upstream: Upstream, payload: bytes, timeout: float) -> ResponseTracker:
+    """Send a command of our own to an idle server session and swallow the answer; return what it said.
+
+    Raises UpstreamError when the connection fails or takes too long.
+    """
+    tracker = ResponseTracker()
+    tracker.begin(payload[0])
+    sock = upstream.sock
+    try:
+        with trio.fail_after(timeout):
+            view = memoryview(packet(0, payload))
+            while view:
+                try:
+                    view = view[sock.send(view) :]
+                except BlockingIOError:
+                    await trio.lowlevel.wait_writable(sock)
+            await _swallow(upstream, tracker)
+    except trio.TooSlowError as exc:
+        raise UpstreamError(f"no answer within {timeout:g} s") from exc
+    except OSError as exc:
+        raise UpstreamError(exc.strerror or str(exc)) from exc
+    return tracker
+
+
+async def _swallow(upstream: Upstream, tracker: ResponseTracker) -> None:
+    held = bytearray()
+    while not tracker.ended:
+        try:
+            data = upstream.sock.recv(BUFFER_BYTES)
+        except BlockingIOError:
+            await trio.lowlevel.wait_readable(upstream.sock)
+            continue
+        if not data:
+            raise UpstreamError("closed by the server")
+        held += data
+        at = 0
+        while not tracker.ended and at < len(held):
+            tracker.feed(held, at, len(held))
+            if tracker.held or tracker.pos == at:
+                break
+            at = tracker.pos
+        del held[: max(tracker.pos, 0)]
+    if held:
+        raise UpstreamError("more than one answer")

@@ -1,0 +1,119 @@
+"""The server sessions of one client session: at most one to each OBServer, one of them active."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol, final
+
+from odp_trio.model import Address
+from odp_trio.net.leg import Leg
+from odp_trio.net.reactor import Reactor
+from odp_trio.session.upstream import ServerSession
+from odp_trio.state.client import ServerState
+from odp_trio.state.prepared import Copy
+
+log = logging.getLogger("odp_trio.session")
+
+
+@final
+class Upstream:
+    """One server session, with what it knows of the client's state.
+
+    While it is idle its socket is watched: a server that closes it is dropped silently.
+    """
+
+    __slots__ = ("address", "connection_id", "copies", "leg", "on_lost", "receive", "sock", "state", "submit")
+
+    def __init__(self, session: ServerSession, reactor: Reactor, on_lost: Callable[[Upstream], None]) -> None:
+        self.address: Address = session.address
+        self.connection_id = session.connection_id
+        self.sock = session.sock
+        self.state = ServerState()
+        self.copies: dict[int, Copy] = {}
+        """Prepared statements that it has, by the client's id."""
+        self.submit, self.receive = session.sock.send, session.sock.recv_into
+        self.on_lost = on_lost
+        self.leg = Leg(reactor, session.sock, self.on_idle, self._broken)
+
+    def rest(self) -> None:
+        """No statement runs here for now."""
+        self.leg.redirect(self.on_idle, self._broken)
+        self.leg.open()
+
+    def on_idle(self, events: int) -> None:
+        """Something happened on a socket that no statement runs on."""
+        if self.leg.owed:
+            try:
+                self.leg.flush()
+            except OSError:
+                self.on_lost(self)
+            return
+        self.on_lost(self)  # closed, or the server speaks unasked because it is about to close
+
+    def _broken(self, error: Exception) -> None:
+        log.error("server session on %s", self.address, exc_info=error)
+        self.on_lost(self)
+
+    def close(self) -> None:
+        """Unregister and close."""
+        self.leg.close()
+        self.sock.close()
+
+
+class Routing(Protocol):
+    """What the lane asks about every command; see ``session.router``."""
+
+    watching: bool
+    """The answer to the running command is to be reported even if it says nothing."""
+    looks_at: int
+    """How many bytes of a command must be there for ``choose``, if it is so long."""
+
+    def choose(self, buffer: bytearray, end: int) -> Upstream | None:
+        """Return the server session for the command in ``buffer[:end]``, or None when that needs waiting.
+
+        The command may be cut at ``end``.  Statement ids in it may be replaced.
+        """
+        ...
+
+    def answered(self) -> None:
+        """The answer to a command is over, and has something to say."""
+        ...
+
+    def lost(self, upstream: Upstream) -> bool:
+        """The active server session is gone, at rest; answer whether the session can go on without it."""
+        ...
+
+
+@final
+class ServerSet:
+    """The server sessions of one client, by address."""
+
+    __slots__ = ("active", "by_address")
+
+    def __init__(self) -> None:
+        self.by_address: dict[Address, Upstream] = {}
+        self.active: Upstream | None = None
+
+    def add(self, upstream: Upstream) -> None:
+        """Take a new server session."""
+        self.by_address[upstream.address] = upstream
+
+    def drop(self, upstream: Upstream) -> None:
+        """Close one and forget it."""
+        if self.by_address.get(upstream.address) is upstream:
+            del self.by_address[upstream.address]
+        if self.active is upstream:
+            self.active = None
+        upstream.close()
+
+    def keep_only(self, upstream: Upstream) -> None:
+        """Close all others."""
+        for other in tuple(self.by_address.values()):
+            if other is not upstream:
+                self.drop(other)
+
+    def close(self) -> None:
+        """Close all."""
+        for upstream in tuple(self.by_address.values()):
+            self.drop(upstream)

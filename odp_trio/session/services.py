@@ -1,0 +1,79 @@
+"""What every session is lent, and the session as the table of sessions shows it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import final
+
+import trio
+
+from odp_trio.config import Settings
+from odp_trio.net.channel import PacketChannel
+from odp_trio.net.listener import Peer
+from odp_trio.net.reactor import Reactor
+from odp_trio.observe import Counts
+from odp_trio.routing.rules import RULES, Rule
+from odp_trio.session.events import End
+from odp_trio.session.lane import Lane
+from odp_trio.session.login import Credentials, Destination
+from odp_trio.session.router import Router
+from odp_trio.session.views import Views
+from odp_trio.sql.cache import Statements
+
+AdminSession = Callable[["Session", PacketChannel, Credentials, Destination], Awaitable[None]]
+"""Serves a login to the proxy itself."""
+
+
+@dataclass(slots=True)
+class Services:
+    """What every session is lent."""
+
+    settings: Callable[[], Settings]
+    reactor: Reactor
+    views: Views
+    statements: Statements
+    admin: AdminSession
+    counts: Counts
+    scramble: Callable[[], bytes]
+    seed: Callable[[], int]
+    wall_clock_us: Callable[[], int]
+    rules: tuple[Rule, ...] = RULES
+
+
+@final
+@dataclass(slots=True, eq=False)
+class Session:
+    """One client, as the table of sessions shows it."""
+
+    id: int
+    sock: socket.socket
+    peer: Peer
+    since: float
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    state: str = "login"
+    destination: Destination | None = None
+    router: Router | None = None
+    lane: Lane | None = None
+    why: End | None = None
+    """Set when the session ends."""
+
+    def drain(self) -> None:
+        """End as soon as no statement and no transaction is running; a login that is under way is broken off."""
+        if self.lane is not None:
+            self.lane.drain()
+        else:
+            self.why = End.DRAINED
+            self.scope.cancel()
+
+    def crash(self, error: Exception) -> None:
+        """Make the session die of ``error``, as a bug in it would."""
+        if self.lane is not None:
+            self.lane.crash(error)
+
+    def __str__(self) -> str:
+        who = (
+            f" {self.destination.user}@{self.destination.tenant}#{self.destination.cluster}" if self.destination else ""
+        )
+        return f"session {self.id}{who} from {self.peer[0]}:{self.peer[1]}"

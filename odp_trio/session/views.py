@@ -1,0 +1,136 @@
+"""What sessions are lent for routing: views of tenants, look-ups, feedback.
+
+One object for the whole process.  ``generation`` changes with everything that
+views are made of; a session that sees another number asks for its view again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final, final
+
+from odp_trio.catalog.clusters import Clusters
+from odp_trio.catalog.locations import TableLocations
+from odp_trio.catalog.tenants import TenantRoutes
+from odp_trio.config import Settings
+from odp_trio.config.values import parse_targets
+from odp_trio.model import TenantKey
+from odp_trio.routing.view import RouteSettings, View
+from odp_trio.topology.location import Location, TableKey
+
+_VIEWS_KEPT: Final = 4096
+# Names behind the words that name a table in DDL.  A name that this does not find costs one misroute.
+_NAMES: Final = re.compile(
+    rb"\b(?:table|on|to|truncate|exists)\s+(?:if\s+(?:not\s+)?exists\s+)?"
+    rb"((?:`[^`]+`|[\w$]+)(?:\s*\.\s*(?:`[^`]+`|[\w$]+))?(?:\s*,\s*(?:`[^`]+`|[\w$]+)(?:\s*\.\s*(?:`[^`]+`|[\w$]+))?)*)",
+    re.IGNORECASE,
+)
+
+
+@final
+class Views:
+    """Views by tenant and user, made when they are asked for."""
+
+    def __init__(self, clusters: Clusters, settings: Callable[[], Settings]) -> None:
+        self.generation = 0
+        self._clusters = clusters
+        self._settings = settings
+        self._views: dict[tuple[TenantKey, str], View] = {}
+        self.tenants: TenantRoutes
+        self.locations: TableLocations
+
+    def changed(self) -> None:
+        """Something that views are made of is different."""
+        self.generation += 1
+        self._views.clear()
+
+    # ---- for routers ------------------------------------------------------------------
+
+    def view(self, key: TenantKey, user: str) -> View | None:
+        """Return the view of a tenant for a user; None when the tenant's servers must be fetched first."""
+        found = self._views.get((key, user))
+        return self._make(key, user) if found is None else found
+
+    def _make(self, key: TenantKey, user: str) -> View | None:
+        cluster = self._clusters.find(key.cluster)
+        servers = self.tenants.known(key)
+        if cluster is None or servers is None:
+            return None
+        view = View(
+            key,
+            self.generation,
+            cluster.servers,
+            cluster.zones,
+            servers,
+            self.locations.table,
+            route_settings(self._settings().scoped(key.cluster, key.tenant, user)),
+            cluster.primary_zones.get(key.tenant, ""),
+        )
+        if len(self._views) >= _VIEWS_KEPT:
+            self._views.clear()
+        self._views[key, user] = view
+        return view
+
+    def note_dirty(self, location: Location) -> None:
+        """A location is wrong."""
+        self.locations.note_dirty(location)
+
+    def renew(self, location: Location) -> bool:
+        """Begin to renew a dirty location that is in use."""
+        return self.locations.renew(location)
+
+    def tenant_moved(self, key: TenantKey) -> None:
+        """A server says that the tenant is not there."""
+        self.tenants.invalidate(key)
+
+    def tables_changed(self, key: TenantKey, database: str, sql: bytes) -> None:
+        """DDL was executed: the tables that it names are looked up anew; if it names none, all of the tenant's."""
+        named = table_names(sql, database)
+        if not named:
+            self.locations.table.drop_tenant(key.cluster, key.tenant)
+        for table in named:
+            self.locations.table.drop(TableKey(key.cluster, key.tenant, *table))
+
+    # ---- for what may wait ----------------------------------------------------------------
+
+    async def tenant(self, key: TenantKey) -> None:
+        """Fetch a tenant's servers; raise what a login would get."""
+        await self.tenants.servers(key)
+
+    async def fetch(self, key: TableKey, tablet_id: int = 0) -> None:
+        """Fetch a location; raise CatalogError."""
+        await self.locations.fetch(key, tablet_id)
+
+    async def wait_renewed(self, location: Location) -> None:
+        """Wait for the renewal of a location that is under way."""
+        await self.locations.wait_renewed(location)
+
+
+def route_settings(settings: Settings) -> RouteSettings:
+    """Return the options of routing out of settings that are in force for one login."""
+    return RouteSettings(
+        idc=settings.proxy_idc_name,
+        policy=settings.proxy_route_policy,
+        primary_zone_name=settings.proxy_primary_zone_name,
+        enable_primary_zone=settings.enable_primary_zone,
+        enable_cached_server=settings.enable_cached_server,
+        enable_partition_table_route=settings.enable_partition_table_route,
+        target_servers=parse_targets(settings.target_db_server),
+        random=settings.server_routing_mode == "random",
+        read_write_split=settings.enable_read_write_split,
+        transaction_split=settings.enable_transaction_split,
+        wait_for_renewal=not settings.enable_async_pull_location_cache,
+    )
+
+
+def table_names(sql: bytes, database: str) -> list[tuple[str, str]]:
+    """Return database and table of the names in a DDL statement, in small letters and as written."""
+    found: dict[tuple[str, str], None] = {}
+    for match in _NAMES.finditer(sql):
+        for name in match[1].split(b","):
+            parts = [part.strip().strip(b"`").decode("utf-8", "replace") for part in name.split(b".")]
+            where = parts[0] if len(parts) > 1 else database
+            found[where, parts[-1]] = None
+            found[where.lower(), parts[-1].lower()] = None
+    return list(found)

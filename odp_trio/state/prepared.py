@@ -1,0 +1,72 @@
+"""Prepared statements of one client session: the client's ids and each server's.
+
+The client's ids are ours: two servers may give the same number to different
+statements.  A server that is to run a statement it does not have is sent the
+text again first; one that has not seen the parameter types gets them inserted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, final
+
+from odp_trio.model import Address
+from odp_trio.sql.facts import Shape
+
+LAST_ID: Final = (1 << 31) - 1
+
+
+@final
+@dataclass(slots=True, eq=False)
+class Prepared:
+    """One statement as the client has it.  ``text`` is the payload's rest behind COM_STMT_PREPARE."""
+
+    id: int
+    text: bytes
+    shape: Shape
+    literals: tuple[bytes, ...]
+    parameters: int = 0
+    types: bytes = b""
+    """Two bytes a parameter, as last sent by the client."""
+    types_version: int = 0
+    long_data: set[int] = field(default_factory=set)
+    """Parameters of which long data was sent since the last execution."""
+    long_data_on: Address | None = None
+    cursor_on: Address | None = None
+
+
+@final
+@dataclass(slots=True, eq=False)
+class Copy:
+    """A statement on one server: its id there, and which types that server knows."""
+
+    server_id: int
+    types_version: int = 0
+
+
+@final
+class PreparedStatements:
+    """The statements of one client session by the client's id."""
+
+    __slots__ = ("_next", "statements")
+
+    def __init__(self) -> None:
+        self.statements: dict[int, Prepared] = {}
+        self._next = 0
+
+    def next_id(self) -> int:
+        """Return an id that is not in use; they begin at 1."""
+        while True:
+            self._next = self._next % LAST_ID + 1
+            if self._next not in self.statements:
+                return self._next
+
+    def note_types(self, statement: Prepared, types: bytes | None) -> None:
+        """An execution brings types, or none."""
+        if types is not None and types != statement.types:
+            statement.types = types
+            statement.types_version += 1
+
+    def forget(self) -> None:
+        """COM_RESET_CONNECTION and COM_CHANGE_USER drop every statement."""
+        self.statements.clear()
