@@ -66,6 +66,16 @@ class Step(msgspec.Struct, frozen=True):
     answered: bool
 
 
+class Opinion(msgspec.Struct, frozen=True):
+    """What a rule in shadow mode would have done; without a server it would have left the statement to others."""
+
+    rule: str
+    says: str
+    server: str | None
+    agrees: bool = True
+    reason: str = ""
+
+
 class Explanation(msgspec.Struct, frozen=True):
     """Where a statement goes, and why."""
 
@@ -95,6 +105,8 @@ class Explanation(msgspec.Struct, frozen=True):
     routed: int = 0
     missed: int = 0
     not_computable: int = 0
+    shadows: tuple[Opinion, ...] = ()
+    """What rules in shadow mode say."""
 
 
 def explain(request: RouteRequest, view: View, rules: tuple[Rule, ...] = RULES) -> Explanation | Lookup:

@@ -1,0 +1,149 @@
+"""Own rules out of the option ``own_rules``: found by entry point or by module and function, and imported."""
+
+# Here and not in routing, because importing somebody's code is I/O.
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
+
+import msgspec
+
+from odp_trio.config.values import read_bool, read_duration
+from odp_trio.errors import ConfigError
+from odp_trio.routing.own_rules import DEFAULT_BUDGET, Mode, OwnRule
+
+GROUP: Final = "odp_trio.rules"
+"""Group of the entry points that name rules."""
+HIGHEST_BUDGET: Final = 0.1
+
+_KEYS: Final = ("mode", "budget", "cache")
+_MODES: Final = tuple(mode.value for mode in Mode)
+_IMPORTABLE: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+log = logging.getLogger("odp_trio.routing")
+
+
+class _Settings(msgspec.Struct, frozen=True):
+    mode: Mode = Mode.ACTIVE
+    budget: float = DEFAULT_BUDGET
+    cache: bool | None = None
+
+
+def log_disabled(rule: OwnRule, why: str) -> None:
+    """Raise the alarm about a rule that is disabled: one line of the log."""
+    log.error("own rule %s is disabled: %s", rule.name, why)
+
+
+def load_own_rules(
+    specs: Sequence[str],
+    *,
+    alarm: Callable[[OwnRule, str], None] = log_disabled,
+    clock: Callable[[], int] = time.perf_counter_ns,
+) -> list[OwnRule]:
+    """Return the rules that specs name, in their order; raise ConfigError naming the spec that cannot be used.
+
+    A spec is the name of an entry point or ``package.module:function``, and may
+    end in ``?mode=shadow&budget=500us&cache=no``.  A rule that is ``off`` is not imported.
+    """
+    rules: dict[str, OwnRule] = {}
+    for spec in specs:
+        target, _, suffix = spec.partition("?")
+        settings = _read_suffix(spec, suffix)
+        if settings.mode is Mode.OFF:
+            continue
+        rule = _load(spec, _find(spec, target), settings, alarm, clock)
+        if rule.name in rules:
+            raise _error(spec, f"a rule named {rule.name!r} is there already; an entry point can give it another name")
+        rules[rule.name] = rule
+    return list(rules.values())
+
+
+def _load(
+    spec: str,
+    found: EntryPoint,
+    settings: _Settings,
+    alarm: Callable[[OwnRule, str], None],
+    clock: Callable[[], int],
+) -> OwnRule:
+    try:
+        function = found.load()
+    except (Exception, SystemExit) as exc:
+        raise _error(spec, f"{found.value} cannot be imported: {type(exc).__name__}: {exc}") from exc
+    if not callable(function):
+        raise _error(spec, f"{found.value} is {type(function).__name__}, not a function")
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise _error(spec, f"{found.value} must be a plain function: a rule cannot wait")
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError as exc:
+        raise _error(spec, f"{found.value} must take a request and a view: {exc}") from exc
+    except ValueError:
+        pass  # written in C: its first call will tell
+    name = found.name or getattr(function, "__name__", type(function).__name__)
+    try:
+        return OwnRule(
+            name,
+            function,
+            clock=clock,
+            alarm=alarm,
+            mode=settings.mode,
+            budget=settings.budget,
+            cache=settings.cache,
+        )
+    except ValueError as exc:
+        raise _error(spec, str(exc)) from exc
+
+
+def _find(spec: str, target: str) -> EntryPoint:
+    """Find what a spec names; one that is no entry point's has no name yet."""
+    if ":" in target:
+        if not _IMPORTABLE.fullmatch(target):
+            raise _error(spec, "write the name of an entry point, or package.module:function")
+        return EntryPoint("", target, GROUP)
+    known = entry_points(group=GROUP)
+    values = {found.value: found for found in known if found.name == target}
+    if not values:
+        raise _error(spec, _unknown("entry point of the group " + GROUP, target, {found.name for found in known}))
+    if len(values) > 1:
+        raise _error(spec, f"several packages have a rule of this name; write one of {', '.join(sorted(values))}")
+    return next(iter(values.values()))
+
+
+def _read_suffix(spec: str, suffix: str) -> _Settings:
+    given: dict[str, str] = {}
+    for part in filter(None, suffix.split("&")):
+        key, equals, value = part.partition("=")
+        if key not in _KEYS:
+            raise _error(spec, _unknown("setting of a rule", key, _KEYS))
+        if not equals or key in given:
+            raise _error(spec, f"{key} must be given once, as {key}=VALUE")
+        given[key] = value
+    mode = given.get("mode", Mode.ACTIVE.value)
+    if mode not in _MODES:
+        raise _error(spec, _unknown("mode", mode, _MODES))
+    try:
+        budget = read_duration(given["budget"]) if "budget" in given else DEFAULT_BUDGET
+        cache = read_bool(given["cache"]) if "cache" in given else None
+    except ConfigError as exc:
+        raise _error(spec, f"a value {exc}") from exc
+    if not 1e-6 <= budget <= HIGHEST_BUDGET:
+        raise _error(spec, f"budget={given['budget']}: a budget is 1us to {HIGHEST_BUDGET * 1000:.0f}ms")
+    return _Settings(Mode(mode), budget, cache)
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    guess = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{name!r} is no {what}{guess} (known: {', '.join(names) or 'none'})"
+
+
+def _error(spec: str, why: str) -> ConfigError:
+    return ConfigError(f"own_rules: {spec!r}: {why}")
