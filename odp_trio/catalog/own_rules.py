@@ -9,9 +9,9 @@ import inspect
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -26,6 +26,9 @@ HIGHEST_BUDGET: Final = 0.1
 _KEYS: Final = ("mode", "budget", "cache")
 _MODES: Final = tuple(mode.value for mode in Mode)
 _IMPORTABLE: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+T = TypeVar("T")
+D = TypeVar("D")
 
 log = logging.getLogger("odp_trio.routing")
 
@@ -128,14 +131,20 @@ def _read_suffix(spec: str, suffix: str) -> _Settings:
     mode = given.get("mode", Mode.ACTIVE.value)
     if mode not in _MODES:
         raise _error(spec, _unknown("mode", mode, _MODES))
-    try:
-        budget = read_duration(given["budget"]) if "budget" in given else DEFAULT_BUDGET
-        cache = read_bool(given["cache"]) if "cache" in given else None
-    except ConfigError as exc:
-        raise _error(spec, f"a value {exc}") from exc
+    budget = _read(spec, "budget", given, read_duration, DEFAULT_BUDGET)
+    cache = _read(spec, "cache", given, read_bool, None)
     if not 1e-6 <= budget <= HIGHEST_BUDGET:
         raise _error(spec, f"budget={given['budget']}: a budget is 1us to {HIGHEST_BUDGET * 1000:.0f}ms")
     return _Settings(Mode(mode), budget, cache)
+
+
+def _read(spec: str, key: str, given: Mapping[str, str], reader: Callable[[object], T], default: D) -> T | D:
+    if key not in given:
+        return default
+    try:
+        return reader(given[key])
+    except ConfigError as exc:
+        raise _error(spec, f"{key}={given[key]} {exc}") from exc
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:
