@@ -33,11 +33,13 @@ from odp_trio.admin.status import ClusterStatus, ProxyStatus, flatten
 from odp_trio.catalog.clusters import Clusters, Started
 from odp_trio.catalog.locations import TableLocations
 from odp_trio.catalog.metadata import Credentials, MetadataClient, MetadataConnection
+from odp_trio.catalog.own_rules import load_own_rules
 from odp_trio.catalog.tenants import TenantRoutes
 from odp_trio.config import Settings
 from odp_trio.net.listener import accept_clients, bind
 from odp_trio.net.reactor import Reactor, open_reactor
 from odp_trio.observe import Counts
+from odp_trio.routing.own_rules import rule_set
 from odp_trio.session.ids import PROXY_ID_LIMIT, ConnectionIds
 from odp_trio.session.services import Services
 from odp_trio.session.sessions import Sessions
@@ -63,6 +65,7 @@ class Proxy:
     def __init__(self, settings: Settings, reactor: Reactor, root: Supervisor, rng: random.Random) -> None:
         self.counts = Counts()
         self.tenants = TenantTable()
+        self.rules = rule_set(load_own_rules(settings.own_rules.split()))
         self.locations = Locations(settings.routing_cache_mem_limited * 3 // 4 // LOCATION_BYTES)
         self.statements = Statements(settings.statement_cache_size, text_limit=settings.request_buffer_length)
         self.reactor = reactor
@@ -216,6 +219,7 @@ class Proxy:
             counts=self.counts,
             scramble=lambda: bytes(self._rng.choice(SCRAMBLE_ALPHABET) for _ in range(20)),
             seed=lambda: self._rng.getrandbits(63),
+            rules=self.rules,
             wall_clock_us=lambda: time.time_ns() // 1000,
         )
 

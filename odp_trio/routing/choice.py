@@ -118,7 +118,7 @@ class RuleRequest:
 
 
 def _user_of(request: RouteRequest) -> str:
-    return str(getattr(request, "user", ""))
+    return request.user
 
 
 def cache_key(request: RouteRequest, view: View) -> object:

@@ -63,7 +63,10 @@ def _locate_partition(request: RouteRequest, entry: TableEntry, partitioning: Pa
     if entry.decoded:
         request.located = NotComputable("a view or synonym of a partitioned table")
     else:
-        request.located = find_partition(request, partitioning)
+        try:
+            request.located = find_partition(request, partitioning)
+        except Exception as exc:  # a bug of ours in the arithmetic may cost a misroute, never a session
+            request.located = NotComputable(f"computing the partition failed: {type(exc).__name__}: {exc}")
     if isinstance(request.located, NotComputable):
         request.reason = request.located.reason
         return None

@@ -35,8 +35,10 @@ __all__ = [
     "Mode",
     "OwnRule",
     "RuleRequest",
+    "RuleSet",
     "decider",
     "explain_with_own_rules",
+    "rule_set",
     "with_own_rules",
 ]
 
@@ -280,3 +282,20 @@ def _dirty(found: Location | None) -> Location | None:
 def first_line(rule: OwnRule) -> str:
     """Return what a rule does, in its own words."""
     return (rule.__doc__ or "").strip().split("\n")[0]
+
+
+class RuleSet(msgspec.Struct, frozen=True):
+    """The rules of a proxy: ours, and those of one's own; made by ``rule_set``."""
+
+    rules: tuple[Rule, ...]
+    own: tuple[OwnRule, ...]
+    decide: Callable[[RouteRequest, View, tuple[Rule, ...]], Decision]
+
+    def explain(self, request: RouteRequest, view: View) -> Explanation | Lookup:
+        """Explain a statement as these rules decide it."""
+        return explain_with_own_rules(request, view, self.rules, self.own)
+
+
+def rule_set(own: Sequence[OwnRule] = ()) -> RuleSet:
+    """Return the rules of a proxy that has these rules of its own."""
+    return RuleSet(with_own_rules(own), tuple(own), decider(own))

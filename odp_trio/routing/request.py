@@ -77,6 +77,7 @@ class RouteRequest:
         "shape",
         "state",
         "turn",
+        "user",
         "values",
         "weak",
     )
@@ -84,6 +85,7 @@ class RouteRequest:
     def __init__(self, state: ClientState, values: Values) -> None:
         self.state = state
         self.values = values
+        self.user = ""
         self.turn = 0
         """Chooses among equals; the caller changes it between statements."""
         self.shape = NO_TEXT

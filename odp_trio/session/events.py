@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import final
 
 import msgspec
+import trio
 
 from odp_trio.errors import UpstreamLost
+from odp_trio.net.reactor import Reactor
 
 
 class End(Enum):
@@ -51,3 +54,36 @@ def server_lost(error: OSError | None, *, running: bool, unanswered: bool) -> Up
     if running:
         meaning = "its outcome is unknown" if unanswered else "in the middle of an answer"
     return UpstreamLost(f"the connection to the OBServer was lost ({reason}); {meaning}")
+
+
+@final
+class EventBox:
+    """Hands one event at a time from a callback to the one task that waits for it."""
+
+    __slots__ = ("_event", "_reactor", "_task")
+
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
+        self._event: LaneEvent | None = None
+        self._task: trio.lowlevel.Task | None = None
+
+    def put(self, event: LaneEvent) -> None:
+        """Give an event, and wake who waits."""
+        self._event = event
+        if self._task is not None:
+            task, self._task = self._task, None
+            self._reactor.wake(task)
+
+    async def wait(self) -> LaneEvent:
+        """Sleep until there is an event."""
+        if self._event is None:
+            self._task = trio.lowlevel.current_task()
+
+            def abort(_: object) -> trio.lowlevel.Abort:
+                self._task = None
+                return trio.lowlevel.Abort.SUCCEEDED
+
+            await trio.lowlevel.wait_task_rescheduled(abort)
+        event, self._event = self._event, None
+        assert event is not None
+        return event

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from odp_trio.errors import CatalogError, OdpError
-from odp_trio.routing.decide import Explanation, explain
+from odp_trio.routing.decide import Explanation
 from odp_trio.routing.request import Lookup
 from odp_trio.session.placing import Placing
 from odp_trio.session.router import Router
@@ -24,7 +24,7 @@ async def explain_statement(router: Router, views: Views, placing: Placing) -> E
         if view is None:
             await views.tenant(router.key)
             continue
-        answer = explain(request, view, router.rules)
+        answer = router.rules.explain(request, view)
         if isinstance(answer, Explanation):
             return answer
         assert isinstance(answer, Lookup)
@@ -72,6 +72,10 @@ def explanation_rows(explanation: Explanation) -> list[tuple[str, str | None]]:
         for found in explanation.candidates
     ]
     rows += [("asked", f"{step.rule}: {'yes' if step.answered else 'no'} ({step.says})") for step in explanation.steps]
+    rows += [
+        ("shadow", f"{found.rule}: {found.server} {'agrees' if found.agrees else 'disagrees'} {found.reason}".strip())
+        for found in explanation.shadows
+    ]
     rows += [("hint", text + (f" ignored: {ignored}" if ignored else "")) for text, ignored in explanation.hints]
     rows += [
         ("parsed_by", explanation.parsed_by),

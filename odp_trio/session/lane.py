@@ -20,13 +20,11 @@ from __future__ import annotations
 import socket
 from typing import Final, final
 
-import trio
-
 from odp_trio.errors import ClientProtocolError, ProtocolError, ServerProtocolError
 from odp_trio.net.leg import Leg
 from odp_trio.net.reactor import BROKEN, READ, WRITE, Reactor
 from odp_trio.observe import Traffic
-from odp_trio.session.events import End, Ended, LaneEvent, Parked, server_lost
+from odp_trio.session.events import End, Ended, EventBox, LaneEvent, Parked, server_lost
 from odp_trio.session.server_set import Routing, Upstream
 from odp_trio.wire.command import HANDLING, Handling, RequestTracker
 from odp_trio.wire.response import ResponseTracker
@@ -48,8 +46,8 @@ class Lane:
 
     # fmt: off
     __slots__ = (
-        "_buffer", "_choose", "_client", "_draining", "_event", "_held", "_open", "_placed", "_reactor", "_receive",
-        "_reply", "_request", "_respond", "_routing", "_server", "_submit", "_task", "_uploading", "_view",
+        "_buffer", "_choose", "_client", "_draining", "_events", "_held", "_open", "_placed", "_receive",
+        "_reply", "_request", "_respond", "_routing", "_server", "_submit", "_uploading", "_view",
         "_waiting", "tracker", "traffic", "upstream",
     )
     # fmt: on
@@ -63,7 +61,6 @@ class Lane:
         traffic: Traffic,
         routing: Routing,
     ) -> None:
-        self._reactor = reactor
         self._buffer, self._view = reactor.buffer, reactor.view
         self._client = Leg(reactor, client, self._on_client, self.crash)
         self._receive, self._respond = client.recv_into, client.send  # bound once: the calls of every statement
@@ -75,8 +72,7 @@ class Lane:
         self._placed = False
         self._request: RequestTracker | None = None
         self._waiting = self._held = b""
-        self._event: LaneEvent | None = None
-        self._task: trio.lowlevel.Task | None = None
+        self._events = EventBox(reactor)
 
     # ---- for the session's task -------------------------------------------------
 
@@ -116,17 +112,7 @@ class Lane:
 
     async def next_event(self) -> LaneEvent:
         """Sleep until there is something to do that the lane cannot do."""
-        if self._event is None:
-            self._task = trio.lowlevel.current_task()
-
-            def abort(_: object) -> trio.lowlevel.Abort:
-                self._task = None
-                return trio.lowlevel.Abort.SUCCEEDED
-
-            await trio.lowlevel.wait_task_rescheduled(abort)
-        event, self._event = self._event, None
-        assert event is not None
-        return event
+        return await self._events.wait()
 
     def drain(self) -> None:
         """End at the next moment outside a transaction at which no statement is running."""
@@ -142,13 +128,7 @@ class Lane:
     def _end(self, why: End, error: Exception | None = None, *, tell_seq: int | None = None) -> None:
         if self._open:
             self.close()
-            self._notify(Ended(why, error, tell_seq))
-
-    def _notify(self, event: LaneEvent) -> None:
-        self._event = event
-        if self._task is not None:
-            task, self._task = self._task, None
-            self._reactor.wake(task)
+            self._events.put(Ended(why, error, tell_seq))
 
     def crash(self, error: Exception) -> None:
         """End with ``error``, which the session's task then raises."""
@@ -269,7 +249,7 @@ class Lane:
     def _park(self, data: bytes) -> None:
         self._waiting = b""
         self.close()
-        self._notify(Parked(data[4], data))
+        self._events.put(Parked(data[4], data))
 
     def _begin_request(self, data: bytes, handling: Handling) -> None:
         request = RequestTracker()

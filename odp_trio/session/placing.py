@@ -142,7 +142,7 @@ class Placing:
         upstream.leg.close()
         try:
             await self._replay(upstream)
-            statement = router.statement
+            statement = router.statements.running
             if statement is not None and statement.id not in upstream.copies:
                 await self._prepare(upstream, statement)
         except (UpstreamError, ServerProtocolError, OSError) as exc:
@@ -175,7 +175,7 @@ class Placing:
 
     def _with_types(self, upstream: Upstream, command: bytearray) -> bytearray:
         """Insert the parameter types into an execution for a server that does not have them."""
-        statement = self._router.statement
+        statement = self._router.statements.running
         if statement is None or command[4] != Com.STMT_EXECUTE or not statement.types:
             return command
         if upstream.copies[statement.id].types_version == statement.types_version:

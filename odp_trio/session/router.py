@@ -9,33 +9,24 @@ from __future__ import annotations
 
 from typing import Final, Protocol, final
 
-from odp_trio.errors import ClientProtocolError
 from odp_trio.model import TenantKey
-from odp_trio.routing.decide import decide
 from odp_trio.routing.feedback import Verdict, judge
+from odp_trio.routing.own_rules import RuleSet
 from odp_trio.routing.request import NO_TEXT, Decision, Route, RouteRequest
-from odp_trio.routing.rules import Rule
 from odp_trio.routing.values import Values
 from odp_trio.routing.view import View
 from odp_trio.session.server_set import ServerSet, Upstream
+from odp_trio.session.statements import STATEMENT_COMMANDS, SessionStatements
 from odp_trio.sql.cache import Statements
 from odp_trio.sql.facts import Kind, Shape, TransactionEffect
 from odp_trio.sql.literals import read_annotation
 from odp_trio.state.client import ClientState
-from odp_trio.state.prepared import Copy, Prepared, PreparedStatements
 from odp_trio.topology.location import Location
 from odp_trio.wire.command import Com
 from odp_trio.wire.fields import Status
-from odp_trio.wire.parameters import parse_execute, read_values
 from odp_trio.wire.response import ResponseTracker
 
 _QUERY, _PREPARE, _EXECUTE = int(Com.QUERY), int(Com.STMT_PREPARE), int(Com.STMT_EXECUTE)
-_CLOSE, _LONG_DATA, _RESET, _FETCH = (
-    int(Com.STMT_CLOSE),
-    int(Com.STMT_SEND_LONG_DATA),
-    int(Com.STMT_RESET),
-    int(Com.STMT_FETCH),
-)
 _RESET_CONNECTION = int(Com.RESET_CONNECTION)
 _IN_TRANS: Final = int(Status.IN_TRANS)
 _SPREAD: Final = 0x9E3779B97F4A7C15
@@ -79,8 +70,8 @@ class Router:
 
     # fmt: off
     __slots__ = (
-        "_feedback", "_generation", "_missed", "_seed", "_shape_of", "_text", "_turn", "_views", "_what", "decision",
-        "dialect", "key", "looks_at", "opening", "prepared", "request", "rules", "servers", "state", "statement",
+        "_decide", "_feedback", "_generation", "_missed", "_rules", "_seed", "_shape_of", "_text", "_turn", "_views",
+        "_what", "decision", "dialect", "key", "looks_at", "request", "rules", "servers", "state", "statements",
         "tracker", "user", "values", "view", "watching",
     )
     # fmt: on
@@ -92,27 +83,25 @@ class Router:
         state: ClientState,
         servers: ServerSet,
         tracker: ResponseTracker,
-        statements: Statements,
+        shapes: Statements,
         views: TenantViews,
         feedback: Feedback,
-        rules: tuple[Rule, ...],
+        rules: RuleSet,
         seed: int,
         looks_at: int,
     ) -> None:
         self.key, self.user, self.state, self.servers, self.tracker = key, user, state, servers, tracker
         self.values = Values()
         self.request = RouteRequest(state, self.values)
-        self.prepared = PreparedStatements()
+        self.statements = SessionStatements(servers, self.values)
+        self.request.user = user
         self.rules = rules
+        self._decide, self._rules = rules.decide, rules.rules
         self.watching = False
         self.looks_at = looks_at
         self.decision: Decision | None = None
-        self.statement: Prepared | None = None
-        """The prepared statement that the command is about."""
-        self.opening: Prepared | None = None
-        """The statement that is being prepared."""
         self.dialect = 0
-        self._shape_of = statements.shape
+        self._shape_of = shapes.shape
         self._views = views
         self._feedback = feedback
         self._generation = -1
@@ -140,7 +129,8 @@ class Router:
     def read(self, buffer: bytearray, end: int) -> bool:
         """Work out what a command is about; answer False when the session's task must handle it itself."""
         self.watching = False
-        self.statement = self.opening = None
+        statements = self.statements
+        statements.running = statements.opening = None
         self._what = command = buffer[4]
         request = self.request
         if command == _QUERY:
@@ -151,14 +141,17 @@ class Router:
             return self._read_query(shape, sql)
         self.values.literals = ()
         if command == _EXECUTE:
-            return self._read_execute(buffer, end)
+            self.watching = bool(buffer[9])  # a cursor is opened
+            return statements.read_execute(request, buffer, end)
         if command == _PREPARE:
-            return self._read_prepare(bytes(memoryview(buffer)[5:end]))
-        request.begin(NO_TEXT)
-        if command in (_CLOSE, _LONG_DATA, _RESET, _FETCH):
-            return self._read_statement_command(buffer)
-        if command == _RESET_CONNECTION:
             self.watching = True
+            shape, literals = self._shape_of(bytes(memoryview(buffer)[5:end]), self.dialect)
+            statements.read_prepare(request, bytes(memoryview(buffer)[5:end]), shape, literals)
+            return True
+        request.begin(NO_TEXT)
+        if command in STATEMENT_COMMANDS:
+            return statements.read_other(request, buffer)
+        self.watching = command == _RESET_CONNECTION
         return True
 
     def _read_query(self, shape: Shape, sql: bytes) -> bool:
@@ -177,66 +170,13 @@ class Router:
         if owner is not None:
             self.request.owner, self.request.owner_why = owner, f"{name} was prepared there"
 
-    def _read_prepare(self, text: bytes) -> bool:
-        shape, literals = self._shape_of(text, self.dialect)
-        self.request.begin(shape)
-        self.values.literals, self.values.parameters = literals, ()
-        self.opening = Prepared(self.prepared.next_id(), text, shape, tuple(literals))
-        self.watching = True
-        return True
-
-    def _read_execute(self, buffer: bytearray, end: int) -> bool:
-        statement = self._find_statement(buffer)
-        if statement is None:
-            self.request.begin(NO_TEXT)
-            return False
-        self.request.begin(statement.shape)
-        self.values.literals = statement.literals
-        self._read_parameters(statement, bytes(memoryview(buffer)[4:end]))
-        if statement.long_data_on is not None:
-            self.request.owner, self.request.owner_why = statement.long_data_on, "its long data is there"
-        if buffer[9]:
-            self.watching = True  # a cursor is opened
-        return True
-
-    def _read_parameters(self, statement: Prepared, payload: bytes) -> None:
-        count = statement.parameters
-        self.values.parameters = ()
-        try:
-            execute = parse_execute(payload, count)
-            self.prepared.note_types(statement, execute.types)
-            if count and len(statement.types) == 2 * count:
-                self.values.parameters = read_values(
-                    payload, count, statement.types, execute.values_at, "utf-8", frozenset(statement.long_data)
-                )
-        except ClientProtocolError:
-            return  # cut, or the server's affair: the partition cannot be computed
-
-    def _read_statement_command(self, buffer: bytearray) -> bool:
-        statement = self._find_statement(buffer)
-        if statement is None:
-            return False
-        owner = statement.long_data_on or statement.cursor_on
-        if owner is None:
-            active = self.servers.active
-            holders = [upstream for upstream in self.servers.by_address.values() if statement.id in upstream.copies]
-            if not holders:
-                return False
-            owner = active.address if active in holders and active is not None else holders[0].address
-        self.request.owner, self.request.owner_why = owner, "it has the statement"
-        return True
-
-    def _find_statement(self, buffer: bytearray) -> Prepared | None:
-        self.statement = self.prepared.statements.get(int.from_bytes(buffer[5:9], "little"))
-        return self.statement
-
     def decide(self) -> Decision | None:
         """Ask the rules; None when the tenant's servers are not known."""
         view = self.current_view()
         if view is None:
             return None
         self.state.in_transaction = bool(self.tracker.status & _IN_TRANS)
-        self.decision = decision = decide(self.request, view, self.rules)
+        self.decision = decision = self._decide(self.request, view, self._rules)
         return decision
 
     def current_view(self) -> View | None:
@@ -254,11 +194,7 @@ class Router:
             return False
         if route.renew is not None and not self.may_use_dirty(route.renew):
             return False
-        statement = self.statement
-        if statement is None or self._what == _CLOSE:
-            return True
-        copy = upstream.copies.get(statement.id)
-        return copy is not None and (self._what != _EXECUTE or copy.types_version == statement.types_version)
+        return self.statements.running is None or self.statements.is_ready(upstream, self._what)
 
     def may_use_dirty(self, location: Location) -> bool:
         """A stale location is used once more while it is renewed, but not by the session that found it stale."""
@@ -283,39 +219,12 @@ class Router:
             self.request.entry.not_computable += 1
         if self.state.route_address is not None:
             self.state.route_address = None
-        if self.statement is not None:
-            self._note_statement(self.statement, upstream, buffer)
-        if self.opening is not None:
-            self.tracker.statement_id = self.opening.id
-
-    def _note_statement(self, statement: Prepared, upstream: Upstream, buffer: bytearray) -> None:
-        what = self._what
-        copy = upstream.copies[statement.id]
-        buffer[5:9] = copy.server_id.to_bytes(4, "little")
-        if what == _EXECUTE:
-            copy.types_version = statement.types_version
-            statement.long_data_on = None
-            statement.long_data.clear()
-            statement.cursor_on = upstream.address if buffer[9] else None
-        elif what == _LONG_DATA:
-            statement.long_data_on = upstream.address
-            statement.long_data.add(int.from_bytes(buffer[9:11], "little"))
-        elif what == _RESET:
-            statement.long_data_on = statement.cursor_on = None
-            statement.long_data.clear()
-        elif what == _CLOSE:
-            self._close_elsewhere(statement, upstream)
-
-    def _close_elsewhere(self, statement: Prepared, upstream: Upstream) -> None:
-        """COM_STMT_CLOSE goes to every server that has the statement."""
-        for other in tuple(self.servers.by_address.values()):
-            copy = other.copies.pop(statement.id, None)
-            if copy is not None and other is not upstream:
-                try:
-                    other.leg.write(b"\x05\0\0\0" + bytes((_CLOSE,)) + copy.server_id.to_bytes(4, "little"))
-                except OSError:
-                    self.servers.drop(other)
-        del self.prepared.statements[statement.id]
+        statements = self.statements
+        if statements.running is not None:
+            statements.note_sent(upstream, buffer)
+        elif statements.opening is not None:
+            self.tracker.statement_id = statements.prepared.spare_id()
+            self.tracker.ids_taken = statements.prepared.statements
 
     # ---- the answer ---------------------------------------------------------------------
 
@@ -365,14 +274,11 @@ class Router:
     def _after_watched(self, upstream: Upstream, errno: int) -> None:
         """Do what the success of some statements means."""
         self.watching = False
-        opening, self.opening = self.opening, None
-        self.tracker.statement_id = 0
+        self.tracker.ids_taken = None
         if errno:
             return
-        if opening is not None:
-            opening.parameters = self.tracker.parameters
-            self.prepared.statements[opening.id] = opening
-            upstream.copies[opening.id] = Copy(self.tracker.prepared_id)
+        if self.statements.opening is not None:
+            self.statements.note_prepared(upstream, self.tracker)
             return
         if self._what == _RESET_CONNECTION:
             self.start_anew(upstream)
@@ -400,7 +306,7 @@ class Router:
     def start_anew(self, upstream: Upstream) -> None:
         """The session was reset on this server: the others' are worth nothing any more."""
         self.servers.keep_only(upstream)
-        self.prepared.forget()
+        self.statements.prepared.forget()
         upstream.copies.clear()
         self.state.forget()
         upstream.state.version = self.state.version
@@ -410,7 +316,7 @@ class Router:
         """The active server session is gone at rest: go on without it if nothing was bound to it."""
         state = self.state
         bound = state.bound or state.lock_server == upstream.address or upstream.address in state.text_prepared.values()
-        if bound or any(item.long_data_on == upstream.address for item in self.prepared.statements.values()):
+        if bound or any(item.long_data_on == upstream.address for item in self.statements.prepared.statements.values()):
             return False
         self.servers.drop(upstream)
         if state.last == upstream.address:

@@ -14,7 +14,7 @@ from odp_trio.net.channel import PacketChannel
 from odp_trio.net.listener import Peer
 from odp_trio.net.reactor import Reactor
 from odp_trio.observe import Counts
-from odp_trio.routing.rules import RULES, Rule
+from odp_trio.routing.own_rules import RuleSet
 from odp_trio.session.events import End
 from odp_trio.session.lane import Lane
 from odp_trio.session.login import Credentials, Destination
@@ -39,7 +39,7 @@ class Services:
     scramble: Callable[[], bytes]
     seed: Callable[[], int]
     wall_clock_us: Callable[[], int]
-    rules: tuple[Rule, ...] = RULES
+    rules: RuleSet
 
 
 @final

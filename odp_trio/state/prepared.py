@@ -1,7 +1,7 @@
 """Prepared statements of one client session: the client's ids and each server's.
 
-The client's ids are ours: two servers may give the same number to different
-statements.  A server that is to run a statement it does not have is sent the
+The client is told the server's id, unless another statement of the session has
+it already: two servers may give the same number to different statements.  A server that is to run a statement it does not have is sent the
 text again first; one that has not seen the parameter types gets them inserted.
 """
 
@@ -13,6 +13,7 @@ from typing import Final, final
 from odp_trio.model import Address
 from odp_trio.sql.facts import Shape
 
+FIRST_SPARE: Final = 1 << 30
 LAST_ID: Final = (1 << 31) - 1
 
 
@@ -48,18 +49,18 @@ class Copy:
 class PreparedStatements:
     """The statements of one client session by the client's id."""
 
-    __slots__ = ("_next", "statements")
+    __slots__ = ("_last", "statements")
 
     def __init__(self) -> None:
         self.statements: dict[int, Prepared] = {}
-        self._next = 0
+        self._last = FIRST_SPARE
 
-    def next_id(self) -> int:
-        """Return an id that is not in use; they begin at 1."""
+    def spare_id(self) -> int:
+        """Return an id for a statement whose server gave it one that is taken: from a range that servers do not reach."""
         while True:
-            self._next = self._next % LAST_ID + 1
-            if self._next not in self.statements:
-                return self._next
+            self._last = FIRST_SPARE + (self._last + 1 - FIRST_SPARE) % (LAST_ID - FIRST_SPARE)
+            if self._last not in self.statements:
+                return self._last
 
     def note_types(self, statement: Prepared, types: bytes | None) -> None:
         """An execution brings types, or none."""

@@ -15,6 +15,7 @@ are.  Nothing here allocates for a packet of a row.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from struct import Struct
 from typing import Final
 
@@ -58,8 +59,9 @@ class ResponseTracker:
     * ``ended`` says that the response is over; ``status``, ``errno`` and ``state`` describe it.
 
     Raises ServerProtocolError when the bytes cannot be a response; any bytes give an answer or that.
-    When ``statement_id`` is set, an answer to COM_STMT_PREPARE is given that id in
-    the buffer, which must be writable then; ``prepared_id`` is the server's.
+    An answer to COM_STMT_PREPARE keeps the server's id, ``prepared_id``, unless that
+    is one of ``ids_taken``: then the buffer, which must be writable, gets
+    ``statement_id``; afterwards that is the id which the client was told.
     ``extra_ok`` is false for a plain server connection, which gets no extra OK
     and whose OK packets are passed on unchanged.
     """
@@ -77,6 +79,7 @@ class ResponseTracker:
         "errno",
         "extra_ok",
         "held",
+        "ids_taken",
         "pos",
         "prepared_id",
         "seq",
@@ -98,6 +101,7 @@ class ResponseTracker:
         self.pos = 0
         self.seq = 0
         self.statement_id = 0
+        self.ids_taken: Container[int] | None = None
         self.prepared_id = 0
         self._phase: int = Phase.END
         self._remaining = 0
@@ -282,8 +286,11 @@ class ResponseTracker:
         if end - start < 4 + 9:
             raise self._unexpected("a short answer to COM_STMT_PREPARE")
         self.prepared_id = int.from_bytes(buffer[start + 5 : start + 9], "little")
-        if self.statement_id and isinstance(buffer, bytearray):
-            buffer[start + 5 : start + 9] = self.statement_id.to_bytes(4, "little")
+        if self.ids_taken is not None:
+            if self.prepared_id not in self.ids_taken:
+                self.statement_id = self.prepared_id
+            elif isinstance(buffer, bytearray):
+                buffer[start + 5 : start + 9] = self.statement_id.to_bytes(4, "little")
         self._columns = buffer[start + 9] | buffer[start + 10] << 8
         self._parameters = buffer[start + 11] | buffer[start + 12] << 8
         if self._parameters:

@@ -1,0 +1,146 @@
+"""Prepared statements of one session on their way: ids replaced, parameters read, copies kept in mind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, final
+
+from odp_trio.errors import ClientProtocolError
+from odp_trio.routing.request import NO_TEXT, RouteRequest
+from odp_trio.routing.values import Values
+from odp_trio.session.server_set import ServerSet, Upstream
+from odp_trio.sql.facts import Shape
+from odp_trio.state.prepared import Copy, Prepared, PreparedStatements
+from odp_trio.wire.command import Com
+from odp_trio.wire.packets import packet
+from odp_trio.wire.parameters import parse_execute, read_values
+from odp_trio.wire.response import ResponseTracker
+
+_EXECUTE, _CLOSE, _LONG_DATA, _RESET = (
+    int(Com.STMT_EXECUTE),
+    int(Com.STMT_CLOSE),
+    int(Com.STMT_SEND_LONG_DATA),
+    int(Com.STMT_RESET),
+)
+STATEMENT_COMMANDS: Final = frozenset({_CLOSE, _LONG_DATA, _RESET, int(Com.STMT_FETCH)})
+"""Commands about a statement that go where it is, and have no values to route by."""
+
+
+@final
+class SessionStatements:
+    """What the router and the placing of commands share about prepared statements."""
+
+    __slots__ = ("_servers", "_values", "opening", "prepared", "running")
+
+    def __init__(self, servers: ServerSet, values: Values) -> None:
+        self.prepared = PreparedStatements()
+        self.running: Prepared | None = None
+        """The statement that the command is about."""
+        self.opening: Prepared | None = None
+        """The statement that is being prepared."""
+        self._servers = servers
+        self._values = values
+
+    # ---- a command comes ------------------------------------------------------------
+
+    def read_prepare(self, request: RouteRequest, text: bytes, shape: Shape, literals: Sequence[bytes]) -> None:
+        """COM_STMT_PREPARE: routed by its text; the parameters are not known yet."""
+        request.begin(shape)
+        self._values.literals, self._values.parameters = literals, ()
+        self.opening = Prepared(0, text, shape, tuple(literals))
+
+    def read_execute(self, request: RouteRequest, buffer: bytearray, end: int) -> bool:
+        """COM_STMT_EXECUTE: routed by its parameters; answer False for an id that is not known."""
+        statement = self._find(buffer)
+        if statement is None:
+            request.begin(NO_TEXT)
+            return False
+        request.begin(statement.shape)
+        self._values.literals = statement.literals
+        self._read_parameters(statement, bytes(memoryview(buffer)[4:end]))
+        if statement.long_data_on is not None:
+            request.owner, request.owner_why = statement.long_data_on, "its long data is there"
+        return True
+
+    def _read_parameters(self, statement: Prepared, payload: bytes) -> None:
+        count = statement.parameters
+        self._values.parameters = ()
+        try:
+            execute = parse_execute(payload, count)
+            self.prepared.note_types(statement, execute.types)
+            if count and len(statement.types) == 2 * count:
+                self._values.parameters = read_values(
+                    payload, count, statement.types, execute.values_at, "utf-8", frozenset(statement.long_data)
+                )
+        except ClientProtocolError:
+            return  # cut, or the server's affair: the partition cannot be computed
+
+    def read_other(self, request: RouteRequest, buffer: bytearray) -> bool:
+        """A command about a statement: it goes where the statement is; answer False when it is nowhere."""
+        statement = self._find(buffer)
+        if statement is None:
+            return False
+        owner = statement.long_data_on or statement.cursor_on
+        if owner is None:
+            active = self._servers.active
+            holders = [upstream for upstream in self._servers.by_address.values() if statement.id in upstream.copies]
+            if not holders:
+                return False
+            owner = active.address if active in holders and active is not None else holders[0].address
+        request.owner, request.owner_why = owner, "it has the statement"
+        return True
+
+    def _find(self, buffer: bytearray) -> Prepared | None:
+        self.running = self.prepared.statements.get(int.from_bytes(buffer[5:9], "little"))
+        return self.running
+
+    # ---- it goes out ------------------------------------------------------------------
+
+    def is_ready(self, upstream: Upstream, command: int) -> bool:
+        """Whether a server has the statement, and the types of its parameters."""
+        statement = self.running
+        if statement is None:
+            return True
+        copy = upstream.copies.get(statement.id)
+        return copy is not None and (command != _EXECUTE or copy.types_version == statement.types_version)
+
+    def note_sent(self, upstream: Upstream, buffer: bytearray) -> None:
+        """Write the server's id into a command, and note what the command changes."""
+        statement = self.running
+        assert statement is not None
+        copy = upstream.copies[statement.id]
+        command = buffer[4]
+        buffer[5:9] = copy.server_id.to_bytes(4, "little")
+        if command == _EXECUTE:
+            copy.types_version = statement.types_version
+            statement.long_data_on = None
+            statement.long_data.clear()
+            statement.cursor_on = upstream.address if buffer[9] else None
+        elif command == _LONG_DATA:
+            statement.long_data_on = upstream.address
+            statement.long_data.add(int.from_bytes(buffer[9:11], "little"))
+        elif command == _RESET:
+            statement.long_data_on = statement.cursor_on = None
+            statement.long_data.clear()
+        elif command == _CLOSE:
+            self._close_elsewhere(statement, upstream)
+
+    def _close_elsewhere(self, statement: Prepared, upstream: Upstream) -> None:
+        """COM_STMT_CLOSE goes to every server that has the statement."""
+        for other in tuple(self._servers.by_address.values()):
+            copy = other.copies.pop(statement.id, None)
+            if copy is not None and other is not upstream:
+                try:
+                    other.leg.write(packet(0, bytes((_CLOSE,)) + copy.server_id.to_bytes(4, "little")))
+                except OSError:
+                    self._servers.drop(other)
+        del self.prepared.statements[statement.id]
+
+    def note_prepared(self, upstream: Upstream, tracker: ResponseTracker) -> None:
+        """A server has prepared the statement; the client knows its id."""
+        statement, self.opening = self.opening, None
+        assert statement is not None
+        statement.parameters = tracker.parameters
+        statement.id = tracker.statement_id
+        self.prepared.statements[statement.id] = statement
+        upstream.copies[statement.id] = Copy(tracker.prepared_id)
