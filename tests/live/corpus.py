@@ -185,7 +185,7 @@ def as_prepared(client: RawClient, script: list[bytes]) -> Iterator[tuple[bytes,
     """Prepare, execute, execute again through a cursor, and close each statement; run it as text if it cannot be."""
     for sql in script:
         prepared = client.prepare(sql.decode())
-        yield sql, prepared.answer
+        yield sql, _without_statement_id(prepared.answer)
         if not prepared.id:
             yield sql, client.query(sql)
         elif not prepared.parameters:
@@ -196,6 +196,14 @@ def as_prepared(client: RawClient, script: list[bytes]) -> Iterator[tuple[bytes,
                     yield sql, (opened := client.fetch(prepared.id, 200))
                 yield sql, client.reset(prepared.id)
             client.close_statement(prepared.id)
+
+
+def _without_statement_id(answer: Answer) -> Answer:
+    """Blank the id that a server gave a statement: each server counts for itself, and the session uses several."""
+    first = answer.packets[0]
+    if first[4:5] != b"\0":
+        return answer
+    return Answer([first[:5] + b"<id>" + first[9:], *answer.packets[1:]], answer.status, answer.errno)
 
 
 def run(

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from typing import Any
 
+import pymysql
+import pytest
 import trio
 
 from odp_trio.app import Proxy, open_proxy
+from odp_trio.model import Address
 from odp_trio.testing.bed import Testbed
 from odp_trio.testing.demo import settings_for
 from tests.live.clients import Connection, connect, in_thread
+from tests.raw_client import RawClient
 
 KEYS = range(40)
 
@@ -77,3 +83,150 @@ async def test_writes_and_strong_reads_go_to_the_leader_of_their_partition(bed: 
         wanted = (key % 6 * 2 + 1) % 3
         seen = [item.observer for item in bed.statements(rf"\b(values\({key},|id = {key}$)")]
         assert seen == [wanted] * 3, key
+
+
+async def test_a_moved_leader_costs_a_session_at_most_one_misroute(bed: Testbed) -> None:
+    (tablet, *_) = await make_table(bed, "moved", "id int primary key, v int", "partition by hash(id) partitions 2")
+    await bed.query("insert into routes.moved values(0, 0)")
+    await bed.move_tablet(tablet, 0)
+    sessions = 4
+    async with proxied(bed) as proxy:
+        connections = [
+            await in_thread(partial(connect, proxy.addresses[0], database="routes")) for _ in range(sessions)
+        ]
+        try:
+            for old, new in ((0, 1), (1, 2), (2, 0)):
+                for connection in connections:
+                    await in_thread(run, connection, "update moved set v = v + 1 where id = 0")
+                bed.forget_statements()
+                await bed.move_tablet(tablet, new)
+                bed.miss("update moved", times=-1, number=old)
+                for _ in range(5):
+                    for connection in connections:
+                        await in_thread(run, connection, "update moved set v = v + 1 where id = 0")
+                bed.end_faults()
+
+                seen = bed.statements("update moved")
+                by_session = Counter(item.connection for item in seen if item.observer == old)
+                assert all(count == 1 for count in by_session.values()), by_session
+                assert {item.observer for item in seen} <= {old, new}
+                assert len([item for item in seen if item.observer == new]) >= 4 * sessions
+        finally:
+            for connection in connections:
+                connection.close()
+
+
+async def test_prepared_statements_go_where_their_parameters_say(bed: Testbed) -> None:
+    tablets = await make_table(bed, "bound", "id int primary key, v int", "partition by hash(id) partitions 6")
+    for at, tablet in enumerate(tablets):
+        await bed.move_tablet(tablet, at % 3)
+    await bed.query("insert into routes.bound values" + ",".join(f"({key},{key})" for key in KEYS))
+    bed.forget_statements()
+
+    async with proxied(bed) as proxy:
+
+        def work() -> None:
+            host, port = proxy.addresses[0]
+            with RawClient(Address(host, port), "app@sys#demo", "app_pw", database="routes") as client:
+                prepared = client.prepare("select v from bound where id = ?")
+                for key in KEYS:
+                    answer = client.execute(prepared.id, (key,), send_types=key == 0)
+                    assert str(key).encode() in b"".join(answer.payloads) or not answer.errno
+                client.close_statement(prepared.id)
+
+        await in_thread(work)
+
+    executed = [item.observer for item in bed.statements("select v from bound") if item.command == "COM_STMT_EXECUTE"]
+    assert executed == [key % 6 % 3 for key in KEYS]
+
+
+async def test_a_transaction_stays_on_the_server_where_it_began(bed: Testbed) -> None:
+    tablets = await make_table(bed, "stays", "id int primary key, v int", "partition by hash(id) partitions 3")
+    for at, tablet in enumerate(tablets):
+        await bed.move_tablet(tablet, at)
+
+    async with proxied(bed) as proxy:
+
+        def work() -> list[str | None]:
+            with closing(connect(proxy.addresses[0], database="routes", autocommit=True)) as connection:
+                run(connection, "begin")
+                for key in range(3):
+                    run(connection, f"insert into stays values({key}, {key})")
+                explanation = explained(connection, "insert into stays values(2, 2)")
+                run(connection, "commit")
+                return [explanation["rule"], explanation["server"]]
+
+        rule, server = await in_thread(work)
+
+    seen = {item.observer for item in bed.statements(r"^insert into stays")}
+    assert len(seen) == 1
+    assert rule == "open_transaction"
+    assert server == bed.observers[seen.pop()].address
+
+
+async def test_the_session_is_the_same_on_every_server(bed: Testbed) -> None:
+    tablets = await make_table(bed, "same", "id int primary key, v int", "partition by hash(id) partitions 3")
+    for at, tablet in enumerate(tablets):
+        await bed.move_tablet(tablet, at)
+    await bed.query("create database if not exists routes_two", "insert into routes.same values(0,0),(1,1),(2,2)")
+    await bed.query("create table if not exists routes_two.same like routes.same")
+
+    async with proxied(bed) as proxy:
+
+        def work() -> set[Any]:
+            with closing(connect(proxy.addresses[0], database="routes_two")) as connection:
+                run(connection, "set @word = 'it''s', @number = 42, @nothing = null")
+                run(connection, "set time_zone = '+03:00', sql_mode = 'ANSI_QUOTES', ob_query_timeout = 7654321")
+                run(connection, "set names latin1")
+                run(connection, "use routes")
+                found = set()
+                for key in range(3):
+                    row = run(
+                        connection,
+                        "select @word, @number, @nothing, @@time_zone, @@sql_mode, @@ob_query_timeout, "
+                        f"@@character_set_client, database() from same where id = {key}",
+                    )
+                    found.add(row[0])
+                return found
+
+        found = await in_thread(work)
+
+    assert found == {("it's", 42, None, "+03:00", "ANSI_QUOTES", 7654321, "latin1", "routes")}
+    assert {item.observer for item in bed.statements("from same where id")} == {0, 1, 2}
+
+
+async def test_what_asks_about_the_last_statement_goes_where_that_one_ran(bed: Testbed) -> None:
+    tablets = await make_table(bed, "asks", "id int primary key, v int", "partition by hash(id) partitions 3")
+    for at, tablet in enumerate(tablets):
+        await bed.move_tablet(tablet, at)
+
+    async with proxied(bed) as proxy:
+
+        def work() -> None:
+            with closing(connect(proxy.addresses[0], database="routes")) as connection:
+                for key in range(6):
+                    run(connection, f"insert into asks values({key}, {key})")
+                    assert run(connection, "select row_count()") == ((1,),)
+
+        await in_thread(work)
+
+    seen = [item.observer for item in bed.statements("insert into asks|row_count")]
+    assert seen[0::2] == seen[1::2] == [key % 3 for key in range(6)]
+
+
+async def test_a_tenant_that_moved_is_looked_up_anew(bed: Testbed) -> None:
+    await make_table(bed, "tenanted", "id int primary key")
+    async with proxied(bed) as proxy:
+
+        def once() -> None:
+            with closing(connect(proxy.addresses[0], "app@mytenant#demo", database="routes")) as connection:
+                run(connection, "select 1 from dual")
+
+        await in_thread(once)
+        fetches = proxy.counts.tenant_fetches
+        bed.answer("select 1 from dual", errno=5150, message="tenant not in this server")
+        with pytest.raises(pymysql.err.MySQLError, match="5150"):
+            await in_thread(once)
+        await in_thread(once)
+
+        assert proxy.counts.tenant_fetches == fetches + 1
