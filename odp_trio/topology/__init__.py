@@ -2,5 +2,7 @@
 
 cluster   one cluster: rslist, servers, zones; merging a fresh server list
 tenant    where ordinary tenants live
+partitioning  how a table is partitioned, read from its metadata
+objects   the server's serialised objects: bounds and defaults
 location  where tables and partitions are: entries, bounds, the limit of renewals
 """

@@ -1,0 +1,295 @@
+"""One level of partitions: which of them hold the rows with certain values of the key columns."""
+
+# ruff: noqa: D102  # methods are described where they are declared first
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
+from typing import Any, Final
+
+import msgspec
+
+from odp_trio.routing.columns import ColumnType, IntegerType, Stored
+from odp_trio.routing.expressions import Expression
+from odp_trio.routing.murmur import bucket
+from odp_trio.routing.scalars import CannotCompute, NoRow
+from odp_trio.routing.values import Values
+from odp_trio.topology.objects import Extreme
+from odp_trio.topology.partitioning import Method, Partition
+
+MOST_ENUMERATED: Final = 64
+"""So many values of a range are looked at one by one."""
+MOST_POINTS: Final = 1000
+"""So many combinations of values are looked at."""
+
+Key = tuple[Any, ...]
+_BELOW: Final[Key] = (-1,)
+_ABOVE: Final[Key] = (3,)
+_NULL_KEY: Final[Key] = (0,)
+_MAX_KEY: Final[Key] = (2,)
+
+
+class Points(msgspec.Struct, frozen=True):
+    """The column has one of these values."""
+
+    stored: tuple[Stored, ...]
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """The column lies between two keys, and is not NULL.  None is an open end."""
+
+    low: Any = None
+    low_included: bool = True
+    high: Any = None
+    high_included: bool = True
+
+    def holds(self, key: Any) -> bool:
+        """Whether a value with this key lies inside."""
+        if self.low is not None and (key < self.low or (key == self.low and not self.low_included)):
+            return False
+        return self.high is None or key < self.high or (key == self.high and self.high_included)
+
+
+ValueSet = Points | Interval | None
+"""What a condition leaves of a column's values; None is everything."""
+
+
+def enumerate_integers(interval: Interval) -> Points | None:
+    """Return the whole numbers of an interval, if they are few."""
+    if interval.low is None or interval.high is None:
+        return None
+    low, high = _ceiling(interval.low), -_ceiling(-interval.high)
+    if low == interval.low and not interval.low_included:
+        low += 1
+    if high == interval.high and not interval.high_included:
+        high -= 1
+    if high < low:
+        raise NoRow("no row can match")
+    return Points(tuple(range(low, high + 1))) if high - low < MOST_ENUMERATED else None
+
+
+def _ceiling(number: Any) -> int:
+    whole = int(number)
+    return whole + 1 if whole < number else whole
+
+
+class LevelFinder:
+    """Finds partitions of one level.  ``find`` returns indexes; CannotCompute says why all are possible."""
+
+    def __init__(self, names: tuple[str, ...], types: tuple[ColumnType, ...], expression: Expression | None) -> None:
+        self.names = names
+        self.types = types
+        self.expression = expression
+
+    def find(self, sets: Sequence[ValueSet], values: Values) -> Iterable[int]:
+        """Return the partitions that can hold rows with these values of the columns."""
+        if all(one is None for one in sets):
+            raise CannotCompute(f"no condition on partition column {', '.join(self.names)}")
+        rows = self._rows(sets)
+        if rows is not None:
+            return {index for row in rows for index in self._locate(row, values)}
+        return self._find_span(sets)
+
+    def _locate(self, row: tuple[Stored, ...], values: Values) -> tuple[int, ...]:
+        if self.expression is not None:
+            row = (self.expression.evaluate(row, self.types, values),)
+        return self.one(row)
+
+    def one(self, row: tuple[Stored, ...]) -> tuple[int, ...]:
+        """Return the partition of one row, or none."""
+        raise NotImplementedError
+
+    def _find_span(self, sets: Sequence[ValueSet]) -> Iterable[int]:
+        """Return the partitions when not all columns have known values."""
+        raise CannotCompute(f"not every partition column of {', '.join(self.names)} has a known value")
+
+    def _rows(self, sets: Sequence[ValueSet]) -> Iterator[tuple[Stored, ...]] | None:
+        known = []
+        count = 1
+        for one, kind in zip(sets, self.types, strict=True):
+            points = self._points(one, kind)
+            if points is None:
+                return None
+            known.append(points.stored)
+            count *= len(points.stored)
+        if count > MOST_POINTS:
+            raise CannotCompute(f"{count} combinations of values are too many")
+        return product(*known)
+
+    @staticmethod
+    def _points(one: ValueSet, kind: ColumnType) -> Points | None:
+        if isinstance(one, Interval) and kind.is_integer:
+            return enumerate_integers(one)
+        return one if isinstance(one, Points) else None
+
+    def _key(self, row: Sequence[Stored]) -> tuple[Key, ...]:
+        return tuple(
+            [
+                _NULL_KEY if value is None else (1, value if self.expression is not None else kind.key(value))
+                for value, kind in zip(row, self._kinds, strict=True)
+            ]
+        )
+
+    @property
+    def _kinds(self) -> tuple[ColumnType, ...]:
+        return self.types[:1] if self.expression is not None else self.types
+
+
+class HashLevel(LevelFinder):
+    """HASH: the number itself."""
+
+    def __init__(self, *args: Any, count: int) -> None:
+        super().__init__(*args)
+        self.count = count
+        if len(self.types) != 1 and self.expression is None:
+            raise CannotCompute("HASH over several columns is of Oracle mode, which is not computed")
+        if self.expression is None and not isinstance(self.types[0], IntegerType):
+            raise CannotCompute("HASH over a column that is no integer is of Oracle mode, which is not computed")
+
+    def one(self, row: tuple[Stored, ...]) -> tuple[int, ...]:
+        number = row[0]
+        return (0,) if number is None else (bucket(number & 0xFFFFFFFFFFFFFFFF, self.count),)
+
+
+class KeyLevel(LevelFinder):
+    """KEY: a hash over all columns."""
+
+    def __init__(self, *args: Any, count: int) -> None:
+        super().__init__(*args)
+        self.count = count
+
+    def one(self, row: tuple[Stored, ...]) -> tuple[int, ...]:
+        h = 0
+        for value, kind in zip(row, self.types, strict=True):
+            h = kind.hash_null(h) if value is None else kind.hash(value, h)
+        return (bucket(h, self.count),)
+
+
+class RangeLevel(LevelFinder):
+    """RANGE: the first partition whose bound is larger."""
+
+    def __init__(self, *args: Any, partitions: Sequence[Partition]) -> None:
+        super().__init__(*args)
+        keys = [self._bound(partition) for partition in partitions]
+        self.order = sorted(range(len(keys)), key=keys.__getitem__)
+        self.bounds = [keys[index] for index in self.order]
+
+    def _bound(self, partition: Partition) -> tuple[Key, ...]:
+        assert partition.bound is not None
+        row = partition.bound[0]
+        if len(row) != len(self._kinds):
+            if set(row) == {Extreme.MAX}:
+                return (_MAX_KEY,) * len(self._kinds)
+            raise CannotCompute(f"the bound of {partition.name} has {len(row)} values")
+        return tuple(
+            [
+                _MAX_KEY if value is Extreme.MAX else self._key_of(value, kind)
+                for value, kind in zip(row, self._kinds, strict=True)
+            ]
+        )
+
+    def _key_of(self, value: Stored, kind: ColumnType) -> Key:
+        if value is None or value is Extreme.MIN:
+            return _NULL_KEY
+        return (1, value if self.expression is not None else kind.key(value))
+
+    def one(self, row: tuple[Stored, ...]) -> tuple[int, ...]:
+        at = bisect_right(self.bounds, self._key(row))
+        return (self.order[at],) if at < len(self.bounds) else ()
+
+    def _find_span(self, sets: Sequence[ValueSet]) -> Iterable[int]:
+        if self.expression is not None:
+            raise CannotCompute("a range of values is not carried through the partition expression")
+        low: list[Key] = []
+        high: list[Key] = []
+        beyond = False
+        for one, kind in zip(sets, self.types, strict=True):
+            if isinstance(one, Points) and len(one.stored) == 1:
+                low += self._key_at(one.stored[0], kind)
+                high += self._key_at(one.stored[0], kind)
+                continue
+            beyond = self._ends(one, kind, low, high)
+            break
+        return self._between(tuple(low), tuple(high), excluded=beyond and len(high) == len(self.types))
+
+    def _key_at(self, value: Stored, kind: ColumnType) -> list[Key]:
+        return [_NULL_KEY if value is None else (1, kind.key(value))]
+
+    def _ends(self, one: ValueSet, kind: ColumnType, low: list[Key], high: list[Key]) -> bool:
+        """Add the ends of the first column that is no point; return whether the upper one is excluded."""
+        if one is None and not low:
+            raise CannotCompute(f"no condition on partition column {self.names[0]}")
+        if isinstance(one, Points):
+            keys = sorted(self._key_at(value, kind)[0] for value in one.stored)
+            one_low, one_high, low_in, high_in = keys[0], keys[-1], True, True
+        elif one is None:
+            one_low, one_high, low_in, high_in = _BELOW, _ABOVE, True, True
+        else:
+            one_low = (0, 1) if one.low is None else (1, one.low)
+            one_high = _ABOVE if one.high is None else (1, one.high)
+            low_in, high_in = one.low_included, one.high_included
+            if one.low is not None and not low_in and kind.is_integer and int(one.low) == one.low:
+                one_low, low_in = (1, one.low + 1), True
+        low += [one_low, *([] if low_in else [_ABOVE])]
+        high += [one_high, *([_ABOVE] if high_in else [])]
+        return not high_in
+
+    def _between(self, low: tuple[Key, ...], high: tuple[Key, ...], *, excluded: bool) -> Iterable[int]:
+        first = bisect_right(self.bounds, low)
+        last = bisect_left(self.bounds, high) if excluded else bisect_right(self.bounds, high)
+        return self.order[first : last + 1]
+
+
+class ListLevel(LevelFinder):
+    """LIST: the partition that has the row in its list, else the default one."""
+
+    def __init__(self, *args: Any, partitions: Sequence[Partition]) -> None:
+        super().__init__(*args)
+        self._of: dict[tuple[Key, ...], int] = {}
+        self._default: tuple[int, ...] = ()
+        for index, partition in enumerate(partitions):
+            assert partition.bound is not None
+            for row in partition.bound:
+                if Extreme.MAX in row:
+                    self._default = (index,)
+                else:
+                    self._of.setdefault(self._key(row), index)
+
+    def one(self, row: tuple[Stored, ...]) -> tuple[int, ...]:
+        index = self._of.get(self._key(row))
+        return self._default if index is None else (index,)
+
+    def _find_span(self, sets: Sequence[ValueSet]) -> Iterable[int]:
+        if self.expression is not None:
+            raise CannotCompute("a range of values is not carried through the partition expression")
+        tests = [self._test(one, kind) for one, kind in zip(sets, self.types, strict=True)]
+        found = {index for key, index in self._of.items() if all(t(k) for t, k in zip(tests, key, strict=True))}
+        return found | set(self._default)
+
+    @staticmethod
+    def _test(one: ValueSet, kind: ColumnType) -> Any:
+        if one is None:
+            return lambda key: True
+        if isinstance(one, Points):
+            keys = {_NULL_KEY if value is None else (1, kind.key(value)) for value in one.stored}
+            return keys.__contains__
+        return lambda key: key != _NULL_KEY and one.holds(key[1])
+
+
+def compile_level(
+    method: Method, old: bool, arguments: tuple[Any, ...], partitions: Sequence[Partition]
+) -> LevelFinder:
+    """Return what finds partitions of a level; raise CannotCompute if its method is not known."""
+    match method:
+        case Method.HASH:
+            return HashLevel(*arguments, count=len(partitions))
+        case Method.KEY:
+            if old:
+                raise CannotCompute("how kernels before version 4 hash KEY columns is not known")
+            return KeyLevel(*arguments, count=len(partitions))
+        case Method.RANGE:
+            return RangeLevel(*arguments, partitions=partitions)
+        case Method.LIST:
+            return ListLevel(*arguments, partitions=partitions)
