@@ -61,7 +61,7 @@ class MetadataConnection(Protocol):
 
 @final
 class MetadataClient:
-    """The real one.  Keeps idle connections, a few for each server; asks servers in the order given until one answers."""
+    """The real one.  Keeps a few idle connections; asks servers in the order given until one answers."""
 
     def __init__(self, credentials: Credentials, *, timeout: float, connect_timeout: float, threads: int = 4) -> None:
         self._credentials = credentials

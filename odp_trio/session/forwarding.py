@@ -143,7 +143,7 @@ class Forwarding:
         session.state = "active"
         lane.open(client.leftover())
         while True:
-            match await lane.next_event():
+            match await lane.events.wait():
                 case Ended() as ended:
                     return await self._ended(ended)
                 case Parked() as parked:

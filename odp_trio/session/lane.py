@@ -1,14 +1,10 @@
 """The express lane of one session: everything that can be done without waiting.
 
-The sockets of a session are registered with the reactor.  What one side sent
-goes to the other in the callback that read it: no task switch, no allocation
-per packet.  ``routing`` says for each command which server session takes it;
-when it does not know without waiting, the command is left to the session's
-task, asleep in ``next_event()``.
-
-Two directions, each with at most one read buffer on its way: of requests,
-``_request`` says where one ends that did not come in one piece, and later ones
-wait in ``_waiting``; of responses, ``tracker`` says how far the bytes may go.
+What one side sent goes to the other in the callback that read it: no task
+switch, no allocation per packet.  ``routing`` says for each command which server
+session takes it; when it cannot without waiting, the command is left to the
+session's task, asleep in ``events.wait()``.  Of requests and of responses at most
+one read buffer each is on its way.
 
 Back-pressure: when a peer takes less than it was given, the rest is kept, that
 peer is watched for room, and the *other* socket is not watched at all until the
@@ -24,31 +20,29 @@ from odp_trio.errors import ClientProtocolError, ProtocolError, ServerProtocolEr
 from odp_trio.net.leg import Leg
 from odp_trio.net.reactor import BROKEN, READ, WRITE, Reactor
 from odp_trio.observe import Traffic
-from odp_trio.session.events import End, Ended, EventBox, LaneEvent, Parked, server_lost
+from odp_trio.session.events import End, Ended, EventBox, Parked, server_lost
 from odp_trio.session.server_set import Routing, Upstream
-from odp_trio.wire.command import HANDLING, Handling, RequestTracker
+from odp_trio.wire.command import HANDLING, Handling, RequestTracker, is_too_short
 from odp_trio.wire.response import ResponseTracker
 
 _WAITING_LIMIT: Final = 65536
 _EXPRESS: Final = tuple(handling is Handling.FORWARD for handling in HANDLING)
-_LEAST: Final = 32
-"""Bytes of a command that is longer without which nothing can be said about it: its head."""
 
 
 @final
 class Lane:
     """Forwards between one client and its OBServers until something must wait.
 
-    The owner task: ``open()``, then ``await next_event()``; after ``Parked`` it has
+    The owner task: ``open()``, then ``await events.wait()``; after ``Parked`` it has
     the sockets to itself until it calls ``open()`` again; after ``Ended``, or to
     leave early, ``close()`` and then close the sockets.
     """
 
     # fmt: off
     __slots__ = (
-        "_buffer", "_choose", "_client", "_draining", "_events", "_held", "_open", "_placed", "_receive",
-        "_reply", "_request", "_respond", "_routing", "_server", "_submit", "_uploading", "_view",
-        "_waiting", "tracker", "traffic", "upstream",
+        "_buffer", "_choose", "_client", "_draining", "_held", "_open", "_placed", "_receive", "_reply", "_request",
+        "_respond", "_routing", "_server", "_submit", "_uploading", "_view", "_waiting",
+        "events", "tracker", "traffic", "upstream",
     )
     # fmt: on
 
@@ -72,7 +66,7 @@ class Lane:
         self._placed = False
         self._request: RequestTracker | None = None
         self._waiting = self._held = b""
-        self._events = EventBox(reactor)
+        self.events = EventBox(reactor)
 
     # ---- for the session's task -------------------------------------------------
 
@@ -94,6 +88,8 @@ class Lane:
         """
         self._open = True
         self._client.open()
+        if self.upstream is not None and self.upstream.closed:
+            self.upstream = None
         if self.upstream is not None:
             self._server.open()
         self._waiting = early
@@ -110,10 +106,6 @@ class Lane:
         if self.upstream is not None:
             self._server.close()
 
-    async def next_event(self) -> LaneEvent:
-        """Sleep until there is something to do that the lane cannot do."""
-        return await self._events.wait()
-
     def drain(self) -> None:
         """End at the next moment outside a transaction at which no statement is running."""
         self._draining = True
@@ -128,7 +120,7 @@ class Lane:
     def _end(self, why: End, error: Exception | None = None, *, tell_seq: int | None = None) -> None:
         if self._open:
             self.close()
-            self._events.put(Ended(why, error, tell_seq))
+            self.events.put(Ended(why, error, tell_seq))
 
     def crash(self, error: Exception) -> None:
         """End with ``error``, which the session's task then raises."""
@@ -139,10 +131,10 @@ class Lane:
 
     def _server_lost(self, error: OSError | None) -> None:
         """Tell the client only when its statement has no answer yet: then an ERR packet is in place."""
-        if self.tracker.ended and not self.tracker.in_transaction and self.upstream is not None:
-            if self._routing.lost(self.upstream):
-                self.upstream = None
-                return
+        at_rest = self.tracker.ended and not self.tracker.in_transaction
+        if at_rest and self.upstream is not None and self._routing.lost(self.upstream):
+            self.upstream = None
+            return
         unanswered = not self.tracker.ended and self.tracker.pos < 0
         lost = server_lost(error, running=not self.tracker.ended, unanswered=unanswered)
         self._end(End.SERVER_GONE, lost, tell_seq=1 if unanswered else None)
@@ -222,9 +214,11 @@ class Lane:
     def _next_command(self) -> None:
         """Begin with what waits, at a moment when no statement is running."""
         while (data := self._waiting) and self.tracker.ended and self._request is None and self._open:
-            if len(data) < 5:
-                if len(data) == 4 and not any(data[:3]):
-                    self._bad_client(ClientProtocolError("a command packet without a command"))
+            try:
+                if is_too_short(data, 0 if self._placed else self._routing.looks_at):
+                    return
+            except ClientProtocolError as exc:
+                self._bad_client(exc)
                 return
             if self._draining and not self.tracker.in_transaction:
                 self._end(End.DRAINED, tell_seq=1)
@@ -234,8 +228,6 @@ class Lane:
                 self._park(data)
                 return
             if not self._placed:
-                if len(data) < min(4 + int.from_bytes(data[:3], "little"), _LEAST + self._routing.looks_at):
-                    return
                 editable = bytearray(data)
                 upstream = self._choose(editable, len(editable))
                 if upstream is None:
@@ -249,7 +241,7 @@ class Lane:
     def _park(self, data: bytes) -> None:
         self._waiting = b""
         self.close()
-        self._events.put(Parked(data[4], data))
+        self.events.put(Parked(data[4], data))
 
     def _begin_request(self, data: bytes, handling: Handling) -> None:
         request = RequestTracker()
@@ -356,22 +348,19 @@ class Lane:
             return
         data = bytearray(self._held) + self._view[:count]  # the tracker may write into it
         self._held = b""
-        try:
-            stop = self.tracker.feed(data, 0, len(data))
-        except ProtocolError as exc:
-            self._end(End.SERVER_PROTOCOL, exc)
-            return
-        self._to_client(data[:stop])
-        self._rest_of_response(data, len(data))
+        if self._feed(data, 0, len(data)):
+            self._rest_of_response(data, len(data))
 
-    def _rest_of_response(self, buffer: bytes | bytearray, end: int) -> None:
+    def _rest_of_response(self, buffer: bytearray, end: int) -> None:
         """Go on behind the first stop: rewritten packets, held bytes, the end."""
         tracker = self.tracker
         while self._open:
             if tracker.tail:
                 self._to_client(tracker.tail)
-            if tracker.wants_upload and not self._uploading:
-                self._begin_upload()
+            if tracker.wants_upload and not self._uploading:  # a local file comes next, up to an empty packet
+                self._request = RequestTracker()
+                self._request.begin_upload((tracker.seq + 1) & 0xFF)
+                self._uploading = True
             if tracker.held:
                 self._held = bytes(buffer[tracker.pos : end])
                 return
@@ -384,18 +373,17 @@ class Lane:
                 return
             if (start := tracker.pos) >= end:
                 return
-            try:
-                stop = tracker.feed(buffer, start, end)
-            except ProtocolError as exc:
-                self._end(End.SERVER_PROTOCOL, exc)
+            if not self._feed(buffer, start, end):
                 return
-            self._to_client(buffer[start:stop])
 
-    def _begin_upload(self) -> None:
-        """The server asked for a local file: its content comes next, up to an empty packet."""
-        self._request = RequestTracker()
-        self._request.begin_upload((self.tracker.seq + 1) & 0xFF)
-        self._uploading = True
+    def _feed(self, buffer: bytearray, start: int, end: int) -> bool:
+        try:
+            stop = self.tracker.feed(buffer, start, end)
+        except ProtocolError as exc:
+            self._end(End.SERVER_PROTOCOL, exc)
+            return False
+        self._to_client(buffer[start:stop])
+        return True
 
     def _response_over(self) -> None:
         if self.tracker.errno:
@@ -411,7 +399,7 @@ class Lane:
             self.drain()
 
     def _unasked(self, count: int) -> None:
-        """The server spoke although nothing was asked: it is about to close (killed session, shutdown)."""
+        """The server is about to close: a killed session, a shutdown."""
         self._end(End.SERVER_PROTOCOL, ServerProtocolError(f"{count} bytes that no command asked for"))
 
     def _to_client(self, data: bytes | bytearray) -> None:

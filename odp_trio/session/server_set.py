@@ -23,7 +23,7 @@ class Upstream:
     While it is idle its socket is watched: a server that closes it is dropped silently.
     """
 
-    __slots__ = ("address", "connection_id", "copies", "leg", "on_lost", "receive", "sock", "state", "submit")
+    __slots__ = ("address", "closed", "connection_id", "copies", "leg", "on_lost", "receive", "sock", "state", "submit")
 
     def __init__(self, session: ServerSession, reactor: Reactor, on_lost: Callable[[Upstream], None]) -> None:
         self.address: Address = session.address
@@ -33,13 +33,15 @@ class Upstream:
         self.copies: dict[int, Copy] = {}
         """Prepared statements that it has, by the client's id."""
         self.submit, self.receive = session.sock.send, session.sock.recv_into
+        self.closed = False
         self.on_lost = on_lost
         self.leg = Leg(reactor, session.sock, self.on_idle, self._broken)
 
     def rest(self) -> None:
         """No statement runs here for now."""
-        self.leg.redirect(self.on_idle, self._broken)
-        self.leg.open()
+        if not self.closed:
+            self.leg.redirect(self.on_idle, self._broken)
+            self.leg.open()
 
     def on_idle(self, events: int) -> None:
         """Something happened on a socket that no statement runs on."""
@@ -57,6 +59,7 @@ class Upstream:
 
     def close(self) -> None:
         """Unregister and close."""
+        self.closed = True
         self.leg.close()
         self.sock.close()
 

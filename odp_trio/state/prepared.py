@@ -1,8 +1,9 @@
 """Prepared statements of one client session: the client's ids and each server's.
 
 The client is told the server's id, unless another statement of the session has
-it already: two servers may give the same number to different statements.  A server that is to run a statement it does not have is sent the
-text again first; one that has not seen the parameter types gets them inserted.
+it already: two servers may give the same number to different statements.  A
+server that is to run a statement it does not have is sent the text again
+first; one that has not seen the parameter types gets them inserted.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class PreparedStatements:
         self._last = FIRST_SPARE
 
     def spare_id(self) -> int:
-        """Return an id for a statement whose server gave it one that is taken: from a range that servers do not reach."""
+        """Return an id, far above the servers', for a statement whose own is taken."""
         while True:
             self._last = FIRST_SPARE + (self._last + 1 - FIRST_SPARE) % (LAST_ID - FIRST_SPARE)
             if self._last not in self.statements:

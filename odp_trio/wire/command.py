@@ -104,6 +104,22 @@ def command_name(byte: int) -> str:
     return f"COM_{Com(byte).name}" if byte <= max(Com) else f"command 0x{byte:02x}"
 
 
+_HEAD_BYTES: Final = 32
+
+
+def is_too_short(data: bytes, wanted: int) -> bool:
+    """Whether more of a command must come before it can be looked at: its head and ``wanted`` bytes, if it is so long.
+
+    Raises ClientProtocolError for a command packet without a command.
+    """
+    if len(data) < 4:
+        return True
+    length = int.from_bytes(data[:3], "little")
+    if not length:
+        raise ClientProtocolError("a command packet without a command")
+    return len(data) < min(4 + length, _HEAD_BYTES + wanted if wanted else 5)
+
+
 class RequestTracker:
     """Follows one request over any number of reads: where it ends.
 

@@ -5,7 +5,7 @@ Source: MySQL: COM_STMT_EXECUTE, Binary Protocol Value.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from struct import Struct, error, unpack_from
@@ -16,7 +16,7 @@ import msgspec
 from odp_trio.errors import ClientProtocolError
 from odp_trio.wire.fields import Cursor
 
-Parameter = int | float | Decimal | str | bytes | datetime.datetime | datetime.date | datetime.timedelta | None
+Parameter = int | float | Decimal | str | bytes | dt.datetime | dt.date | dt.timedelta | None
 
 HEAD_BYTES: Final = 10
 """Command, statement id, cursor flags, iteration count: what comes before the parameters."""
@@ -107,18 +107,18 @@ def _date(raw: bytes, *, whole_day: bool) -> Parameter:
     micros = int.from_bytes(raw[7:11], "little") if len(raw) >= 11 else 0
     try:
         if whole_day and len(raw) <= 4:
-            return datetime.date(year, month, day)
-        return datetime.datetime(year, month, day, hour, minute, second, micros)  # SQL has none either
+            return dt.date(year, month, day)
+        return dt.datetime(year, month, day, hour, minute, second, micros)  # SQL has none either
     except ValueError:
         return bytes(raw)
 
 
 def _time(raw: bytes) -> Parameter:
     if len(raw) < 8:
-        return datetime.timedelta(0)
+        return dt.timedelta(0)
     days = int.from_bytes(raw[1:5], "little")
     micros = int.from_bytes(raw[8:12], "little") if len(raw) >= 12 else 0
-    length = datetime.timedelta(days=days, hours=raw[5], minutes=raw[6], seconds=raw[7], microseconds=micros)
+    length = dt.timedelta(days=days, hours=raw[5], minutes=raw[6], seconds=raw[7], microseconds=micros)
     return -length if raw[0] else length
 
 

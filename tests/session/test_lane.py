@@ -17,7 +17,7 @@ pytestmark = pytest.mark.parametrize("mode", ["inside", "nested"])
 
 async def ended(bed: Bed) -> Ended:
     with trio.fail_after(10):
-        event = await bed.lane.next_event()
+        event = await bed.lane.events.wait()
     assert isinstance(event, Ended), event
     return event
 
@@ -217,7 +217,7 @@ async def test_what_must_wait_or_be_refused_is_parked(mode: str, command: bytes)
         await bed.client.send_all(packet(0, command))
 
         with trio.fail_after(10):
-            assert await bed.lane.next_event() == Parked(command[0], packet(0, command))
+            assert await bed.lane.events.wait() == Parked(command[0], packet(0, command))
         assert bed.reactor.sockets == 0
         bed.lane.open()
         await bed.ask(query(b"select 1"))
@@ -316,7 +316,7 @@ async def test_a_statement_that_comes_while_draining_is_told(mode: str) -> None:
 async def test_a_cancelled_wait_leaves_the_lane_to_be_closed(mode: str) -> None:
     async with open_bed(mode) as bed:
         with trio.move_on_after(0):
-            await bed.lane.next_event()
+            await bed.lane.events.wait()
 
         await bed.ask(query(b"select 1"))
         bed.lane.close()
