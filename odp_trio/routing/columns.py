@@ -50,13 +50,17 @@ class ColumnType:
         """Hash a value for KEY partitioning."""
         raise NotImplementedError
 
+    def number(self, stored: Stored) -> int:
+        """Return what HASH partitioning makes of a value of an integer type."""
+        return int(stored)
+
     def hash_null(self, seed: int) -> int:
         """Hash NULL."""
         return murmur(_NULL, seed)
 
 
 class IntegerType(ColumnType):
-    """Integers, and BIT."""
+    """Integers."""
 
     is_integer = True
 
@@ -83,6 +87,15 @@ class IntegerType(ColumnType):
         return murmur_int(stored, seed)
 
 
+class BitType(IntegerType):
+    """BIT."""
+
+    def match(self, value: SqlValue, values: Values) -> int:
+        if isinstance(value, Decimal | float):
+            raise CannotCompute(f"column {self.column.name} is compared with something that is no whole number")
+        return super().match(value, values)
+
+
 class YearType(IntegerType):
     """YEAR: 0, and 1901 to 2155."""
 
@@ -99,7 +112,10 @@ class YearType(IntegerType):
             raise NoRow(str(exc)) from exc
 
     def edge(self, value: SqlValue, values: Values) -> Any:
-        return self.match(value, values)
+        number = number_of(value, strict=True)
+        if not 1901 <= number <= 2155:
+            raise CannotCompute("ranges of years of two digits are not computed")
+        return number
 
     def _year(self, value: SqlValue, number: int) -> int:
         if number == 0:
@@ -111,8 +127,12 @@ class YearType(IntegerType):
             raise CannotCompute(f"{number} is out of range for column {self.column.name}")
         return number
 
+    def number(self, stored: Stored) -> int:
+        """Return the byte that is stored: it is what HASH and KEY go by."""
+        return stored - 1900 if stored else 0
+
     def hash(self, stored: int, seed: int) -> int:
-        return murmur_int(stored - 1900 if stored else 0, seed)
+        return murmur_int(self.number(stored), seed)
 
 
 class MemberType(IntegerType):

@@ -7,6 +7,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
+from math import prod
 from typing import Any, Final
 
 import msgspec
@@ -150,7 +151,11 @@ class HashLevel(LevelFinder):
 
     def one(self, row: tuple[Stored, ...]) -> tuple[int, ...]:
         number = row[0]
-        return (0,) if number is None else (bucket(number & 0xFFFFFFFFFFFFFFFF, self.count),)
+        if number is None:
+            return (0,)
+        if self.expression is None:
+            number = self.types[0].number(number)
+        return (bucket(number & 0xFFFFFFFFFFFFFFFF, self.count),)
 
 
 class KeyLevel(LevelFinder):
@@ -177,7 +182,8 @@ class RangeLevel(LevelFinder):
         self.bounds = [keys[index] for index in self.order]
 
     def _bound(self, partition: Partition) -> tuple[Key, ...]:
-        assert partition.bound is not None
+        if partition.bound is None:
+            raise CannotCompute(f"the bound of {partition.name} is of a type that is not known")
         row = partition.bound[0]
         if len(row) != len(self._kinds):
             if set(row) == {Extreme.MAX}:
@@ -202,44 +208,47 @@ class RangeLevel(LevelFinder):
     def _find_span(self, sets: Sequence[ValueSet]) -> Iterable[int]:
         if self.expression is not None:
             raise CannotCompute("a range of values is not carried through the partition expression")
+        choices = [one.stored if isinstance(one, Points) else (one,) for one in sets]
+        if prod(map(len, choices)) > MOST_POINTS:
+            raise CannotCompute("there are too many combinations of values")
+        return {index for chosen in product(*choices) for index in self._between(chosen, sets)}
+
+    def _between(self, chosen: Sequence[Any], sets: Sequence[ValueSet]) -> Iterable[int]:
+        """Return the partitions between the smallest and the largest row that each column allows."""
         low: list[Key] = []
         high: list[Key] = []
-        beyond = False
-        for one, kind in zip(sets, self.types, strict=True):
-            if isinstance(one, Points) and len(one.stored) == 1:
-                low += self._key_at(one.stored[0], kind)
-                high += self._key_at(one.stored[0], kind)
-                continue
-            beyond = self._ends(one, kind, low, high)
-            break
-        return self._between(tuple(low), tuple(high), excluded=beyond and len(high) == len(self.types))
+        low_open = high_open = excluded = False
+        for value, one, kind in zip(chosen, sets, self.types, strict=True):
+            first, last = _ends(value, one, kind)
+            if not low_open:
+                low += first
+                low_open = len(first) > 1
+            if not high_open:
+                high += last[:1]
+                high_open = excluded = len(last) > 1
+        if excluded and len(high) < len(self.types):
+            high.append(_BELOW)
+            excluded = False
+        start = bisect_right(self.bounds, tuple(low))
+        stop = bisect_left(self.bounds, tuple(high)) if excluded else bisect_right(self.bounds, tuple(high))
+        return self.order[start : stop + 1]
 
-    def _key_at(self, value: Stored, kind: ColumnType) -> list[Key]:
-        return [_NULL_KEY if value is None else (1, kind.key(value))]
 
-    def _ends(self, one: ValueSet, kind: ColumnType, low: list[Key], high: list[Key]) -> bool:
-        """Add the ends of the first column that is no point; return whether the upper one is excluded."""
-        if one is None and not low:
-            raise CannotCompute(f"no condition on partition column {self.names[0]}")
-        if isinstance(one, Points):
-            keys = sorted(self._key_at(value, kind)[0] for value in one.stored)
-            one_low, one_high, low_in, high_in = keys[0], keys[-1], True, True
-        elif one is None:
-            one_low, one_high, low_in, high_in = _BELOW, _ABOVE, True, True
-        else:
-            one_low = (0, 1) if one.low is None else (1, one.low)
-            one_high = _ABOVE if one.high is None else (1, one.high)
-            low_in, high_in = one.low_included, one.high_included
-            if one.low is not None and not low_in and kind.is_integer and int(one.low) == one.low:
-                one_low, low_in = (1, one.low + 1), True
-        low += [one_low, *([] if low_in else [_ABOVE])]
-        high += [one_high, *([_ABOVE] if high_in else [])]
-        return not high_in
-
-    def _between(self, low: tuple[Key, ...], high: tuple[Key, ...], *, excluded: bool) -> Iterable[int]:
-        first = bisect_right(self.bounds, low)
-        last = bisect_left(self.bounds, high) if excluded else bisect_right(self.bounds, high)
-        return self.order[first : last + 1]
+def _ends(value: Any, one: ValueSet, kind: ColumnType) -> tuple[list[Key], list[Key]]:
+    """Return keys of the smallest and the largest value; a second key means that the end itself is excluded."""
+    if isinstance(one, Points):
+        key = _NULL_KEY if value is None else (1, kind.key(value))
+        return [key], [key]
+    if one is None:
+        return [_BELOW], [_ABOVE]
+    low: list[Key] = [_NULL_KEY, _ABOVE]
+    if one.low is not None:
+        low = [(1, one.low)] if one.low_included else [(1, one.low), _ABOVE]
+        if len(low) > 1 and kind.is_integer and int(one.low) == one.low:
+            low = [(1, one.low + 1)]
+    if one.high is None:
+        return low, [_ABOVE]
+    return low, [(1, one.high)] if one.high_included else [(1, one.high), _BELOW]
 
 
 class ListLevel(LevelFinder):
@@ -250,7 +259,8 @@ class ListLevel(LevelFinder):
         self._of: dict[tuple[Key, ...], int] = {}
         self._default: tuple[int, ...] = ()
         for index, partition in enumerate(partitions):
-            assert partition.bound is not None
+            if partition.bound is None:
+                raise CannotCompute(f"the bound of {partition.name} is of a type that is not known")
             for row in partition.bound:
                 if Extreme.MAX in row:
                     self._default = (index,)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from odp_trio.routing.collation import Collation, collation
 from odp_trio.routing.columns import (
+    BitType,
     ColumnType,
     DecimalType,
     FloatType,
@@ -193,7 +194,7 @@ def column_type(column: KeyColumn) -> ColumnType:
     if code - 5 in _SIZES:
         return IntegerType(column, 0, (1 << _SIZES[code - 5]) - 1)
     if code == 31:
-        return IntegerType(column, 0, (1 << max(column.precision, 1)) - 1)
+        return BitType(column, 0, (1 << max(column.precision, 1)) - 1)
     if code in DECIMAL_INT:
         return DecimalType(column)
     if code in (11, 12, 13, 14):

@@ -97,6 +97,10 @@ def unpack_datetime(packed: int) -> Moment:
     return year, month, packed >> 41 & 31, (hour * 3600 + minute * 60 + second) * 1_000_000 + (packed & 0xFFFFFF)
 
 
+class UnknownObject(ValueError):
+    """An object of a type whose bytes are not known."""
+
+
 @final
 class ObjectReader:
     """Reads serialised objects; raises ValueError when the bytes cannot be such."""
@@ -164,7 +168,7 @@ class ObjectReader:
             return float(struct.unpack("<d", struct.pack("<Q", self.varint()))[0])
         if code in (_FLOAT, _UFLOAT):
             return float(struct.unpack("<f", struct.pack("<I", self.varint() & 0xFFFFFFFF))[0])
-        raise ValueError(f"an object of type {code}, which is not known")
+        raise UnknownObject(f"an object of type {code}, which is not known")
 
     def _extreme(self) -> Extreme:
         number = self._signed(self.varint(), 64, _INT64)
@@ -172,7 +176,7 @@ class ObjectReader:
             return Extreme.MAX
         if number == -3:
             return Extreme.MIN
-        raise ValueError(f"an extreme value {number}, which is not known")
+        raise UnknownObject(f"a special value {number}, which is not known")
 
     @staticmethod
     def _signed(number: int, bits: int, code: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
@@ -10,7 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from odp_trio.errors import MalformedMetadata
-from odp_trio.topology.objects import Row, Value, read_list_bound, read_range_bound, read_value
+from odp_trio.topology.objects import Row, UnknownObject, Value, read_list_bound, read_range_bound, read_value
 
 _T = TypeVar("_T")
 MetadataRow = Mapping[str, Any]
@@ -33,7 +34,7 @@ class Partition(msgspec.Struct, frozen=True):
     tablet_id: int
     """Before kernel 4 the number that stands for the partition in the location tables."""
     bound: tuple[Row, ...] | None = None
-    """The upper bound of RANGE, one row; the rows of LIST; None for HASH and KEY."""
+    """The upper bound of RANGE, one row; the rows of LIST; None for HASH and KEY, or when its type is not known."""
     subpartitions: tuple[Partition, ...] = ()
 
 
@@ -51,8 +52,12 @@ class KeyColumn(msgspec.Struct, frozen=True):
     length: int = -1
     precision: int = -1
     scale: int = -1
+    rowkey: int = -1
+    """Position in the primary key; -1 when it is not in it."""
     default: Value = None
     has_default: bool = False
+    default_refusal: str = ""
+    """Why the default is not known: the server computes it, for example from the clock."""
     generated: str = ""
     """The expression that makes it, as SQL; empty for an ordinary column."""
 
@@ -185,6 +190,7 @@ def _read_columns(info: Sequence[MetadataRow], old: bool) -> tuple[KeyColumn, ..
 def _read_column(row: MetadataRow, old: bool) -> KeyColumn:
     default = row.get("part_key_default_value")
     length, precision, scale = _read_accuracy(row, old)
+    value, refusal = _read_default(default)
     level = int(row["part_key_level"])
     if not 1 <= level <= 3:
         raise ValueError(f"part_key_level is {level}")
@@ -197,10 +203,21 @@ def _read_column(row: MetadataRow, old: bool) -> KeyColumn:
         length=length,
         precision=precision,
         scale=scale,
-        default=None if default is None else _decoded("part_key_default_value", default, read_value),
+        rowkey=int(row.get("spare2" if old else "part_key_rowkey_idx", -1)),
+        default=value,
         has_default=default is not None,
+        default_refusal=refusal,
         generated=_text(row.get("part_key_extra")),
     )
+
+
+def _read_default(raw: object) -> tuple[Value, str]:
+    if raw is None:
+        return None, ""
+    try:
+        return _decoded("part_key_default_value", raw, read_value), ""
+    except UnknownObject as exc:
+        return None, f"its default is {exc}"
 
 
 def _read_accuracy(row: MetadataRow, old: bool) -> tuple[int, int, int]:
@@ -220,7 +237,8 @@ def _read_partition(row: MetadataRow, level: Level, id_column: str, parent: int 
         if raw is None:
             raise ValueError(f"partition {_text(row['part_name'])} has no bound")
         read = read_range_bound if level.method is Method.RANGE else read_list_bound
-        bound = _decoded(f"bound of {_text(row['part_name'])}", raw, read)
+        with contextlib.suppress(UnknownObject):
+            bound = _decoded(f"bound of {_text(row['part_name'])}", raw, read)
     return Partition(own_id, _text(row["part_name"]), _tablet(row, own_id, parent), bound)
 
 
@@ -258,6 +276,8 @@ def column_names(expression: str) -> tuple[str, ...]:
 def _decoded(what: str, raw: object, read: Callable[[bytes], _T]) -> _T:
     try:
         return read(_bytes(raw))
+    except UnknownObject:
+        raise
     except ValueError as exc:
         raise ValueError(f"{what}: {exc}") from exc
 
