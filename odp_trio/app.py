@@ -19,6 +19,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -28,7 +29,9 @@ import msgspec
 import trio
 
 import odp_trio
+from odp_trio.admin.explain import Explained, ExplainRequest, explain_live
 from odp_trio.admin.proxysys import serve_admin
+from odp_trio.admin.routes import table_records
 from odp_trio.admin.status import ClusterStatus, ProxyStatus, flatten
 from odp_trio.catalog.clusters import Clusters, Started
 from odp_trio.catalog.locations import TableLocations
@@ -48,6 +51,7 @@ from odp_trio.sql.cache import Statements
 from odp_trio.supervise.periodic import every
 from odp_trio.supervise.supervisor import ChildSpec, Supervisor, open_supervisor
 from odp_trio.topology.location import Locations
+from odp_trio.topology.snapshot import Snapshot, take_snapshot
 from odp_trio.topology.tenant import TenantTable
 
 log = logging.getLogger("odp_trio")
@@ -134,6 +138,18 @@ class Proxy:
             tenant_invalidations=counts.tenant_invalidations,
             tenants=len(self.tenants),
             loop_turns=self.reactor.turns,
+            location_fetches=counts.location_fetches,
+            location_renewals=counts.location_renewals,
+            location_dirtied=counts.location_dirtied,
+            locations=len(self.locations),
+            location_evictions=self.locations.evictions,
+            route_waits=counts.route_waits,
+            replays=counts.replays,
+            reprepares=counts.reprepares,
+            shapes=len(self.statements),
+            shape_hits=self.statements.hits,
+            shape_misses=self.statements.misses,
+            shape_evictions=self.statements.evictions,
             clusters=tuple(
                 ClusterStatus(
                     cluster.name,
@@ -148,6 +164,23 @@ class Proxy:
             ),
             tasks=flatten(self.root.statistics().children),
         )
+
+    async def explain(self, request: ExplainRequest) -> Explained:
+        """Say where a statement would go, and why; raise ConfigError for a request that cannot be used."""
+        return await explain_live(self.views, self.statements, request, self._settings, self.rules)
+
+    async def snapshot(self) -> Snapshot:
+        """Return what routing stands on; ``explain_offline`` asks it without a proxy."""
+        head = take_snapshot(
+            self._settings,
+            self.clusters.resources(),
+            self.tenants.entries(),
+            (),
+            trio.current_time(),
+            made_by=f"odp-trio {odp_trio.__version__}",
+            taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        return msgspec.structs.replace(head, tables=await table_records(self.locations, trio.current_time))
 
     def shut_down(self) -> None:
         """Begin an orderly end: stop listening, drain, stop the rest.  ``wait_shutdown`` returns."""
@@ -247,7 +280,7 @@ class Proxy:
         http = await trio.to_thread.run_sync(import_module, "odp_trio.admin.http", abandon_on_cancel=True)
         assert self.http_listener is not None
         task_status.started()
-        await http.serve_http(os.dup(self.http_listener.fileno()), self.statistics, self._stopped_http.wait)
+        await http.serve_http(os.dup(self.http_listener.fileno()), self, self._stopped_http.wait)
 
 
 @asynccontextmanager

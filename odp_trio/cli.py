@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import odp_trio
+from odp_trio.admin.explain_command import add_verbs
 
 if TYPE_CHECKING:
     from odp_trio.config.settings import Built, Layer
@@ -89,6 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(verb=_check_config)
     check.add_argument("file", metavar="FILE", type=Path)
     check.add_argument("--json", action="store_true", help="print JSON")
+
+    add_verbs(verbs)
 
     demo = verbs.add_parser("demo", help="an OceanBase kernel, OBServers and the proxy on this machine")
     demo.set_defaults(verb=_demo)

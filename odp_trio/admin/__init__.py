@@ -2,6 +2,11 @@
 
 status    one frozen record of everything, read off the tables
 metrics   the record as Prometheus exposition
-http      /health, /ready, /metrics, /api/status
+routes    how statements fared, by tenant and by table
+http      /health, /ready, /metrics, /api/…
+explain   where a statement would go and why, of a running proxy or a snapshot
+what_if   changed copies of what routing reads
+explain_command  the verbs explain and snapshot of the command line
+explain_text     an explanation for people
 proxysys  a login to the proxy itself
 """

@@ -1,4 +1,8 @@
-"""The status record as Prometheus exposition.  Label values come from closed or configured sets."""
+"""The status record as Prometheus exposition.
+
+Label values come from closed or configured sets, or are bounded: tenants by
+what is known of them, tables by their busiest.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from odp_trio.admin.routes import RouteTotals, Tally
 from odp_trio.admin.status import ProxyStatus
 
 COUNTERS = {
@@ -22,6 +27,16 @@ COUNTERS = {
     "odp_tenant_fetches": ("tenant_fetches", "Tenant routes fetched."),
     "odp_tenant_invalidations": ("tenant_invalidations", "Tenant routes that a server said are stale."),
     "odp_loop_turns": ("loop_turns", "Turns of the reactor."),
+    "odp_location_fetches": ("location_fetches", "Questions about locations that were begun."),
+    "odp_location_renewals": ("location_renewals", "Those of them that renew a dirty location."),
+    "odp_location_dirtied": ("location_dirtied", "Locations that an answer of a server proved wrong."),
+    "odp_location_evictions": ("location_evictions", "Tables forgotten because of the bound of the cache."),
+    "odp_route_waits": ("route_waits", "Statements that waited for a location."),
+    "odp_replays": ("replays", "Commands that brought a server session to its client's state."),
+    "odp_reprepares": ("reprepares", "Prepared statements sent to a further server."),
+    "odp_statement_cache_hits": ("shape_hits", "Statements whose shape was known."),
+    "odp_statement_cache_misses": ("shape_misses", "Statements that had to be parsed."),
+    "odp_statement_cache_evictions": ("shape_evictions", "Statement shapes forgotten."),
 }
 GAUGES = {
     "odp_uptime_seconds": ("uptime", "Seconds since the proxy started."),
@@ -29,6 +44,8 @@ GAUGES = {
     "odp_sessions": ("sessions", "Client sessions now."),
     "odp_sessions_busy": ("busy_sessions", "Client sessions with a statement running."),
     "odp_tenants": ("tenants", "Tenant routes known."),
+    "odp_locations": ("locations", "Tables and partitions whose locations are known."),
+    "odp_statement_cache_size": ("shapes", "Statement shapes known."),
 }
 
 
@@ -37,6 +54,8 @@ class StatusCollector(Collector):
 
     def __init__(self, status: Callable[[], ProxyStatus]) -> None:
         self._status = status
+        self.routes = RouteTotals({}, ())
+        """Counted before each scrape."""
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family."""
@@ -51,6 +70,7 @@ class StatusCollector(Collector):
             "odp_task_restarts", "Restarts of supervised tasks.", "task", {t.path: t.restarts for t in status.tasks}
         )
         yield from _clusters(status)
+        yield from _routes(self.routes)
 
 
 def _by(name: str, text: str, label: str, values: dict[str, int] | dict[int, int]) -> CounterMetricFamily:
@@ -76,8 +96,44 @@ def _clusters(status: ProxyStatus) -> Iterator[Metric]:
     yield from (servers, failures, age, refreshes)
 
 
-def exposition(status: Callable[[], ProxyStatus]) -> Callable[[], bytes]:
+def _routes(routes: RouteTotals) -> Iterator[Metric]:
+    where = ["cluster", "tenant"]
+    statements = CounterMetricFamily(
+        "odp_route_statements",
+        "Statements routed by location, and those of them whose server said that it was the wrong one.",
+        labels=[*where, "policy", "outcome"],
+    )
+    lost = CounterMetricFamily(
+        "odp_route_not_computable", "Statements whose partition could not be computed.", labels=where
+    )
+    for key, total in sorted(routes.tenants.items(), key=lambda item: (item[0].cluster, item[0].tenant)):
+        _add_tallies(statements, [key.cluster, key.tenant], total.policies)
+        lost.add_metric([key.cluster, key.tenant], total.not_computable)
+    tables = CounterMetricFamily(
+        "odp_table_statements",
+        "The same for the busiest tables.",
+        labels=[*where, "database", "table", "policy", "outcome"],
+    )
+    for table in routes.busiest:
+        _add_tallies(tables, [table.cluster, table.tenant, table.database, table.table], table.policies)
+    yield from (statements, lost, tables)
+
+
+def _add_tallies(family: CounterMetricFamily, labels: list[str], policies: dict[str, Tally]) -> None:
+    """What missed was routed before, so both only grow: the share of misses is missed / routed."""
+    for policy, tally in sorted(policies.items()):
+        family.add_metric([*labels, policy, "routed"], tally.routed)
+        family.add_metric([*labels, policy, "missed"], tally.missed)
+
+
+def exposition(status: Callable[[], ProxyStatus]) -> Callable[[RouteTotals], bytes]:
     """Return a function that writes the text format."""
     registry = CollectorRegistry()
-    registry.register(StatusCollector(status))
-    return lambda: generate_latest(registry)
+    collector = StatusCollector(status)
+    registry.register(collector)
+
+    def write(routes: RouteTotals) -> bytes:
+        collector.routes = routes
+        return generate_latest(registry)
+
+    return write

@@ -55,6 +55,18 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     tenant_invalidations: int
     tenants: int
     loop_turns: int
+    location_fetches: int
+    location_renewals: int
+    location_dirtied: int
+    locations: int
+    location_evictions: int
+    route_waits: int
+    replays: int
+    reprepares: int
+    shapes: int
+    shape_hits: int
+    shape_misses: int
+    shape_evictions: int
     clusters: tuple[ClusterStatus, ...]
     tasks: tuple[TaskStatus, ...]
 

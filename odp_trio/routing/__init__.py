@@ -9,7 +9,7 @@ generated  key columns that are computed from others
 expressions, date_functions  what PARTITION BY computes
 columns, types  what a value becomes in a column of each type, and its hash
 values     values of one execution
-scalars, temporal, functions  values of SQL, dates and times, functions over constants
+scalars, temporal, functions, text_functions  values of SQL, dates and times, functions over constants
 collation, murmur  how strings compare, and how they are hashed
 ldc        how far each server is from us
 policy     route policies as tiers of letters

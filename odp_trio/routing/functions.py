@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Final
 
 from odp_trio.routing.scalars import CannotCompute, Number, SqlValue, number_of
+from odp_trio.routing.text_functions import LENIENT, STRICT, clock
 from odp_trio.topology.objects import DIGITS
 
 if TYPE_CHECKING:
@@ -17,28 +18,18 @@ _INT64: Final = range(-(1 << 63), 1 << 64)
 
 def call(name: str, arguments: Sequence[SqlValue], values: Values | None) -> SqlValue:
     """Apply a function; raise CannotCompute if it is not one of those known."""
-    if name in ("SUBSTR", "SUBSTRING"):
-        return _substring(arguments)
+    if (instant := clock(name, arguments, values)) is not None:
+        return instant
+    for table, takes_null in ((LENIENT, True), (STRICT, False)):
+        if name in table and len(arguments) in table[name][0]:
+            missing = not takes_null and any(argument is None for argument in arguments)
+            return None if missing else table[name][1](*arguments)
     arithmetic = _ARITHMETIC.get(name)
     if arithmetic is None or len(arguments) != arithmetic[0]:
         raise CannotCompute(f"{name}() is not computed")
     if any(argument is None for argument in arguments):
         return None
     return _checked(arithmetic[1](*[_exact(argument) for argument in arguments]), name)
-
-
-def _substring(arguments: Sequence[SqlValue]) -> SqlValue:
-    """Return part of a text, counted in characters from 1, or from the end when negative."""
-    if any(argument is None for argument in arguments):
-        return None
-    text, start, *rest = arguments
-    length = rest[0] if rest else None
-    if not (isinstance(text, str) and isinstance(start, int) and isinstance(length, int | None)):
-        raise CannotCompute("SUBSTR() of anything but text is not computed")
-    if start == 0 or start > len(text) or start < -len(text):
-        return ""
-    first = start - 1 if start > 0 else len(text) + start
-    return text[first:] if length is None else text[first : first + max(length, 0)]
 
 
 def _exact(value: SqlValue) -> Number:
@@ -80,6 +71,18 @@ def _quotient(left: Number, right: Number) -> Number | None:
     return _both(lambda a, b: (abs(a) // abs(b)) * (-1 if (a < 0) != (b < 0) else 1), DIGITS.divide_int)(left, right)
 
 
+def _fraction(left: Number, right: Number) -> Number | None:
+    """Return the quotient with four more places than the dividend."""
+    if not right:
+        return None
+    if isinstance(left, float) or isinstance(right, float):
+        raise CannotCompute("arithmetic over floating point is not computed")
+    exponent = Decimal(left).as_tuple().exponent
+    places = 4 + max(0, -exponent) if isinstance(exponent, int) else 4
+    unit = Decimal(1).scaleb(-places, DIGITS)
+    return DIGITS.divide(Decimal(left), Decimal(right)).quantize(unit, ROUND_HALF_UP, DIGITS)
+
+
 def _negative(value: Number) -> Number:
     return DIGITS.minus(value) if isinstance(value, Decimal) else -value
 
@@ -92,6 +95,7 @@ _ARITHMETIC: Final[dict[str, tuple[int, Callable[..., Number | None]]]] = {
     "+": (2, _both(lambda a, b: a + b, DIGITS.add)),
     "-": (2, _both(lambda a, b: a - b, DIGITS.subtract)),
     "*": (2, _both(lambda a, b: a * b, DIGITS.multiply)),
+    "/": (2, _fraction),
     "%": (2, _remainder),
     "MOD": (2, _remainder),
     "DIV": (2, _quotient),

@@ -104,7 +104,7 @@ class LevelFinder:
 
     def _find_span(self, sets: Sequence[ValueSet]) -> Iterable[int]:
         """Return the partitions when not all columns have known values."""
-        raise CannotCompute(f"not every partition column of {', '.join(self.names)} has a known value")
+        raise CannotCompute(f"no single value is known for partition column {', '.join(self.names)}")
 
     def _rows(self, sets: Sequence[ValueSet]) -> Iterator[tuple[Stored, ...]] | None:
         known = []

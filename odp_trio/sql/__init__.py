@@ -1,8 +1,14 @@
 """Text to facts: what routing needs to know about a statement; pure.
 
-facts     the values: kind, tables, hints, key conditions, shapes
-grammar   ``odp_sql.lark``: DML and the statements that the proxy answers itself
-lexer     one regular expression takes the literals out; tokens for the grammar
-cache     shapes by text, bounded
-literals  a literal's text to a value
+facts       the values: kind, tables, hints, key conditions, shapes
+lexer       one regular expression takes the literals out; words of a statement
+cache       shapes by text, bounded
+statement   from a split statement to its facts
+kinds       kinds of statements by their first words, marks of words anywhere
+hints       what hints ask of routing
+skim        what routing does not need is taken out; tokens for the grammar
+grammar     ``odp_sql.lark``, and the statements that the proxy answers itself
+dml         the grammar's callbacks: tables and conditions
+conditions  AND, OR and comparisons in disjunctive form
+literals    a literal's text to a value; annotations of the first comment
 """

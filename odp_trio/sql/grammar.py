@@ -48,7 +48,7 @@ def grammar_text() -> str:
 
 @cache
 def _parser() -> lark.Lark:
-    return lark.Lark(grammar_text(), parser="lalr", maybe_placeholders=False)
+    return lark.Lark(grammar_text(), parser="lalr", start="internal", maybe_placeholders=False)
 
 
 def parse_internal(sql: str) -> InternalStatement:
@@ -65,10 +65,10 @@ def parse_internal(sql: str) -> InternalStatement:
 class _Internal(lark.Transformer[lark.Token, InternalStatement]):
     """Turns the tree into a statement, bottom up."""
 
-    def start(self, statement: InternalStatement) -> InternalStatement:
+    def internal(self, statement: InternalStatement) -> InternalStatement:
         return statement
 
-    statement = start
+    internal_statement = internal
 
     def show(self, subject: str, like: str | None = None) -> InternalStatement:
         return InternalStatement(InternalKind.SHOW, subject.upper(), like)

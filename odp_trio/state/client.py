@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, final
 
 from odp_trio.model import Address
+from odp_trio.sql.lexer import ANSI_QUOTES, MULTIBYTE, NO_BACKSLASHES
 from odp_trio.wire.state import SessionState
 
 WEAK: Final = 2
@@ -22,6 +23,7 @@ _ROUTE_POLICIES: Final = (
     b"only_readonly_zone",
     b"unmerge_zone_first",
 )
+_MULTIBYTE: Final = frozenset({b"gbk", b"gb18030", b"gb18030_2022", b"gb2312", b"big5", b"sjis", b"cp932"})
 _TRUE: Final = frozenset({b"1", b"on", b"true", b"yes"})
 UNSYNCED: Final = frozenset(
     {
@@ -116,7 +118,11 @@ class ClientState:
 
     def dialect(self) -> int:
         """Return the flags that the lexer needs: what sql_mode and character_set_client say of quotes."""
-        return 0
+        modes = self.sql_mode.upper()
+        flags = ANSI_QUOTES if b"ANSI" in modes else 0
+        if b"NO_BACKSLASH_ESCAPES" in modes:
+            flags |= NO_BACKSLASHES
+        return flags | MULTIBYTE if self.charset.lower() in _MULTIBYTE else flags
 
     def forget(self) -> None:
         """COM_RESET_CONNECTION: variables and whatever bound the session are gone; the database stays."""

@@ -18,7 +18,7 @@ from typing import Final, final
 
 import msgspec
 
-from odp_trio.model import Address
+from odp_trio.model import Address, TenantKey
 from odp_trio.topology.partitioning import Partitioning
 from odp_trio.topology.tenant import EntryState
 
@@ -142,6 +142,11 @@ class TableEntry:
         """How many locations it counts for."""
         return 1 + len(self.tablets)
 
+    def inherit(self, older: TableEntry) -> None:
+        """Go on counting where the entry that this one replaces ended."""
+        self.tallies = older.tallies
+        self.not_computable += older.not_computable
+
     def locations(self) -> Iterator[Location]:
         """Every location that is known."""
         if self.location is not None:
@@ -150,14 +155,34 @@ class TableEntry:
 
 
 @final
+@dataclass(slots=True)
+class Tallies:
+    """Counts of a tenant's entries that are gone."""
+
+    by_policy: dict[str, list[int]] = field(default_factory=dict)
+    """Statements routed and missed."""
+    not_computable: int = 0
+
+    def add(self, entry: TableEntry) -> None:
+        """Take over the counts of an entry."""
+        self.not_computable += entry.not_computable
+        for policy, (routed, missed) in entry.tallies.items():
+            tally = self.by_policy.setdefault(policy, [0, 0])
+            tally[0] += routed
+            tally[1] += missed
+
+
+@final
 class Locations:
     """Table entries of every cluster, bounded: what was not used for longest goes first."""
 
-    __slots__ = ("_deadlines", "_size", "_tables", "evictions", "limit")
+    __slots__ = ("_deadlines", "_size", "_tables", "evictions", "forgotten", "limit")
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self.limit = limit
         self.evictions = 0
+        self.forgotten: dict[TenantKey, Tallies] = {}
+        """Counts of entries that are gone, so that sums over a tenant never shrink."""
         self._tables: OrderedDict[TableKey, TableEntry] = OrderedDict()
         self._deadlines: list[tuple[float, int, TableEntry]] = []
         self._size = 0
@@ -171,7 +196,10 @@ class Locations:
 
     def store(self, entry: TableEntry) -> None:
         """Keep an entry in the place of an older one."""
-        self._forget(self._tables.pop(entry.key, None))
+        known = self._tables.pop(entry.key, None)
+        if known is not None:
+            entry.inherit(known)
+            self._leave(known)
         self._tables[entry.key] = entry
         self._size += entry.size
         if entry.expires_at != float("inf"):
@@ -214,8 +242,14 @@ class Locations:
 
     def _forget(self, entry: TableEntry | None) -> None:
         if entry is not None:
-            entry.gone = True
-            self._size -= entry.size
+            self._leave(entry)
+            if entry.tallies or entry.not_computable:
+                key = TenantKey(entry.key.cluster, entry.key.tenant)
+                self.forgotten.setdefault(key, Tallies()).add(entry)
+
+    def _leave(self, entry: TableEntry) -> None:
+        entry.gone = True
+        self._size -= entry.size
 
     def _evict(self) -> None:
         """Second chance: an entry that was used since it was last looked at goes to the end once more."""

@@ -1,0 +1,133 @@
+"""How statements fared, by tenant and by table.  Tables may be many: they are walked in slices, others run between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappush, heappushpop, nlargest
+from typing import Final
+
+import msgspec
+import trio
+
+from odp_trio.model import TenantKey
+from odp_trio.sql.grammar import InternalKind, InternalStatement
+from odp_trio.topology.location import Locations, TableEntry, TableKey, Tallies
+from odp_trio.topology.snapshot import TableRecord, write_table
+
+BUSIEST: Final = 50
+"""Tables that have metrics of their own."""
+_SLICE: Final = 1000
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """Statements that were routed by one policy, and those that missed."""
+
+    routed: int
+    missed: int
+
+
+class TableRoutes(msgspec.Struct, frozen=True):
+    """One table."""
+
+    cluster: str
+    tenant: str
+    database: str
+    table: str
+    routed: int
+    missed: int
+    not_computable: int
+    policies: dict[str, Tally]
+    partitions: int
+    """Locations that are known."""
+    state: str
+
+
+class TenantRoutesTotal(msgspec.Struct, frozen=True):
+    """All tables of a tenant, those that are forgotten included."""
+
+    policies: dict[str, Tally]
+    not_computable: int
+
+
+class RouteTotals(msgspec.Struct, frozen=True):
+    """All tenants, and the busiest tables."""
+
+    tenants: dict[TenantKey, TenantRoutesTotal]
+    busiest: tuple[TableRoutes, ...]
+
+
+async def count_routes(locations: Locations) -> RouteTotals:
+    """Add up every table."""
+    entries = locations.entries()
+    sums: dict[TenantKey, Tallies] = {}
+    for key, gone in locations.forgotten.items():
+        copied = {policy: [*tally] for policy, tally in gone.by_policy.items()}
+        sums[key] = Tallies(copied, gone.not_computable)
+    busiest: list[tuple[int, int, TableEntry]] = []
+    for start in range(0, len(entries), _SLICE):
+        for number, entry in enumerate(entries[start : start + _SLICE], start):
+            if not entry.tallies and not entry.not_computable:
+                continue
+            key = TenantKey(entry.key.cluster, entry.key.tenant)
+            sums.setdefault(key, Tallies()).add(entry)
+            item = (_routed(entry), -number, entry)
+            heappush(busiest, item) if len(busiest) < BUSIEST else heappushpop(busiest, item)
+        await trio.lowlevel.checkpoint()
+    return RouteTotals(
+        {key: TenantRoutesTotal(_tallies(total.by_policy), total.not_computable) for key, total in sums.items()},
+        tuple(table_routes(entry) for routed, _, entry in sorted(busiest, reverse=True) if routed),
+    )
+
+
+async def list_routes(
+    locations: Locations, *, like: str | None, cluster: str, tenant: str, limit: int
+) -> tuple[tuple[TableRoutes, ...], int]:
+    """Return the tables that ``like`` (of ``database.table``) admits, busiest first, and how many there are in all."""
+    pattern = InternalStatement(InternalKind.SHOW, like=like)
+
+    def wanted(key: TableKey) -> bool:
+        if (cluster and key.cluster != cluster) or (tenant and key.tenant != tenant):
+            return False
+        return pattern.matches(f"{key.database}.{key.table}")
+
+    found: list[TableEntry] = []
+    entries = locations.entries()
+    for start in range(0, len(entries), _SLICE):
+        found += [entry for entry in entries[start : start + _SLICE] if wanted(entry.key)]
+        await trio.lowlevel.checkpoint()
+    return tuple(table_routes(entry) for entry in nlargest(limit, found, key=_routed)), len(found)
+
+
+async def table_records(locations: Locations, now: Callable[[], float]) -> tuple[TableRecord, ...]:
+    """Return the records of every table for a snapshot."""
+    records: list[TableRecord] = []
+    entries = locations.entries()
+    for start in range(0, len(entries), _SLICE):
+        records += [write_table(entry, now()) for entry in entries[start : start + _SLICE]]
+        await trio.lowlevel.checkpoint()
+    return tuple(records)
+
+
+def table_routes(entry: TableEntry) -> TableRoutes:
+    """Return the counts of one table."""
+    key = entry.key
+    return TableRoutes(
+        key.cluster,
+        key.tenant,
+        key.database,
+        key.table,
+        _routed(entry),
+        sum(missed for _, missed in entry.tallies.values()),
+        entry.not_computable,
+        _tallies(entry.tallies),
+        sum(1 for _ in entry.locations()),
+        "missing" if entry.missing else entry.state.value,
+    )
+
+
+def _routed(entry: TableEntry) -> int:
+    return sum(tally[0] for tally in entry.tallies.values())
+
+
+def _tallies(by_policy: dict[str, list[int]]) -> dict[str, Tally]:
+    return {policy: Tally(routed, missed) for policy, (routed, missed) in by_policy.items()}

@@ -1,0 +1,462 @@
+"""The grammar's callbacks: from the tokens of a DML statement, bottom up, to its tables and conditions.
+
+Lark calls them while it parses: no tree is built and nothing recurses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any, final
+
+import lark
+import msgspec
+
+from odp_trio.sql.conditions import (
+    ALWAYS,
+    Column,
+    Row,
+    Truth,
+    both,
+    compared,
+    either,
+    is_in,
+    is_null,
+    is_operand,
+    negated,
+    of_table,
+    truth,
+    value_or_opaque,
+)
+from odp_trio.sql.facts import (
+    EVERYTHING,
+    Alternatives,
+    Boolean,
+    Call,
+    Condition,
+    Default,
+    Literal,
+    Null,
+    Opaque,
+    Operand,
+    Operator,
+    Parameter,
+    TableRef,
+    UserVariable,
+)
+from odp_trio.sql.grammar import grammar_text
+from odp_trio.sql.lexer import Word
+
+_OPERATORS = {
+    "EQ": Operator.EQ,
+    "NULL_SAFE_EQ": Operator.NULL_SAFE_EQ,
+    "LT": Operator.LT,
+    "LE": Operator.LE,
+    "GT": Operator.GT,
+    "GE": Operator.GE,
+}
+
+
+class Dml(msgspec.Struct, frozen=True):
+    """What the grammar finds."""
+
+    tables: tuple[TableRef, ...] = ()
+    alternatives: Alternatives = EVERYTHING
+    insert_columns: tuple[str, ...] | None = None
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A query, or what stands in FROM: its tables, what is said of the first, and what ON says."""
+
+    tables: tuple[TableRef, ...] = ()
+    alternatives: Alternatives = EVERYTHING
+    on: Truth = ALWAYS
+    derived: bool = False
+    """The first table is inside a sub-query, whose own conditions ``alternatives`` are."""
+    joined: int = 1
+
+
+class Join(msgspec.Struct, frozen=True):
+    """One join."""
+
+    source: Source
+    on: Truth
+
+
+def parse_dml(tokens: Sequence[lark.Token]) -> Dml:
+    """Read the tokens of one statement; raise lark.UnexpectedInput where the grammar ends."""
+    parser, callbacks = _parser()
+    callbacks.seen, callbacks.ctes = [], set()
+    found: Dml = parser.parse(tokens)  # type: ignore[arg-type,assignment]  # tokens, not text; callbacks make a Dml
+    every = (*found.tables[:1], *callbacks.seen)
+    real = (table for table in every if table.database is not None or table.name.lower() not in callbacks.ctes)
+    return msgspec.structs.replace(found, tables=tuple(dict.fromkeys(real)))
+
+
+@final
+class _Given(lark.lexer.Lexer):
+    """A lexer that is given tokens."""
+
+    def __init__(self, configuration: object) -> None:
+        pass
+
+    def lex(self, tokens: Iterable[lark.Token]) -> Iterator[lark.Token]:  # type: ignore[override]  # not text
+        yield from tokens
+
+
+@cache
+def _parser() -> tuple[lark.Lark, _Callbacks]:
+    callbacks = _Callbacks()
+    grammar = lark.Lark(
+        grammar_text(), parser="lalr", start="dml", lexer=_Given, transformer=callbacks, maybe_placeholders=False
+    )
+    return grammar, callbacks
+
+
+def name(token: lark.Token) -> str:
+    """Return the name that a token holds, without its quotes."""
+    word: Word = token.value
+    if word.kind == "QUOTED":
+        quote = word.text[0]
+        return word.text[1:].removesuffix(quote).replace(quote * 2, quote)
+    return word.text
+
+
+def is_quoted(token: lark.Token) -> bool:
+    """Whether a name stands in quotes."""
+    return bool(token.value.kind == "QUOTED")
+
+
+def _names(children: Iterable[Any]) -> list[lark.Token]:
+    return [child for child in children if isinstance(child, lark.Token) and child.type == "NAME"]
+
+
+def _query(children: Sequence[Any]) -> Source:
+    """Put a query together: CTEs, then branches; the first branch's first table decides."""
+    ctes: dict[str, Source] = {}
+    branches: list[Source] = []
+    for child in children:
+        if isinstance(child, dict):
+            ctes = child
+        elif isinstance(child, Source):
+            branches.append(child)
+    inside = tuple(table for source in ctes.values() for table in source.tables if table.name.lower() not in ctes)
+    tables = tuple(table for branch in branches for table in branch.tables)
+    first = branches[0] if branches else Source()
+    if first.tables and first.tables[0].database is None and first.tables[0].name.lower() in ctes:
+        behind = ctes[first.tables[0].name.lower()]
+        real = tuple(table for table in tables if table.name.lower() not in ctes)
+        return Source(tuple(dict.fromkeys((*behind.tables, *real))), behind.alternatives, derived=True)
+    real = tuple(table for table in tables if table.database is not None or table.name.lower() not in ctes)
+    same = [branch for branch in branches[1:] if branch.tables and _same(branch.tables[0], first)]
+    alternatives = first.alternatives
+    for branch in same:
+        alternatives = (*alternatives, *branch.alternatives)
+    known = EVERYTHING if () in alternatives else tuple(dict.fromkeys(alternatives))
+    return Source((*real, *inside), known, derived=first.derived)
+
+
+def _same(table: TableRef, first: Source) -> bool:
+    return bool(first.tables) and (table.name, table.database) == (first.tables[0].name, first.tables[0].database)
+
+
+def _where(source: Source, condition: Truth) -> Source:
+    """Apply WHERE to what FROM names."""
+    if not source.tables or source.derived:
+        return source
+    found = both(source.on, condition)
+    alternatives = of_table(found, source.tables[0], alone=source.joined == 1)
+    return Source(source.tables, alternatives, joined=source.joined)
+
+
+@final
+class _Callbacks(lark.Transformer[lark.Token, Any]):
+    """One method a rule.  ``seen`` are all tables in the order of the text, ``ctes`` the names WITH gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[TableRef] = []
+        self.ctes: set[str] = set()
+
+    def dml(self, children: list[Any]) -> Dml:
+        found = children[0]
+        return Dml(found.tables, found.alternatives) if isinstance(found, Source) else found
+
+    # ---- queries ------------------------------------------------------------------
+
+    def query(self, children: list[Any]) -> Source:
+        return _query(children)
+
+    inner = union = query
+
+    def bracketed_branch(self, children: list[Any]) -> Source:
+        return next(child for child in children if isinstance(child, Source))
+
+    def no_table(self, children: list[Any]) -> Source:
+        return Source()
+
+    def select(self, children: list[Any]) -> Source:
+        source = next((child for child in children if isinstance(child, Source)), Source())
+        condition = next((child for child in children if isinstance(child, Truth)), ALWAYS)
+        return _where(source, condition)
+
+    def with_(self, children: list[Any]) -> dict[str, Source]:
+        return {key: source for child in children if isinstance(child, tuple) for key, source in [child]}
+
+    def cte(self, children: list[Any]) -> tuple[str, Source]:
+        source = next(child for child in children if isinstance(child, Source))
+        self.ctes.add(name(children[0]).lower())
+        return name(children[0]).lower(), source
+
+    def from_(self, children: list[Any]) -> Source:
+        return next(child for child in children if isinstance(child, Source))
+
+    def where(self, children: list[Any]) -> Truth:
+        return truth(children[-1])
+
+    def tables(self, children: list[Any]) -> Source:
+        sources = [child for child in children if isinstance(child, Source)]
+        first = sources[0]
+        on = first.on
+        for source in sources[1:]:
+            on = both(on, source.on)
+        every = tuple(table for source in sources for table in source.tables)
+        return Source(every, first.alternatives, on, first.derived, sum(source.joined for source in sources))
+
+    def joined(self, children: list[Any]) -> Source:
+        first = next(child for child in children if isinstance(child, Source))
+        joins = [child for child in children if isinstance(child, Join)]
+        on = first.on
+        for join in joins:
+            on = both(on, join.on)
+        every = (*first.tables, *(table for join in joins for table in join.source.tables))
+        return Source(every, first.alternatives, on, first.derived, first.joined + len(joins))
+
+    def joined_tables(self, children: list[Any]) -> Source:
+        return self.joined(children)
+
+    def inner_join(self, children: list[Any]) -> Join:
+        source = next(child for child in children if isinstance(child, Source))
+        return Join(source, next((child for child in children if isinstance(child, Truth)), ALWAYS))
+
+    def outer_join(self, children: list[Any]) -> Join:
+        return Join(next(child for child in children if isinstance(child, Source)), ALWAYS)
+
+    def on(self, children: list[Any]) -> Truth:
+        return truth(children[-1])
+
+    def using(self, children: list[Any]) -> Truth:
+        return ALWAYS
+
+    def factor(self, children: list[Any]) -> Source:
+        return Source((children[0],))
+
+    def derived(self, children: list[Any]) -> Source:
+        source = next(child for child in children if isinstance(child, Source))
+        return Source(source.tables, source.alternatives, derived=True)
+
+    def nested_tables(self, children: list[Any]) -> Source:
+        return next(child for child in children if isinstance(child, Source))
+
+    def table_function(self, children: list[Any]) -> Source:
+        return Source()
+
+    # ---- tables --------------------------------------------------------------------
+
+    def table(self, children: list[Any]) -> TableRef:
+        table: TableRef = children[0]
+        for child in children[1:]:
+            if isinstance(child, list):
+                table = msgspec.structs.replace(table, partition=child[0] if len(child) == 1 else None)
+            elif isinstance(child, str):
+                table = msgspec.structs.replace(table, alias=child)
+        self.seen.append(table)
+        return table
+
+    def plain_name(self, children: list[Any]) -> TableRef:
+        return TableRef(name(children[0]), quoted=is_quoted(children[0]))
+
+    def qualified_name(self, children: list[Any]) -> TableRef:
+        first, last = _names(children)
+        return TableRef(name(last), name(first), quoted=is_quoted(last))
+
+    def linked_name(self, children: list[Any]) -> TableRef:
+        first, link = _names(children)
+        return TableRef(name(first), dblink=name(link), quoted=is_quoted(first))
+
+    def qualified_linked_name(self, children: list[Any]) -> TableRef:
+        database, table, link = _names(children)
+        return TableRef(name(table), name(database), dblink=name(link), quoted=is_quoted(table))
+
+    def partition(self, children: list[Any]) -> list[str]:
+        return [name(child).upper() for child in _names(children)]
+
+    def alias(self, children: list[Any]) -> str:
+        return name(children[-1])
+
+    # ---- INSERT, UPDATE, DELETE, MERGE --------------------------------------------------
+
+    def insert(self, children: list[Any]) -> Dml:
+        table = next(child for child in children if isinstance(child, TableRef))
+        found: Dml = children[-1]
+        return Dml((table, *found.tables), found.alternatives, found.insert_columns)
+
+    def insert_values(self, children: list[Any]) -> Dml:
+        columns = next((child for child in children if isinstance(child, tuple)), None)
+        rows: list[list[Operand]] = children[-1]
+        alternatives = tuple(
+            tuple(
+                Condition(columns[at] if columns is not None else at, Operator.EQ, (value,))
+                for at, value in enumerate(row)
+                if columns is None or at < len(columns)
+            )
+            for row in rows
+        )
+        return Dml((), alternatives, columns)
+
+    def insert_set(self, children: list[Any]) -> Dml:
+        pairs: list[tuple[Column, Operand]] = children[-1]
+        conditions = tuple(Condition(column.name, Operator.EQ, (value,)) for column, value in pairs)
+        return Dml((), (conditions,), tuple(column.name for column, _ in pairs))
+
+    def insert_select(self, children: list[Any]) -> Dml:
+        source = next(child for child in children if isinstance(child, Source))
+        return Dml(source.tables, EVERYTHING, next((child for child in children if isinstance(child, tuple)), None))
+
+    def column_list(self, children: list[Any]) -> tuple[str, ...]:
+        return tuple(name(child).lower() for child in _names(children))
+
+    def no_columns(self, children: list[Any]) -> None:
+        return None
+
+    def rows(self, children: list[Any]) -> list[list[Operand]]:
+        return [child for child in children if isinstance(child, list)]
+
+    def row(self, children: list[Any]) -> list[Operand]:
+        values = next((child for child in children if isinstance(child, tuple)), ())
+        return [value_or_opaque(value, "an expression over columns") for value in values]
+
+    def assignments(self, children: list[Any]) -> list[tuple[Column, Operand]]:
+        return [child for child in children if isinstance(child, tuple)]
+
+    def assignment(self, children: list[Any]) -> tuple[Column, Operand]:
+        column = children[0] if isinstance(children[0], Column) else Column("")
+        return column, value_or_opaque(children[-1], "an expression over columns")
+
+    def update(self, children: list[Any]) -> Source:
+        source = next(child for child in children if isinstance(child, Source))
+        return _where(source, next((child for child in children if isinstance(child, Truth)), ALWAYS))
+
+    delete = delete_from = update
+
+    def named_tables(self, children: list[Any]) -> None:
+        return None
+
+    def target(self, children: list[Any]) -> None:
+        return None
+
+    def merge(self, children: list[Any]) -> Source:
+        table = next(child for child in children if isinstance(child, TableRef))
+        other = next(child for child in children if isinstance(child, Source))
+        return _where(Source((table, *other.tables), joined=2), truth(children[-1]))
+
+    # ---- conditions --------------------------------------------------------------------
+
+    def either(self, children: list[Any]) -> Truth:
+        return either(truth(children[0]), truth(children[2]))
+
+    def both(self, children: list[Any]) -> Truth:
+        return both(truth(children[0]), truth(children[2]))
+
+    def unknown_condition(self, children: list[Any]) -> Truth:
+        return ALWAYS
+
+    def comparison(self, children: list[Any]) -> list[Operator]:
+        return [_OPERATORS[children[0].type]] if children[0].type in _OPERATORS else []
+
+    def compared(self, children: list[Any]) -> Truth:
+        left, operators, right = children
+        return compared(left, operators[0] if operators else None, right)
+
+    def is_test(self, children: list[Any]) -> Truth:
+        kinds = [child.type for child in children[1:]]
+        return is_null(children[0]) if kinds == ["IS", "NULL"] else ALWAYS
+
+    def in_list(self, children: list[Any]) -> Truth:
+        return is_in(children[0], next(child for child in children[1:] if isinstance(child, tuple)))
+
+    def between(self, children: list[Any]) -> Truth:
+        value, low, high = children[0], children[2], children[4]
+        return both(compared(value, Operator.GE, low), compared(value, Operator.LE, high))
+
+    # ---- values ----------------------------------------------------------------------------
+
+    def calculation(self, children: list[Any]) -> object:
+        left, token, right = children
+        if not is_operand(left) or not is_operand(right) or token.type == "BIT":
+            return Opaque("an expression over columns")
+        return Call(token.value.upper or token.value.text, (left, right))
+
+    def negative(self, children: list[Any]) -> object:
+        return negated(children[-1])
+
+    def positive(self, children: list[Any]) -> object:
+        return children[-1]
+
+    def opaque(self, children: list[Any]) -> Opaque:
+        return Opaque("an expression that is not computed")
+
+    def literal(self, children: list[Any]) -> Operand:
+        return Literal(children[0].value.slot) if len(children) == 1 else Opaque("strings side by side")
+
+    def prefixed(self, children: list[Any]) -> Literal:
+        return Literal(children[0].value.slot, prefix=children[0].value.text)
+
+    def parameter(self, children: list[Any]) -> Parameter:
+        return Parameter(children[0].value.slot)
+
+    def variable(self, children: list[Any]) -> Operand:
+        text = children[0].value.text
+        if text.startswith("@@"):
+            return Opaque("a system variable")
+        return UserVariable(text[1:].strip("`'\"").lower())
+
+    def null(self, children: list[Any]) -> Null:
+        return Null()
+
+    def true(self, children: list[Any]) -> Boolean:
+        return Boolean(True)
+
+    def false(self, children: list[Any]) -> Boolean:
+        return Boolean(False)
+
+    def default(self, children: list[Any]) -> Default:
+        return Default()
+
+    def subquery(self, children: list[Any]) -> Opaque:
+        return Opaque("a sub-query")
+
+    def parenthesised(self, children: list[Any]) -> object:
+        return children[1]
+
+    def row_value(self, children: list[Any]) -> Row:
+        return Row((children[1], *children[3]))
+
+    def column(self, children: list[Any]) -> Column:
+        *qualifier, last = (name(child) for child in _names(children))
+        return Column(last.lower(), tuple(qualifier))
+
+    def function(self, children: list[Any]) -> object:
+        arguments = next((child for child in children if isinstance(child, tuple)), ())
+        called = name(children[0]).upper()
+        if all(map(is_operand, arguments)):
+            return Call(called, tuple(arguments))
+        return Opaque(f"{called}() over columns")
+
+    def expressions(self, children: list[Any]) -> tuple[object, ...]:
+        return tuple(child for child in children if not isinstance(child, lark.Token))
+
+
+# Rule names that are words of Python.
+setattr(_Callbacks, "with", _Callbacks.with_)
+setattr(_Callbacks, "from", _Callbacks.from_)

@@ -1,0 +1,55 @@
+"""Hints: what ``/*+ … */`` behind the verb asks of routing, and what of it is ignored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from odp_trio.sql.facts import Consistency, Hint
+from odp_trio.sql.lexer import Word
+
+_ONE: Final = re.compile(r"([A-Za-z_]\w*)\s*(?:\(([^()]*(?:\([^()]*\)[^()]*)*)\))?|\d+|\S")
+_LONGEST: Final = (1 << 63) - 1
+_HINTS_SHOWN: Final = 32
+
+
+def read_hints(body: Sequence[Word], pieces: Sequence[bytes]) -> dict[str, Any]:
+    """Return the facts of the hints directly behind the verb; of one kind the first valid one wins."""
+    at = 1
+    if len(body) > 1 and body[0].upper == "LOAD":
+        at = 2
+    texts = []
+    while at < len(body) and body[at].kind == "HINT":
+        texts.append(body[at].text[3:].removesuffix("*/"))
+        at += 1
+    found: dict[str, Any] = {}
+    hints: list[Hint] = []
+    for text in texts:
+        for match in _ONE.finditer(text):
+            if match[1] is None or match[1].lower() == "hint" or len(hints) >= _HINTS_SHOWN:
+                continue
+            ignored = _read(match[1].upper(), match[2], found)
+            hints.append(Hint(match[0], ignored))
+    return found | ({"hints": tuple(hints)} if hints else {})
+
+
+def _read(name: str, argument: str | None, found: dict[str, Any]) -> str:
+    """Take over one hint; return why it is ignored, or nothing."""
+    if name == "READ_CONSISTENCY":
+        value = (argument or "").strip().upper()
+        if value not in Consistency.__members__:
+            return f"{argument!r} is none of WEAK, STRONG, FROZEN"
+        if "consistency" in found:
+            return "an earlier READ_CONSISTENCY counts"
+        found["consistency"] = Consistency[value]
+        return ""
+    if name == "QUERY_TIMEOUT":
+        text = (argument or "").strip()
+        if not text.isdigit() or not 0 < int(text) <= _LONGEST:
+            return f"{argument!r} is no time in microseconds"
+        if "query_timeout_us" in found:
+            return "an earlier QUERY_TIMEOUT counts"
+        found["query_timeout_us"] = int(text)
+        return ""
+    return "it says nothing about routing"

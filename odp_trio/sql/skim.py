@@ -1,0 +1,376 @@
+"""From the words of a DML statement to the tokens of the grammar.
+
+Routing needs tables and what WHERE says of their columns.  The rest is taken
+out here: select lists, assignments of UPDATE, index hints, the tails of
+queries; calls with a syntax of their own (CAST, GROUP_CONCAT, window functions),
+CASE … END become one opaque token.  What is left fits a small grammar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, final
+
+from lark import Token
+
+from odp_trio.sql.lexer import Word
+
+ROWS_LOOKED_AT: Final = 64
+
+_KEYWORDS: Final = frozenset(
+    "SELECT UPDATE DELETE MERGE FROM WHERE ON USING AS WITH INTO SET AND OR XOR NOT IN IS BETWEEN ESCAPE EXISTS "
+    "NULL TRUE FALSE DEFAULT INTERVAL COLLATE BINARY DIV LIKE".split()  # noqa: SIM905  # read as a table
+)
+_RENAMED: Final = {
+    "REGEXP": "REGEXP", "RLIKE": "REGEXP", "INSERT": "INSERT", "REPLACE": "INSERT", "VALUES": "VALUES",
+    "VALUE": "VALUES", "PARTITION": "PARTITION", "SUBPARTITION": "PARTITION", "MOD": "MODULO",
+    "STRAIGHT_JOIN": "JOIN",
+}  # fmt: skip
+_MARKS: Final = {
+    "=": "EQ", "<=>": "NULL_SAFE_EQ", "<>": "NE", "!=": "NE", "<": "LT", "<=": "LE", ">": "GT", ">=": "GE",
+    ":=": "ASSIGN", "+": "PLUS", "-": "MINUS", "*": "STAR", "/": "TIMES", "%": "MODULO", "|": "BIT", "&": "BIT",
+    "^": "BIT", "<<": "BIT", ">>": "BIT", "||": "BIT", "~": "TILDE", "!": "BANG", "(": "LPAR", ")": "RPAR",
+    ",": "COMMA", ".": "DOT", "->": "ARROW", "->>": "ARROW", "&&": "AND", "?": "PARAMETER",
+}  # fmt: skip
+_SET_OPERATORS: Final = frozenset({"UNION", "INTERSECT", "EXCEPT", "MINUS"})
+_TAILS: Final = frozenset(
+    {"GROUP", "HAVING", "ORDER", "LIMIT", "WINDOW", "PROCEDURE", "FETCH", "OFFSET", "RETURNING", "CONNECT", "START"}
+)
+_JOIN_WORDS: Final = frozenset({"NATURAL", "LEFT", "RIGHT", "FULL", "OUTER", "INNER", "CROSS"})
+_ODD_IN_CALLS: Final = frozenset(
+    {"AS", "FROM", "FOR", "USING", "SEPARATOR", "ORDER", "DISTINCT", "ALL", "SELECT", "WITH"}
+)
+_CALLS_LIKE_KEYWORDS: Final = frozenset({"LEFT", "RIGHT", "REPLACE", "INSERT", "MOD", "DEFAULT", "IF", "REGEXP"})
+_AFTER_VERB: Final = frozenset(
+    {"LOW_PRIORITY", "DELAYED", "HIGH_PRIORITY", "IGNORE", "QUICK", "OVERWRITE", "RECURSIVE", "LATERAL"}
+)
+_PREFIXES: Final = frozenset({"DATE", "TIME", "TIMESTAMP"})
+_VERBS: Final = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE", "MERGE"})
+
+
+@final
+class Skim:
+    """One statement on its way to the grammar.  ``tokens()`` gives the result.
+
+    ``dropped`` are ranges of words that were taken out, where tables may be
+    named too; ``rows_cut`` says that only the first rows of VALUES are left.
+    """
+
+    def __init__(self, words: Sequence[Word]) -> None:
+        self.words = words
+        self.dropped: list[tuple[int, int]] = []
+        self.rows_cut = False
+        self._out: list[Token] = []
+        self._partner = _partners(words)
+        self._at = 0
+        self._verb = words[0].upper if words else ""
+
+    def tokens(self) -> list[Token]:
+        """Return the tokens."""
+        words, count = self.words, len(self.words)
+        while self._at < count:
+            word = words[self._at]
+            if word.kind == "NAME":
+                self._name(word)
+            else:
+                self._other(word)
+        return self._out
+
+    # ---- small things --------------------------------------------------------------
+
+    def _emit(self, kind: str, word: Word) -> None:
+        self._out.append(Token(kind, word))
+
+    def _peek(self, ahead: int = 1) -> Word | None:
+        at = self._at + ahead
+        return self.words[at] if at < len(self.words) else None
+
+    def _upper(self, ahead: int = 1) -> str:
+        word = self._peek(ahead)
+        return word.upper or word.text if word is not None else ""
+
+    def _after(self, kind: str) -> bool:
+        return bool(self._out) and self._out[-1].type == kind
+
+    def _other(self, word: Word) -> None:
+        kind = word.kind
+        if kind == "MARK":
+            if word.text == "(" and self._after("VALUES"):
+                self._rows()
+                return
+            self._emit(_MARKS.get(word.text, "BANG_"), word)
+        elif kind == "QUOTED":
+            self._emit("NAME", word)
+        elif kind == "VARIABLE" and self._after("NAME"):
+            self._emit("AT", word)
+            self._emit("NAME", Word("NAME", word.text[1:]))
+        elif kind in ("SLOT", "VARIABLE"):
+            self._emit(kind, word)
+        self._at += 1
+
+    # ---- words ------------------------------------------------------------------------
+
+    def _name(self, word: Word) -> None:
+        upper = word.upper
+        if self._after("DOT") or self._upper() == ".":
+            self._emit("NAME", word)
+            self._at += 1
+        elif upper == "SELECT":
+            self._emit("SELECT", word)
+            self._drop_until_from()
+        elif upper in _SET_OPERATORS and self._at:
+            self._set_operator(word)
+        elif self._is_tail(upper):
+            self._drop_tail()
+        elif self._next_is_call(upper):
+            self._call(word)
+        elif not self._special(word, upper):
+            self._plain(word, upper)
+
+    def _special(self, word: Word, upper: str) -> bool:
+        """Deal with words that stand for more than themselves; answer whether it was one."""
+        if upper in _JOIN_WORDS or upper == "JOIN":
+            return self._join(word)
+        if upper == "CASE":
+            self._case(word)
+        elif upper in ("USE", "FORCE", "IGNORE") and self._upper() in ("INDEX", "KEY"):
+            self._index_hint()
+        elif upper == "AS" and self._upper() == "OF":
+            self._flashback()
+        elif upper == "SET" and self._verb == "UPDATE":
+            self._drop_assignments()
+        elif upper == "FROM" and self._upper() == "DUAL":
+            self._at += 2
+        elif (
+            upper in _AFTER_VERB and self._out and self._out[-1].type in ("INSERT", "UPDATE", "DELETE", "WITH", "COMMA")
+        ):
+            self._at += 1
+        elif upper in ("VALUES", "VALUE") and self._begins_branch():
+            self._value_table(word)
+        elif upper == "TABLE" and self._begins_branch():
+            self._emit("SELECT", word)
+            self._emit("FROM", word)
+            self._at += 1
+        else:
+            return False
+        return True
+
+    def _plain(self, word: Word, upper: str) -> None:
+        following = self._peek()
+        if following is not None and following.kind == "SLOT" and (upper in _PREFIXES or upper.startswith("_")):
+            self._emit("PREFIXED", Word("PREFIXED", upper, slot=following.slot))
+            self._at += 2
+            return
+        if upper in ("ANY", "SOME", "ALL") and self._out and self._out[-1].type in ("EQ", "NE", "LT", "LE", "GT", "GE"):
+            kind = "QUANTIFIER"
+        elif upper == "UNKNOWN" and self._out and self._out[-1].type in ("IS", "NOT"):
+            kind = "UNKNOWN"
+        elif upper in _KEYWORDS:
+            kind = upper
+        elif upper in ("MOD", "INSERT", "REPLACE") and self._out:
+            kind = "MODULO" if upper == "MOD" else "NAME"
+        else:
+            kind = _RENAMED.get(upper, "NAME")
+        self._emit(kind, word)
+        self._at += 1
+
+    # ---- what is taken out ------------------------------------------------------------------
+
+    def _skip_to(self, end: int) -> None:
+        if end > self._at:
+            self.dropped.append((self._at, end))
+        self._at = end
+
+    def _find(self, stop: frozenset[str]) -> int:
+        """Return where one of these words is at this depth, or where the depth ends."""
+        at = self._at
+        while at < len(self.words):
+            word = self.words[at]
+            if word.text == "(" and word.kind == "MARK":
+                at = self._partner.get(at, len(self.words))
+            elif word.text == ")" and word.kind == "MARK":
+                return at
+            elif word.upper in stop and not self._is_qualified(at):
+                return at
+            at += 1
+        return len(self.words)
+
+    def _is_qualified(self, at: int) -> bool:
+        before = at > 0 and self.words[at - 1].text == "."
+        return before or (at + 1 < len(self.words) and self.words[at + 1].text == ".")
+
+    def _drop_until_from(self) -> None:
+        self._at += 1
+        self._skip_to(self._find(_SET_OPERATORS | _TAILS | {"FROM", "WHERE"}))
+
+    def _is_tail(self, upper: str) -> bool:
+        following = self._upper()
+        match upper:
+            case "FOR":
+                return following in ("UPDATE", "SHARE", "READ", "KEY")
+            case "LOCK":
+                return following == "IN"
+            case "INTO":
+                return self._verb not in ("INSERT", "REPLACE", "MERGE") or following in ("OUTFILE", "DUMPFILE")
+            case "ON":
+                return following == "DUPLICATE"
+            case "WHEN":
+                return self._verb == "MERGE"
+            case "START":
+                return following == "WITH"
+            case "GROUP" | "ORDER":
+                return following == "BY"
+            case _:
+                return upper in _TAILS and bool(self._out)
+
+    def _drop_tail(self) -> None:
+        self._at += 1
+        self._skip_to(self._find(_SET_OPERATORS))
+
+    def _drop_assignments(self) -> None:
+        self._at += 1
+        self._skip_to(self._find(frozenset({"WHERE", "ORDER", "LIMIT", "RETURNING"})))
+
+    def _set_operator(self, word: Word) -> None:
+        self._emit("SETOP", word)
+        self._at += 2 if self._upper() in ("ALL", "DISTINCT", "UNIQUE") else 1
+
+    def _begins_branch(self) -> bool:
+        if not self._out:
+            return True
+        return self._out[-1].type in ("SETOP", "LPAR") and self._verb not in ("INSERT", "REPLACE")
+
+    def _value_table(self, word: Word) -> None:
+        self._emit("VALUE_TABLE", word)
+        self._at += 1
+        self._skip_to(self._find(_SET_OPERATORS))
+
+    def _rows(self) -> None:
+        """Keep the first rows of VALUES; what comes behind them is not looked at."""
+        start = at = self._at
+        count = 0
+        while at < len(self.words) and self.words[at].text == "(":
+            end = self._partner.get(at)
+            if end is None or count == ROWS_LOOKED_AT:
+                self.rows_cut = True
+                break
+            count += 1
+            at = end + 1
+            if at < len(self.words) and self.words[at].text == ",":
+                at += 1
+        if self.rows_cut and count:
+            first_end = self._partner[start] + 1
+            self._copy(start, first_end)
+            self._at = len(self.words)
+            return
+        self._emit("LPAR", self.words[start])
+        self._at = start + 1
+
+    def _copy(self, start: int, end: int) -> None:
+        inner = Skim(self.words[start:end])
+        inner._verb = self._verb
+        self._out += inner.tokens()
+
+    def _index_hint(self) -> None:
+        at = self._at
+        while at < len(self.words) and self.words[at].text != "(":
+            at += 1
+        self._at = self._partner.get(at, len(self.words) - 1) + 1
+
+    def _flashback(self) -> None:
+        """AS OF SNAPSHOT|SCN|TIMESTAMP value."""
+        self._at += 3
+        if self._upper(1) == "(":
+            self._at += 1
+        following = self._peek(0)
+        if following is not None and following.text == "(":
+            self._at = self._partner.get(self._at, len(self.words) - 1)
+        self._at += 1
+
+    # ---- what becomes one token ------------------------------------------------------------------
+
+    def _join(self, word: Word) -> bool:
+        at, outer = self._at, False
+        while at < len(self.words) and self.words[at].upper in _JOIN_WORDS:
+            outer = outer or self.words[at].upper in ("LEFT", "RIGHT", "FULL")
+            at += 1
+        if at >= len(self.words) or self.words[at].upper != "JOIN":
+            return False
+        self._emit("OUTER" if outer else "JOIN", word)
+        self._at = at + 1
+        return True
+
+    def _case(self, word: Word) -> None:
+        depth = 0
+        at = self._at
+        while at < len(self.words):
+            upper = self.words[at].upper
+            if upper == "CASE":
+                depth += 1
+            elif upper == "END":
+                depth -= 1
+                if not depth:
+                    break
+            at += 1
+        self._emit("CALLED", word)
+        self._skip_to(min(at + 1, len(self.words)))
+
+    def _next_is_call(self, upper: str) -> bool:
+        if self._upper() != "(" or not self._out:
+            return False
+        if upper in _CALLS_LIKE_KEYWORDS:
+            return True
+        if (
+            upper in _KEYWORDS
+            or upper in _RENAMED
+            or upper in _JOIN_WORDS
+            or upper in ("ANY", "SOME", "ALL", "JOIN", "ROW")
+        ):
+            return False
+        return not self._names_a_table()
+
+    def _names_a_table(self) -> bool:
+        """Whether a name before a parenthesis is a table: INSERT INTO t (a), or a CTE: WITH c (a) AS."""
+        last = self._out[-1].type
+        return last in ("INSERT", "INTO", "WITH") or (last == "COMMA" and self._out[0].type == "WITH") or last == "AS"
+
+    def _call(self, word: Word) -> None:
+        opening = self._at + 1
+        end = self._partner.get(opening, len(self.words) - 1)
+        after = self.words[end + 1].upper if end + 1 < len(self.words) else ""
+        if word.upper == "MATCH" or after in ("OVER", "WITHIN", "FILTER", "AGAINST") or self._is_odd(opening, end):
+            self._emit("CALLED", word)
+            self._skip_to(end + 1)
+            while self._at < len(self.words) and self._upper(0) in ("OVER", "WITHIN", "FILTER", "AGAINST", "GROUP"):
+                following = self._at + 1
+                if following < len(self.words) and self.words[following].text == "(":
+                    following = self._partner.get(following, len(self.words) - 1)
+                self._at = following + 1 if self._upper(0) != "WITHIN" else self._at + 1
+            return
+        self._emit("NAME", word)
+        self._at += 1
+
+    def _is_odd(self, opening: int, end: int) -> bool:
+        """Whether a call has a syntax of its own inside its parentheses."""
+        at = opening + 1
+        while at < end:
+            word = self.words[at]
+            if word.text == "(" and word.kind == "MARK":
+                at = self._partner.get(at, end)
+            elif word.upper in _ODD_IN_CALLS or (word.text == "*" and at == opening + 1):
+                return True
+            at += 1
+        return False
+
+
+def _partners(words: Sequence[Word]) -> dict[int, int]:
+    """Return where the parenthesis ends that begins at a place."""
+    partner: dict[int, int] = {}
+    opened: list[int] = []
+    for at, word in enumerate(words):
+        if word.kind == "MARK":
+            if word.text == "(":
+                opened.append(at)
+            elif word.text == ")" and opened:
+                partner[opened.pop()] = at
+    return partner

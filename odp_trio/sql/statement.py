@@ -1,0 +1,171 @@
+"""From a split statement to its facts: the kind by its first words, DML by the grammar, the rest by marks.
+
+What the grammar does not have is never an error: then kind, tables and hints
+come from the words alone, and nothing is known of the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import lark
+
+from odp_trio.sql import kinds
+from odp_trio.sql.dml import parse_dml
+from odp_trio.sql.facts import DML, EVERYTHING, Kind, StatementFacts, TableRef, TransactionEffect
+from odp_trio.sql.hints import read_hints
+from odp_trio.sql.lexer import ORACLE, Word, is_comment, words
+from odp_trio.sql.skim import Skim
+
+_TABLE_WORDS: Final = frozenset({"FROM", "JOIN", "INTO", "UPDATE", "STRAIGHT_JOIN", "USING", "TABLE"})
+_NO_NAMES: Final = frozenset(
+    {"SELECT", "DUAL", "OUTFILE", "DUMPFILE", "LATERAL", "WHERE", "SET", "SKIP", "NOWAIT", "OF", "TABLE", "VALUES"}
+)
+_MODIFIERS: Final = frozenset({"LOW_PRIORITY", "IGNORE", "INTO", "TABLE", "QUICK", "DELAYED", "HIGH_PRIORITY", "FROM"})
+
+
+def facts_of(pieces: Sequence[bytes], dialect: int = 0, *, cut: bool = False) -> StatementFacts:
+    """Return the facts of a split statement; ``cut`` says that the text went on behind the last piece."""
+    every = list(words(pieces))
+    statements = _statements(every)
+    count = len(statements)
+    first = statements[0] if statements else []
+    found: dict[str, Any] = {"statements": max(count, 1)}
+    if pieces and len(pieces) > 1 and not pieces[0].strip() and is_comment(pieces[1]):
+        found["leading_comment"] = 0
+    found |= kinds.marks(every)
+    kind, start, more = kinds.kind_of(first)
+    found |= more
+    body = first[start:]
+    if kind in DML:
+        found |= _dml(kind, body, count, dialect, cut=cut)
+        found |= read_hints(body, pieces)
+    elif count > 1:
+        found |= _many(statements, kind)
+        kind = Kind.MULTI
+    found["parameters"] = sum(1 for word in every if word.kind == "MARK" and word.text == "?")
+    return StatementFacts(kind=found.pop("kind", kind), **found)
+
+
+def _statements(every: Sequence[Word]) -> list[list[Word]]:
+    """Part the words at semicolons; empty statements do not count."""
+    found: list[list[Word]] = [[]]
+    for word in every:
+        if word.kind == "MARK" and word.text == ";":
+            found.append([])
+        else:
+            found[-1].append(word)
+    return [statement for statement in found if statement]
+
+
+def _dml(kind: Kind, body: list[Word], count: int, dialect: int, *, cut: bool) -> dict[str, Any]:
+    """Return tables and conditions of a DML statement."""
+    found: dict[str, Any] = {"by": "lexer"}
+    hintless = [word for word in body if word.kind != "HINT"]
+    found["tables"] = _tables_by_words(hintless)
+    if kind is Kind.LOAD_DATA:
+        return found
+    skim = Skim(_opened(hintless) if cut else hintless)
+    try:
+        parsed = parse_dml(skim.tokens())
+    except (lark.UnexpectedInput, lark.LarkError) as exc:
+        found["why"] = "the text is longer than what is looked at" if cut else _where_it_stopped(exc)
+        return found
+    extra = [table for start, end in skim.dropped for table in _tables_by_words(hintless[start:end])]
+    found["tables"] = tuple(dict.fromkeys((*parsed.tables, *extra)))
+    found["by"] = "grammar"
+    cut_rows = skim.rows_cut or (cut and kind in (Kind.INSERT, Kind.REPLACE))
+    found["rows_cut"] = cut_rows
+    found["insert_columns"] = parsed.insert_columns
+    found["alternatives"] = parsed.alternatives[:1] if cut_rows else parsed.alternatives
+    if count > 1 or (cut and not cut_rows):
+        found["alternatives"] = EVERYTHING
+        if cut:
+            found["why"] = "the text is longer than what is looked at"
+    return found | ({"tables": _upper(found["tables"])} if dialect & ORACLE else {})
+
+
+def _upper(tables: tuple[TableRef, ...]) -> tuple[TableRef, ...]:
+    return tuple(
+        table if table.quoted else TableRef(table.name.upper(), table.database and table.database.upper(), table.alias)
+        for table in tables
+    )
+
+
+def _opened(hintless: list[Word]) -> list[Word]:
+    """Cut a statement of which the end is missing behind its last whole row of VALUES, if it has one."""
+    depth, last = 0, 0
+    seen_values = False
+    for at, word in enumerate(hintless):
+        if word.upper in ("VALUES", "VALUE"):
+            seen_values = True
+        if word.kind != "MARK":
+            continue
+        if word.text == "(":
+            depth += 1
+        elif word.text == ")":
+            depth -= 1
+            if not depth and seen_values:
+                last = at
+    return hintless[: last + 1] if last else hintless
+
+
+def _where_it_stopped(error: Exception) -> str:
+    token = getattr(error, "token", None)
+    word = getattr(token, "value", None)
+    if isinstance(word, Word):
+        return f"the grammar stops at {word.text[:40]!r}"
+    return "the grammar stops at the end"
+
+
+def _tables_by_words(hintless: Sequence[Word]) -> tuple[TableRef, ...]:
+    """Find tables by the words before them: FROM, JOIN, INTO, UPDATE."""
+    found: dict[TableRef, None] = {}
+    count = len(hintless)
+    for at, word in enumerate(hintless):
+        verb = at == 0 and word.upper in ("INSERT", "REPLACE", "DELETE")
+        after_key = word.upper == "UPDATE" and at > 0 and hintless[at - 1].upper in ("KEY", "FOR")
+        if (word.upper not in _TABLE_WORDS and not verb) or after_key:
+            continue
+        start = at + 1
+        while start < count and hintless[start].upper in _MODIFIERS:
+            start += 1
+        table = _name_at(hintless, start)
+        if table is not None:
+            found[table] = None
+    return tuple(found)
+
+
+def _name_at(hintless: Sequence[Word], at: int) -> TableRef | None:
+    if at >= len(hintless) or hintless[at].kind not in ("NAME", "QUOTED") or hintless[at].upper in _NO_NAMES:
+        return None
+    parts = [hintless[at]]
+    while at + 2 < len(hintless) and hintless[at + 1].text == "." and hintless[at + 2].kind in ("NAME", "QUOTED"):
+        at += 2
+        parts.append(hintless[at])
+    if at + 1 < len(hintless) and hintless[at + 1].text == "(" and len(parts) == 1 and at and _is_call(hintless, at):
+        return None
+    names = [_unquoted(part) for part in parts[-2:]]
+    return TableRef(names[-1], names[0] if len(names) > 1 else None, quoted=parts[-1].kind == "QUOTED")
+
+
+def _is_call(hintless: Sequence[Word], at: int) -> bool:
+    return hintless[at - 1].upper not in ("INTO", "INSERT", "REPLACE", "TABLE")
+
+
+def _unquoted(word: Word) -> str:
+    if word.kind != "QUOTED":
+        return word.text
+    quote = word.text[0]
+    return word.text[1:].removesuffix(quote).replace(quote * 2, quote)
+
+
+def _many(statements: list[list[Word]], kind: Kind) -> dict[str, Any]:
+    """Return the table of the first DML among several statements, and what the first one does to a transaction."""
+    for statement in statements:
+        inner, start, _ = kinds.kind_of(statement)
+        if inner in DML and (tables := _tables_by_words([word for word in statement[start:] if word.kind != "HINT"])):
+            return {"tables": tables}
+    effects = {Kind.BEGIN: TransactionEffect.BEGIN, Kind.COMMIT: TransactionEffect.END}
+    return {"transaction": effects.get(kind, TransactionEffect.NONE)}
