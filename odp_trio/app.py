@@ -147,7 +147,6 @@ class Proxy:
             replays=counts.replays,
             reprepares=counts.reprepares,
             shapes=len(self.statements),
-            shape_hits=self.statements.hits,
             shape_misses=self.statements.misses,
             shape_evictions=self.statements.evictions,
             clusters=tuple(

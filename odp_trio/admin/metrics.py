@@ -34,8 +34,7 @@ COUNTERS = {
     "odp_route_waits": ("route_waits", "Statements that waited for a location."),
     "odp_replays": ("replays", "Commands that brought a server session to its client's state."),
     "odp_reprepares": ("reprepares", "Prepared statements sent to a further server."),
-    "odp_statement_cache_hits": ("shape_hits", "Statements whose shape was known."),
-    "odp_statement_cache_misses": ("shape_misses", "Statements that had to be parsed."),
+    "odp_statement_cache_misses": ("shape_misses", "Statements that had to be parsed: their shape was new."),
     "odp_statement_cache_evictions": ("shape_evictions", "Statement shapes forgotten."),
 }
 GAUGES = {

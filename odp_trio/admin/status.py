@@ -64,7 +64,6 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     replays: int
     reprepares: int
     shapes: int
-    shape_hits: int
     shape_misses: int
     shape_evictions: int
     clusters: tuple[ClusterStatus, ...]
