@@ -231,7 +231,7 @@ class DecimalType(ColumnType):
     def _decimal(value: SqlValue, *, strict: bool) -> Decimal:
         number = number_of(value, strict=strict)
         if isinstance(number, float):
-            if number != number or abs(number) > 1e70:
+            if abs(number) > 1e70:
                 raise CannotCompute(f"{number} is out of range")
             return Decimal(repr(number))
         number = Decimal(number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_HALF_UP, Decimal
+from math import isfinite
 from typing import Final, final
 
 import msgspec
@@ -50,7 +51,15 @@ _MOST_DIGITS: Final = 400
 def number_of(value: SqlValue, *, strict: bool) -> Number:
     """Return a value as a number.  Text counts up to where it stops being one, but not if ``strict``."""
     match value:
-        case int() | Decimal() | float():
+        case int():
+            return value
+        case Decimal():
+            if not value.is_finite() or abs(value.adjusted()) > _MOST_DIGITS:
+                raise CannotCompute(f"{value} is out of range")
+            return value
+        case float():
+            if not isfinite(value):
+                raise CannotCompute(f"{value} is out of range")
             return value
         case Hex():
             return int.from_bytes(value[-8:], "big")
@@ -77,8 +86,6 @@ def rounded(number: Number) -> int:
     if isinstance(number, int):
         return number
     if isinstance(number, float):
-        if number != number or number in (float("inf"), float("-inf")):
-            raise CannotCompute(f"{number} is out of range")
         return round(number)
     return int(number.to_integral_value(ROUND_HALF_UP, DIGITS)) if number.adjusted() < DIGITS.prec - 2 else int(number)
 
