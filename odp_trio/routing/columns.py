@@ -88,7 +88,13 @@ class IntegerType(ColumnType):
 
 
 class BitType(IntegerType):
-    """BIT."""
+    """BIT.  INSERT takes text for its bytes, comparisons take it for a number."""
+
+    def store(self, value: SqlValue, values: Values) -> int:
+        if isinstance(value, str | bytes):
+            text = value.encode(values.encoding) if isinstance(value, str) else bytes(value)
+            value = int.from_bytes(text, "big")
+        return super().store(value, values)
 
     def match(self, value: SqlValue, values: Values) -> int:
         if isinstance(value, Decimal | float):

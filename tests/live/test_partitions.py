@@ -7,6 +7,8 @@ from collections import Counter
 from random import Random
 from typing import Any, Final
 
+import pymysql
+
 from odp_trio.routing.partition import NotComputable
 from odp_trio.routing.values import Values
 from odp_trio.sql.facts import Kind, StatementFacts, TableRef
@@ -28,10 +30,11 @@ from tests.live.partition_tables import (
     whole,
     year,
 )
-from tests.routing.partition_statements import locate
+from tests.routing.partition_statements import insert, locate
 
 SEED: Final = 20261121
 STATEMENTS: Final = 110
+INSERTS: Final = 25
 """For each table."""
 _ASCII: Final = "abcXYZ019 -_.zq"
 _RANGE: Final = (
@@ -247,6 +250,66 @@ class Tally:
             self.closer[table.kind] += 1
         else:
             self.wrong.append(f"{table.columns[0][1]} {table.by[:60]}: {test.where}: {ours} for {theirs}")
+
+
+def stored_positions(judge: Judge, partitioning: Partitioning, name: str) -> dict[int, tuple[int, ...]]:
+    """Return where each row lies, by id."""
+    found = {}
+    for leaf in partitioning.tablets():
+        (position,) = positions_of(partitioning, {leaf.tablet_id})
+        for row in judge.rows(f"select id from partitions.{name} partition ({leaf.name})"):
+            found[int(row["id"])] = position
+    return found
+
+
+def insert_rows(
+    rng: Random, judge: Judge, table: Table, partitioning: Partitioning, name: str
+) -> tuple[dict[int, set[tuple[int, ...]]], dict[int, str]]:
+    """Insert rows; return where they should lie and what they say, by id.  What the server refuses is left out."""
+    expected, said = {}, {}
+    columns = [column for column, *_ in table.columns]
+    for number in range(INSERTS):
+        texts = [rng.choice(("null", *(make(rng) for _ in range(20)))) for *_, make in table.columns]
+        facts, literals = insert(columns, texts)
+        located = locate(partitioning, facts, Values(literals))
+        if isinstance(located, NotComputable):
+            continue
+        try:
+            listed = f"{number}, {', '.join(texts)}"
+            judge.rows(f"insert into partitions.{name} (id, {', '.join(columns)}) values ({listed})")
+        except pymysql.err.MySQLError:
+            continue
+        expected[number] = positions_of(partitioning, {partition.tablet_id for partition in located.partitions})
+        said[number] = ", ".join(texts)
+    return expected, said
+
+
+def test_rows_are_stored_where_an_insert_is_sent(kernel: KernelProcess) -> None:
+    rng = Random(SEED)
+    judge = Judge(kernel)
+    kernel.run("drop database if exists partitions", "create database partitions")
+    counts: Counter[str] = Counter()
+    wrong = []
+    try:
+        for number, table in enumerate(_TABLES):
+            name = f"i{number}"
+            kernel.run("use partitions", table.ddl(name))
+            partitioning = fetch(judge, name)
+            expected, said = insert_rows(rng, judge, table, partitioning, name)
+            stored = stored_positions(judge, partitioning, name)
+            counts[table.kind] += len(expected)
+            wrong += [
+                f"{table.columns[0][1]} {table.by[:60]}: {said[row]}: {expected[row]} for {stored[row]}"
+                for row in expected
+                if expected[row] != {stored[row]}
+            ]
+            kernel.run(f"drop table partitions.{name}")
+    finally:
+        judge.close()
+        kernel.run("drop database partitions")
+    print("\nstored", counts.total(), dict(counts), "of", INSERTS * len(_TABLES))  # noqa: T201  # pytest -s
+    assert not wrong, "\n".join([f"{len(wrong)}", *wrong[:40]])
+    assert counts.total() >= 0.8 * INSERTS * len(_TABLES)
 
 
 def test_partitions_are_those_of_the_kernel(kernel: KernelProcess) -> None:
