@@ -22,7 +22,7 @@ from odp_trio.routing.request import Lookup, Refuse, Route
 from odp_trio.session.router import Router
 from odp_trio.session.server_set import Upstream
 from odp_trio.state.prepared import Copy, Prepared
-from odp_trio.state.sync import UseDatabase, sync_plan, synced
+from odp_trio.state.sync import SetVariables, UseDatabase, sync_plan, synced
 from odp_trio.topology.location import Location, TableKey
 from odp_trio.wire.command import Com
 from odp_trio.wire.packets import packet
@@ -155,15 +155,27 @@ class Placing:
         """Bring a server session to the client's state."""
         state = self._router.state
         for step in sync_plan(state, upstream.state):
-            if isinstance(step, UseDatabase):
-                payload = bytes((Com.INIT_DB,)) + step.database
-            else:
-                payload = bytes((Com.QUERY,)) + step.sql
             self._counts.replays += 1
-            tracker = await ask(upstream, payload, self._timeout())
-            if tracker.errno:
-                raise UpstreamError(f"replaying the session's state failed with error {tracker.errno}")
+            if isinstance(step, UseDatabase):
+                await self._replay_one(upstream, bytes((Com.INIT_DB,)) + step.database)
+                continue
+            tracker = await ask(upstream, bytes((Com.QUERY,)) + step.sql, self._timeout())
+            if tracker.errno:  # one variable that cannot be set must not keep the others from being set
+                await self._replay_singly(upstream, step)
         synced(state, upstream.state)
+
+    async def _replay_one(self, upstream: Upstream, payload: bytes) -> None:
+        tracker = await ask(upstream, payload, self._timeout())
+        if tracker.errno:
+            raise UpstreamError(f"replaying the session's state failed with error {tracker.errno}")
+
+    async def _replay_singly(self, upstream: Upstream, step: SetVariables) -> None:
+        """Set variables one by one; what this server refuses is logged, and left as the server has it."""
+        for item in step.items:
+            tracker = await ask(upstream, bytes((Com.QUERY,)) + b"SET " + item, self._timeout())
+            if tracker.errno:
+                name = item.partition(b"=")[0].strip().decode("utf-8", "replace")
+                log.warning("%s does not let %s be set: error %d", upstream.address, name, tracker.errno)
 
     async def _prepare(self, upstream: Upstream, statement: Prepared) -> None:
         """Send the text of a statement that this server does not have."""

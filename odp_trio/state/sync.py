@@ -24,9 +24,14 @@ class UseDatabase(msgspec.Struct, frozen=True):
 
 
 class SetVariables(msgspec.Struct, frozen=True):
-    """COM_QUERY with one SET."""
+    """COM_QUERY with one SET.  ``items`` are its assignments."""
 
-    sql: bytes
+    items: tuple[bytes, ...]
+
+    @property
+    def sql(self) -> bytes:
+        """The statement."""
+        return b"SET " + b", ".join(self.items)
 
 
 Step = UseDatabase | SetVariables
@@ -49,7 +54,7 @@ def sync_plan(client: ClientState, server: ServerState) -> tuple[Step, ...]:
             if version > server.version
         ]
         if items:
-            steps.append(SetVariables(b"SET " + b", ".join(items)))
+            steps.append(SetVariables(tuple(items)))
     return tuple(steps)
 
 
