@@ -162,7 +162,7 @@ INT: Final = whole(-(1 << 31), (1 << 31) - 1)
 
 
 @dataclass(frozen=True)
-class Test:
+class Question:
     """A WHERE clause, its conditions in disjunctive form, its literals, and whether it is one of points only."""
 
     where: str
@@ -175,7 +175,7 @@ def _operand(read: Texts, written: str) -> Operand:
     return read.operand(written)
 
 
-def condition(rng: Random, table: Table) -> Test:
+def condition(rng: Random, table: Table) -> Question:
     """Make conditions on all columns of a table, or on some of them."""
     read = Texts()
     clauses: list[str] = []
@@ -194,7 +194,7 @@ def condition(rng: Random, table: Table) -> Test:
     alternatives: list[list[Condition]] = [[]]
     for disjuncts in choices:
         alternatives = [[*left, *right] for left in alternatives for right in disjuncts]
-    return Test(" and ".join(clauses), tuple(tuple(one) for one in alternatives), tuple(read.literals), points)
+    return Question(" and ".join(clauses), tuple(tuple(one) for one in alternatives), tuple(read.literals), points)
 
 
 def _on_column(rng: Random, name: str, make: Maker, read: Texts) -> tuple[str, list[list[Condition]], bool]:

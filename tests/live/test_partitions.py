@@ -16,8 +16,8 @@ from odp_trio.testing.live import KernelProcess
 from odp_trio.topology.partitioning import Partitioning, read_partitioning
 from tests.live.partition_tables import (
     INT,
+    Question,
     Table,
-    Test,
     binary,
     condition,
     date,
@@ -235,7 +235,7 @@ class Tally:
         self.reasons: Counter[str] = Counter()
         self.wrong: list[str] = []
 
-    def judge(self, table: Table, test: Test, partitioning: Partitioning, judge: Judge, name: str) -> None:
+    def judge(self, table: Table, test: Question, partitioning: Partitioning, judge: Judge, name: str) -> None:
         facts = StatementFacts(kind=Kind.SELECT, tables=(TableRef(name),), alternatives=test.alternatives)
         located = locate(partitioning, facts, Values(test.literals))
         if isinstance(located, NotComputable):
