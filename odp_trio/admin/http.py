@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, Final, Protocol
 
 import hypercorn.trio
@@ -135,10 +136,11 @@ async def _explain_request(request: Request) -> ExplainRequest:
 async def _body(request: Request) -> bytes:
     body = bytearray()
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _LONGEST_BODY:
-                raise ConfigError(f"the request is longer than {_LONGEST_BODY} bytes")
+        async with aclosing(request.stream()) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > _LONGEST_BODY:
+                    raise ConfigError(f"the request is longer than {_LONGEST_BODY} bytes")
     except ClientDisconnect as exc:
         raise ConfigError("the request was broken off") from exc
     return bytes(body)

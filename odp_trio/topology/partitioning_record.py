@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -34,20 +34,8 @@ class PartitionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     subpartitions: tuple[PartitionRecord, ...] = ()
 
 
-class ColumnRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A column that partitions depend on: the fields of KeyColumn."""
-
-    name: str
-    type_code: int
-    collation: int
-    position: int
-    level: int
-    length: int = -1
-    precision: int = -1
-    scale: int = -1
-    default: Written = None
-    has_default: bool = False
-    generated: str = ""
+ColumnRecord = dict[str, int | str | bool | Special | None]
+"""The fields of a KeyColumn by name."""
 
 
 class PartitioningRecord(msgspec.Struct, frozen=True):
@@ -61,26 +49,22 @@ class PartitioningRecord(msgspec.Struct, frozen=True):
 
 def write_partitioning(partitioning: Partitioning) -> PartitioningRecord:
     """Return the record of a table's partitions."""
-    columns = []
-    for column in partitioning.columns:
-        fields = {name: getattr(column, name) for name in ColumnRecord.__struct_fields__}
-        columns.append(ColumnRecord(**fields | {"default": _write(column.default)}))
+    columns = tuple(
+        msgspec.structs.asdict(column) | {"default": _write(column.default)} for column in partitioning.columns
+    )
     partitions = tuple(_write_partition(partition) for partition in partitioning.partitions)
-    return PartitioningRecord(partitioning.table_id, partitioning.levels, tuple(columns), partitions)
+    return PartitioningRecord(partitioning.table_id, partitioning.levels, columns, partitions)
 
 
 def restore_partitioning(record: PartitioningRecord) -> Partitioning:
     """Return what a record is of; raise ValueError for one that cannot be."""
     if not 1 <= len(record.levels) <= 2 or not record.partitions or not record.columns:
         raise ValueError("a partitioned table has one or two levels, columns and partitions")
-    columns = []
-    for column in record.columns:
-        fields = {name: getattr(column, name) for name in ColumnRecord.__struct_fields__}
-        columns.append(KeyColumn(**fields | {"default": _restore(column.default)}))
+    columns = tuple(_restore_column(column) for column in record.columns)
     partitions = tuple(_restore_partition(partition) for partition in record.partitions)
     if len(record.levels) == 2 and not all(partition.subpartitions for partition in partitions):
         raise ValueError("a partition has no sub-partitions")
-    return Partitioning(record.table_id, record.levels, tuple(columns), partitions)
+    return Partitioning(record.table_id, record.levels, columns, partitions)
 
 
 def _write_partition(partition: Partition) -> PartitionRecord:
@@ -97,6 +81,24 @@ def _restore_partition(record: PartitionRecord) -> Partition:
         bound = tuple(tuple(_restore(value) for value in row) for row in record.bound)
     inner = tuple(_restore_partition(leaf) for leaf in record.subpartitions)
     return Partition(record.id, record.name, record.tablet_id, bound, inner)
+
+
+def _restore_column(record: ColumnRecord) -> KeyColumn:
+    fields: dict[str, Any] = {}
+    for field in msgspec.structs.fields(KeyColumn):
+        if field.name not in record:
+            raise ValueError(f"a column has no {field.name}")
+        value = record[field.name]
+        if field.name == "default":
+            fields["default"] = _restore(value) if isinstance(value, Special) else value
+        elif type(value) is field.type:
+            fields[field.name] = value
+        else:
+            raise ValueError(f"{field.name} of a column is {value!r}")
+    unknown = sorted(record.keys() - fields.keys())
+    if unknown:
+        raise ValueError(f"a column has no {unknown[0]}")
+    return KeyColumn(**fields)
 
 
 def _write(value: Value) -> Written:

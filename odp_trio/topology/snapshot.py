@@ -13,6 +13,7 @@ import msgspec
 
 from odp_trio.config.options import ClusterSettings, Settings, options
 from odp_trio.config.settings import read_option
+from odp_trio.config.values import write_capacity
 from odp_trio.errors import BadAddress, ConfigError
 from odp_trio.model import Address, TenantKey
 from odp_trio.topology.cluster import ClusterResource, Server, ServerState, Zone
@@ -157,9 +158,9 @@ def take_snapshot(
         made_by=made_by,
         taken_at=taken_at,
         default_cluster=settings.default_cluster or "",
-        options={name: getattr(settings, name) for name in OPTIONS},
+        options=_write_options({name: getattr(settings, name) for name in OPTIONS}),
         scopes=tuple(
-            ScopeRecord(cluster, tenant, user, {name: value for name, value in values.items() if name in OPTIONS})
+            ScopeRecord(cluster, tenant, user, _write_options(values))
             for cluster, configured in settings.clusters.items()
             for (tenant, user), values in configured.scopes.items()
         ),
@@ -169,6 +170,16 @@ def take_snapshot(
         ),
         tables=tuple(write_table(entry, now) for entry in entries),
     )
+
+
+def _write_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of routing among some, sizes with their unit, as files of settings have them."""
+    known = options()
+    return {
+        name: write_capacity(value) if known[name].option.kind == "capacity" else value
+        for name, value in values.items()
+        if name in OPTIONS
+    }
 
 
 def _write_cluster(cluster: ClusterResource) -> ClusterRecord:
