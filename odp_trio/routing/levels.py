@@ -27,7 +27,8 @@ MOST_POINTS: Final = 1000
 
 Key = tuple[Any, ...]
 _BELOW: Final[Key] = (-1,)
-_ABOVE: Final[Key] = (3,)
+_ABOVE: Final[Key] = (1.5,)
+"""Above every value, but below MAXVALUE."""
 _NULL_KEY: Final[Key] = (0,)
 _MAX_KEY: Final[Key] = (2,)
 
@@ -274,6 +275,9 @@ class ListLevel(LevelFinder):
     def _find_span(self, sets: Sequence[ValueSet]) -> Iterable[int]:
         if self.expression is not None:
             raise CannotCompute("a range of values is not carried through the partition expression")
+        if all(isinstance(one, Interval) and one.low == one.high is not None for one in sets):
+            index = self._of.get(tuple([(1, one.low) for one in sets if isinstance(one, Interval)]))
+            return self._default if index is None else (index,)
         tests = [self._test(one, kind) for one, kind in zip(sets, self.types, strict=True)]
         found = {index for key, index in self._of.items() if all(t(k) for t, k in zip(tests, key, strict=True))}
         return found | set(self._default)
