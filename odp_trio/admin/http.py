@@ -134,13 +134,17 @@ async def _explain_request(request: Request) -> ExplainRequest:
 
 
 async def _body(request: Request) -> bytes:
+    too_long = ConfigError(f"the request is longer than {_LONGEST_BODY} bytes")
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced[:20]) > _LONGEST_BODY:
+        raise too_long
     body = bytearray()
     try:
         async with aclosing(request.stream()) as chunks:
             async for chunk in chunks:
                 body += chunk
                 if len(body) > _LONGEST_BODY:
-                    raise ConfigError(f"the request is longer than {_LONGEST_BODY} bytes")
+                    raise too_long
     except ClientDisconnect as exc:
         raise ConfigError("the request was broken off") from exc
     return bytes(body)
