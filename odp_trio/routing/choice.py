@@ -60,7 +60,7 @@ class RuleRequest:
         call that read them is not cached.
         """
         self.read_values = True
-        literals, parameters = self._request.values.literals, self._request.values.parameters
+        literals, parameters = self._request.values.literals, self._request.values.parameters or ()
         found: list[object] = []
         for operand in key_operands(self._request.shape):
             if isinstance(operand, Literal):

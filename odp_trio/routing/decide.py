@@ -196,18 +196,18 @@ def _considered(request: RouteRequest, view: View) -> tuple[Considered, ...]:
     )
 
 
-def _refusal(address: object, request: RouteRequest, view: View) -> str:
-    if address in request.refused:  # type: ignore[operator]  # an address
+def _refusal(address: Address, request: RouteRequest, view: View) -> str:
+    if address in request.refused:
         return "tried in vain by this statement"
     if address not in view.out:
         return ""
-    server = view.servers.get(address)  # type: ignore[call-overload]  # an address
+    server = view.servers.get(address)
     return "excluded" if server is None or server.takes_logins else f"its state is {server.state.value}"
 
 
 def _key_values(request: RouteRequest) -> Iterable[str]:
     """Show the values that decide; long ones are cut."""
-    literals, parameters = request.values.literals, request.values.parameters
+    literals, parameters = request.values.literals, request.values.parameters or ()
     for operand in key_operands(request.shape)[:16]:
         if isinstance(operand, Literal):
             raw = literals[operand.slot] if operand.slot < len(literals) else b"?"

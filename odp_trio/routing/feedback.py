@@ -47,6 +47,8 @@ def judge(route: Route, location: Location, *, hit: bool, errno: int = 0) -> Ver
         return Verdict.DIRTY if hit else Verdict.NOTHING
     if location.leader is None:
         return Verdict.DIRTY
+    if route.to_leader and location.leader != route.server:
+        return Verdict.NOTHING  # renewed since the statement was sent: this is about what it was before
     if route.to_leader:
         return Verdict.VALID if hit else Verdict.DIRTY
     return Verdict.DIRTY if hit else Verdict.NOTHING

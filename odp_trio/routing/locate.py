@@ -108,7 +108,7 @@ def partitioning_by_annotation(request: RouteRequest, partitioning: Partitioning
 
 def plan_for(shape: Shape, partitioning: Partitioning) -> Plan | NotComputable:
     """Return the plan for a shape and a table, worked out once."""
-    plans = cast("dict[int, tuple[Partitioning, Plan | NotComputable]]", shape.plan)
+    plans = cast("dict[int, tuple[Partitioning, Plan | NotComputable]] | None", shape.plan)
     if plans is None:
         plans = {}
         shape.plan = plans

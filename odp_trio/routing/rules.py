@@ -172,7 +172,9 @@ def cached_session(request: RouteRequest, view: View) -> Decision | None:
     """What has no location goes where the session was last, if that server is near and fits."""
     last = request.state.last
     settings = view.settings
-    if last is None or not settings.enable_cached_server or settings.random or settings.primary_zone_name:
+    if request.location is not None or last is None:
+        return None
+    if not settings.enable_cached_server or settings.random or settings.primary_zone_name:
         return None
     if last in view.out or last in request.refused or not _fits(last, request, view):
         return None
@@ -182,7 +184,7 @@ def cached_session(request: RouteRequest, view: View) -> Decision | None:
 def primary_zone(request: RouteRequest, view: View) -> Decision | None:
     """Without a location, strong statements go to the tenant's primary zone."""
     settings = view.settings
-    if settings.random:
+    if settings.random or request.location is not None:
         return None
     if settings.primary_zone_name:
         groups = view.in_zones(settings.primary_zone_name, view.tenant_servers)
@@ -198,7 +200,7 @@ def tenant_server(request: RouteRequest, view: View) -> Decision | None:
     if view.settings.random:
         return _from_list((view.tenant_servers,), request, view, "tenant_server", "RANDOM")
     policy = choose_policy(request, view)
-    if policy == ONLY_ZONES:
+    if policy == ONLY_ZONES or request.location is not None:
         return None
     picked = view.pick(policy, None, request.state.idc, request.refused, request.turn)
     if picked is None:

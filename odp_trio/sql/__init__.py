@@ -9,6 +9,7 @@ hints       what hints ask of routing
 skim        what routing does not need is taken out; tokens for the grammar
 grammar     ``odp_sql.lark``, and the statements that the proxy answers itself
 dml         the grammar's callbacks: tables and conditions
+sources     queries put together: which table is the first, what is said of it
 conditions  AND, OR and comparisons in disjunctive form
 literals    a literal's text to a value; annotations of the first comment
 """

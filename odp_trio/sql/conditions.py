@@ -62,7 +62,7 @@ _MIRRORED: Final = {
     Operator.GT: Operator.LT,
     Operator.GE: Operator.LE,
 }
-_OPERANDS: Final = Operand.__args__  # type: ignore[attr-defined]  # the members of the union
+_OPERANDS: Final = Operand.__args__
 
 
 def is_operand(value: object) -> bool:

@@ -24,13 +24,11 @@ from odp_trio.sql.conditions import (
     is_null,
     is_operand,
     negated,
-    of_table,
     truth,
     value_or_opaque,
 )
 from odp_trio.sql.facts import (
     EVERYTHING,
-    Alternatives,
     Boolean,
     Call,
     Condition,
@@ -45,7 +43,7 @@ from odp_trio.sql.facts import (
     UserVariable,
 )
 from odp_trio.sql.grammar import grammar_text
-from odp_trio.sql.lexer import Word
+from odp_trio.sql.sources import Dml, Join, Source, is_quoted, name, query, restricted
 
 _OPERATORS = {
     "EQ": Operator.EQ,
@@ -57,37 +55,11 @@ _OPERATORS = {
 }
 
 
-class Dml(msgspec.Struct, frozen=True):
-    """What the grammar finds."""
-
-    tables: tuple[TableRef, ...] = ()
-    alternatives: Alternatives = EVERYTHING
-    insert_columns: tuple[str, ...] | None = None
-
-
-class Source(msgspec.Struct, frozen=True):
-    """A query, or what stands in FROM: its tables, what is said of the first, and what ON says."""
-
-    tables: tuple[TableRef, ...] = ()
-    alternatives: Alternatives = EVERYTHING
-    on: Truth = ALWAYS
-    derived: bool = False
-    """The first table is inside a sub-query, whose own conditions ``alternatives`` are."""
-    joined: int = 1
-
-
-class Join(msgspec.Struct, frozen=True):
-    """One join."""
-
-    source: Source
-    on: Truth
-
-
 def parse_dml(tokens: Sequence[lark.Token]) -> Dml:
     """Read the tokens of one statement; raise lark.UnexpectedInput where the grammar ends."""
     parser, callbacks = _parser()
     callbacks.seen, callbacks.ctes = [], set()
-    found: Dml = parser.parse(tokens)  # type: ignore[arg-type,assignment]  # tokens, not text; callbacks make a Dml
+    found: Dml = parser.parse(tokens)  # type: ignore[assignment]  # tokens, not text; callbacks make a Dml
     every = (*found.tables[:1], *callbacks.seen)
     real = (table for table in every if table.database is not None or table.name.lower() not in callbacks.ctes)
     return msgspec.structs.replace(found, tables=tuple(dict.fromkeys(real)))
@@ -113,60 +85,8 @@ def _parser() -> tuple[lark.Lark, _Callbacks]:
     return grammar, callbacks
 
 
-def name(token: lark.Token) -> str:
-    """Return the name that a token holds, without its quotes."""
-    word: Word = token.value
-    if word.kind == "QUOTED":
-        quote = word.text[0]
-        return word.text[1:].removesuffix(quote).replace(quote * 2, quote)
-    return word.text
-
-
-def is_quoted(token: lark.Token) -> bool:
-    """Whether a name stands in quotes."""
-    return bool(token.value.kind == "QUOTED")
-
-
 def _names(children: Iterable[Any]) -> list[lark.Token]:
     return [child for child in children if isinstance(child, lark.Token) and child.type == "NAME"]
-
-
-def _query(children: Sequence[Any]) -> Source:
-    """Put a query together: CTEs, then branches; the first branch's first table decides."""
-    ctes: dict[str, Source] = {}
-    branches: list[Source] = []
-    for child in children:
-        if isinstance(child, dict):
-            ctes = child
-        elif isinstance(child, Source):
-            branches.append(child)
-    inside = tuple(table for source in ctes.values() for table in source.tables if table.name.lower() not in ctes)
-    tables = tuple(table for branch in branches for table in branch.tables)
-    first = branches[0] if branches else Source()
-    if first.tables and first.tables[0].database is None and first.tables[0].name.lower() in ctes:
-        behind = ctes[first.tables[0].name.lower()]
-        real = tuple(table for table in tables if table.name.lower() not in ctes)
-        return Source(tuple(dict.fromkeys((*behind.tables, *real))), behind.alternatives, derived=True)
-    real = tuple(table for table in tables if table.database is not None or table.name.lower() not in ctes)
-    same = [branch for branch in branches[1:] if branch.tables and _same(branch.tables[0], first)]
-    alternatives = first.alternatives
-    for branch in same:
-        alternatives = (*alternatives, *branch.alternatives)
-    known = EVERYTHING if () in alternatives else tuple(dict.fromkeys(alternatives))
-    return Source((*real, *inside), known, derived=first.derived)
-
-
-def _same(table: TableRef, first: Source) -> bool:
-    return bool(first.tables) and (table.name, table.database) == (first.tables[0].name, first.tables[0].database)
-
-
-def _where(source: Source, condition: Truth) -> Source:
-    """Apply WHERE to what FROM names."""
-    if not source.tables or source.derived:
-        return source
-    found = both(source.on, condition)
-    alternatives = of_table(found, source.tables[0], alone=source.joined == 1)
-    return Source(source.tables, alternatives, joined=source.joined)
 
 
 @final
@@ -185,7 +105,7 @@ class _Callbacks(lark.Transformer[lark.Token, Any]):
     # ---- queries ------------------------------------------------------------------
 
     def query(self, children: list[Any]) -> Source:
-        return _query(children)
+        return query(children)
 
     inner = union = query
 
@@ -198,7 +118,7 @@ class _Callbacks(lark.Transformer[lark.Token, Any]):
     def select(self, children: list[Any]) -> Source:
         source = next((child for child in children if isinstance(child, Source)), Source())
         condition = next((child for child in children if isinstance(child, Truth)), ALWAYS)
-        return _where(source, condition)
+        return restricted(source, condition)
 
     def with_(self, children: list[Any]) -> dict[str, Source]:
         return {key: source for child in children if isinstance(child, tuple) for key, source in [child]}
@@ -345,7 +265,7 @@ class _Callbacks(lark.Transformer[lark.Token, Any]):
 
     def update(self, children: list[Any]) -> Source:
         source = next(child for child in children if isinstance(child, Source))
-        return _where(source, next((child for child in children if isinstance(child, Truth)), ALWAYS))
+        return restricted(source, next((child for child in children if isinstance(child, Truth)), ALWAYS))
 
     delete = delete_from = update
 
@@ -358,7 +278,7 @@ class _Callbacks(lark.Transformer[lark.Token, Any]):
     def merge(self, children: list[Any]) -> Source:
         table = next(child for child in children if isinstance(child, TableRef))
         other = next(child for child in children if isinstance(child, Source))
-        return _where(Source((table, *other.tables), joined=2), truth(children[-1]))
+        return restricted(Source((table, *other.tables), joined=2), truth(children[-1]))
 
     # ---- conditions --------------------------------------------------------------------
 

@@ -11,25 +11,28 @@ from odp_trio.sql.lexer import Word
 Found = tuple[Kind, int, dict[str, Any]]
 """The kind, where the statement itself begins (behind EXPLAIN), further facts."""
 
+
+def _table(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _DML: Final = {
     "SELECT": Kind.SELECT, "WITH": Kind.SELECT, "VALUES": Kind.SELECT, "TABLE": Kind.SELECT, "INSERT": Kind.INSERT,
     "REPLACE": Kind.REPLACE, "UPDATE": Kind.UPDATE, "DELETE": Kind.DELETE, "MERGE": Kind.MERGE,
 }  # fmt: skip
-_DDL: Final = frozenset(
-    "CREATE DROP ALTER TRUNCATE RENAME GRANT REVOKE ANALYZE PURGE FLASHBACK COMMENT AUDIT NOAUDIT".split()  # noqa: SIM905
-)
+_DDL: Final = _table("CREATE DROP ALTER TRUNCATE RENAME GRANT REVOKE ANALYZE PURGE FLASHBACK COMMENT AUDIT NOAUDIT")
 _SIMPLE: Final = {
     "USE": Kind.USE, "HELP": Kind.HELP, "KILL": Kind.KILL, "LOCK": Kind.LOCK, "UNLOCK": Kind.UNLOCK,
     "COMMIT": Kind.COMMIT, "SAVEPOINT": Kind.SAVEPOINT, "RELEASE": Kind.SAVEPOINT, "SHOW": Kind.SHOW,
     "CALL": Kind.CALL, "DECLARE": Kind.BLOCK, "SET": Kind.SET,
 }  # fmt: skip
-_OTHERS: Final = frozenset(
-    "DO HANDLER OPTIMIZE CHECKSUM CHECK REPAIR FLUSH RESET CACHE BINLOG INSTALL UNINSTALL SHUTDOWN STOP RETRY".split()  # noqa: SIM905
+_OTHERS: Final = _table(
+    "DO HANDLER OPTIMIZE CHECKSUM CHECK REPAIR FLUSH RESET CACHE BINLOG INSTALL UNINSTALL SHUTDOWN STOP RETRY"
 )
 _LOCKS: Final = frozenset({"GET_LOCK", "IS_FREE_LOCK", "IS_USED_LOCK", "RELEASE_LOCK", "RELEASE_ALL_LOCKS"})
 _LAST: Final = frozenset({"ROW_COUNT", "FOUND_ROWS", "CONNECTION_ID", "SYS_CONTEXT"})
-_EXPLAIN_OPTIONS: Final = frozenset(
-    "BASIC OUTLINE EXTENDED EXTENDED_NOADDR PARTITIONS PLANREGRESS ALL PRETTY PRETTY_COLOR FORMAT ANALYZE".split()  # noqa: SIM905
+_EXPLAIN_OPTIONS: Final = _table(
+    "BASIC OUTLINE EXTENDED EXTENDED_NOADDR PARTITIONS PLANREGRESS ALL PRETTY PRETTY_COLOR FORMAT ANALYZE"
 )
 
 
@@ -41,8 +44,12 @@ def kind_of(statement: Sequence[Word]) -> Found:
     if at >= len(statement):
         return Kind.UNKNOWN, 0, {"why": "there are no words"}
     word = statement[at]
+    return _known(statement, word, nested=at > 0)
+
+
+def _known(statement: Sequence[Word], word: Word, *, nested: bool) -> Found:
     upper = word.upper
-    if at and upper not in ("SELECT", "WITH", "VALUES", "TABLE"):
+    if nested and upper not in ("SELECT", "WITH", "VALUES", "TABLE"):
         return Kind.UNKNOWN, 0, {"why": f"{word.text[:40]!r} begins no statement that is known"}
     if upper == "WITH":
         return _behind_with(statement), 0, {}

@@ -17,9 +17,14 @@ from odp_trio.sql.lexer import Word
 
 ROWS_LOOKED_AT: Final = 64
 
-_KEYWORDS: Final = frozenset(
-    "SELECT UPDATE DELETE MERGE FROM WHERE ON USING AS WITH INTO SET AND OR XOR NOT IN IS BETWEEN ESCAPE EXISTS "
-    "NULL TRUE FALSE DEFAULT INTERVAL COLLATE BINARY DIV LIKE".split()  # noqa: SIM905  # read as a table
+
+def _table(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_KEYWORDS: Final = _table(
+    """SELECT UPDATE DELETE MERGE FROM WHERE ON USING AS WITH INTO SET AND OR XOR NOT IN IS BETWEEN ESCAPE EXISTS
+    NULL TRUE FALSE DEFAULT INTERVAL COLLATE BINARY DIV LIKE"""
 )
 _RENAMED: Final = {
     "REGEXP": "REGEXP", "RLIKE": "REGEXP", "INSERT": "INSERT", "REPLACE": "INSERT", "VALUES": "VALUES",
@@ -37,9 +42,7 @@ _TAILS: Final = frozenset(
     {"GROUP", "HAVING", "ORDER", "LIMIT", "WINDOW", "PROCEDURE", "FETCH", "OFFSET", "RETURNING", "CONNECT", "START"}
 )
 _JOIN_WORDS: Final = frozenset({"NATURAL", "LEFT", "RIGHT", "FULL", "OUTER", "INNER", "CROSS"})
-_ODD_IN_CALLS: Final = frozenset(
-    {"AS", "FROM", "FOR", "USING", "SEPARATOR", "ORDER", "DISTINCT", "ALL", "SELECT", "WITH"}
-)
+_ODD_IN_CALLS: Final = _table("AS FROM FOR USING SEPARATOR ORDER DISTINCT ALL SELECT WITH")
 _CALLS_LIKE_KEYWORDS: Final = frozenset({"LEFT", "RIGHT", "REPLACE", "INSERT", "MOD", "DEFAULT", "IF", "REGEXP"})
 _AFTER_VERB: Final = frozenset(
     {"LOW_PRIORITY", "DELAYED", "HIGH_PRIORITY", "IGNORE", "QUICK", "OVERWRITE", "RECURSIVE", "LATERAL"}
@@ -188,9 +191,7 @@ class Skim:
             word = self.words[at]
             if word.text == "(" and word.kind == "MARK":
                 at = self._partner.get(at, len(self.words))
-            elif word.text == ")" and word.kind == "MARK":
-                return at
-            elif word.upper in stop and not self._is_qualified(at):
+            elif (word.text == ")" and word.kind == "MARK") or (word.upper in stop and not self._is_qualified(at)):
                 return at
             at += 1
         return len(self.words)

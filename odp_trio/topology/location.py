@@ -25,6 +25,8 @@ from odp_trio.topology.tenant import EntryState
 DEFAULT_LIMIT: Final = 200_000
 """Locations kept: ODP's routing_cache_mem_limited (128 MB) * 3/4 / 512 bytes."""
 
+FIRST_PAUSE: Final = 1 / 32
+"""Share of the pause that follows the first renewal without news; it doubles with each further one."""
 FULL, READONLY = 0, 16
 
 
@@ -70,6 +72,8 @@ class Location:
     leader: Address | None = None
     pause_until: float = 0.0
     """Not to be asked about again before: the last renewal brought nothing new."""
+    fruitless: int = 0
+    """Renewals in a row that brought nothing new."""
     hit_at: float = 0.0
     routed: int = 0
     missed: int = 0
@@ -81,12 +85,14 @@ class Location:
     def renew(self, replicas: tuple[Replica, ...], now: float, pause: float = 0.0) -> bool:
         """Take over a fresh answer; answer whether it differs.  One without a leader is no news.
 
-        After an answer without news the next question waits for ``pause`` seconds.
+        After an answer without news the next question waits, longer and longer up to ``pause`` seconds.
         """
         self.state = EntryState.AVAILABLE
         if replicas == self.replicas or not any(replica.leader for replica in replicas):
-            self.pause_until = now + pause
+            self.pause_until = now + pause * min(FIRST_PAUSE * 2**self.fruitless, 1.0)
+            self.fruitless = min(self.fruitless + 1, 16)
             return False
+        self.fruitless = 0
         self.replicas = replicas
         self.leader = next(replica.address for replica in replicas if replica.leader)
         self.fetched_at = now

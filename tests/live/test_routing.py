@@ -136,7 +136,7 @@ async def test_prepared_statements_go_where_their_parameters_say(bed: Testbed) -
 
         await in_thread(work)
 
-    executed = [item.observer for item in bed.statements("select v from bound") if item.command == "COM_STMT_EXECUTE"]
+    executed = [item.observer for item in bed.statements("select v from bound") if item.command == "STMT_EXECUTE"]
     assert executed == [key % 6 % 3 for key in KEYS]
 
 
