@@ -4,5 +4,7 @@ metadata   the MetadataConnection port and its PyMySQL implementation
 queries    ODP's own statements, and rows read into topology values
 clusters   one supervised task a cluster: creation, then the server list every 15 seconds
 tenants    single-flight fetch of tenant routes
+location_queries  ODP's statements about tables and partitions
+locations  single-flight fetch and renewal of locations
 own_rules  rules of users, found by entry point and imported
 """

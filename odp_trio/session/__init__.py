@@ -4,9 +4,18 @@ ids           connection ids
 login         greeting, credentials, where a login goes
 retry         what may be tried again (pure)
 upstream      logging in to OBServers on behalf of a client
+server_set    the server sessions of one client
 lane          the express lane: everything that can be done without waiting
 events        what a lane tells its task; why sessions end
-conversation  the parked task: what must wait
+router        which server session takes a command, without waiting
+statements    prepared statements on their way: ids, types, parameters
+views         what sessions are lent for routing: views of tenants, look-ups, feedback
+placing       finding a server session for a command when that needs waiting
+explaining    EXPLAIN ROUTE in a session
+services      what every session is lent
+conversation  the login
+forwarding    the logged-in session: the task that is parked while the lane works
+refusing      the last packet of a session that may not go on
 change_user   COM_CHANGE_USER
 sessions      the table of sessions: isolation, limit, drain
 """

@@ -33,9 +33,8 @@ _EXPRESS: Final = tuple(handling is Handling.FORWARD for handling in HANDLING)
 class Lane:
     """Forwards between one client and its OBServers until something must wait.
 
-    The owner task: ``open()``, then ``await events.wait()``; after ``Parked`` it has
-    the sockets to itself until it calls ``open()`` again; after ``Ended``, or to
-    leave early, ``close()`` and then close the sockets.
+    The owner: ``open()``, then ``await events.wait()``; after ``Parked`` the sockets are its
+    own until it calls ``open()`` again; at the end ``close()``, before it closes the sockets.
     """
 
     # fmt: off
@@ -82,10 +81,7 @@ class Lane:
                 self._server.open()
 
     def open(self, early: bytes = b"", *, placed: bool = False) -> None:
-        """Begin to forward; ``early`` is what the client sent already.
-
-        ``placed`` says that its first command goes to the server session in use: nobody is asked again.
-        """
+        """Begin with what the client sent already; ``placed``: its first command goes to the session in use."""
         self._open = True
         self._client.open()
         if self.upstream is not None and self.upstream.closed:
@@ -100,7 +96,7 @@ class Lane:
             self.drain()
 
     def close(self) -> None:
-        """Unregister both sockets; may be called at any time, before they are closed."""
+        """Unregister the sockets; may be called at any time, before they are closed."""
         self._open = False
         self._client.close()
         if self.upstream is not None:
@@ -130,11 +126,11 @@ class Lane:
         self._end(End.CLIENT_PROTOCOL, error, tell_seq=1 if self.tracker.ended else None)
 
     def _server_lost(self, error: OSError | None) -> None:
-        """Tell the client only when its statement has no answer yet: then an ERR packet is in place."""
         at_rest = self.tracker.ended and not self.tracker.in_transaction
         if at_rest and self.upstream is not None and self._routing.lost(self.upstream):
             self.upstream = None
             return
+        # The client is told when its statement has no answer yet: then an ERR packet is in place.
         unanswered = not self.tracker.ended and self.tracker.pos < 0
         lost = server_lost(error, running=not self.tracker.ended, unanswered=unanswered)
         self._end(End.SERVER_GONE, lost, tell_seq=1 if unanswered else None)
@@ -204,7 +200,6 @@ class Lane:
         return bool(events & READ) and self._open and self._client.reading
 
     def _queue_command(self, count: int) -> None:
-        """Take bytes that are not simply one whole command at rest."""
         self._waiting += bytes(self._view[:count])
         if self.tracker.ended:
             self._next_command()
@@ -212,7 +207,6 @@ class Lane:
             self._client.read_on(False)
 
     def _next_command(self) -> None:
-        """Begin with what waits, at a moment when no statement is running."""
         while (data := self._waiting) and self.tracker.ended and self._request is None and self._open:
             try:
                 if is_too_short(data, 0 if self._placed else self._routing.looks_at):
@@ -258,7 +252,6 @@ class Lane:
         self._to_server(data[:stop] if self._waiting else data)
 
     def _request_bytes(self, count: int) -> None:
-        """Forward more of a request that did not come in one piece."""
         request = self._request
         assert request is not None
         try:
@@ -278,10 +271,8 @@ class Lane:
             self._next_command()
 
     def _to_server(self, data: bytes | memoryview) -> None:
-        if not self._open:
-            return
         try:
-            if not self._server.write(data):
+            if self._open and not self._server.write(data):
                 self._client.read_on(False)
         except OSError as exc:
             self._server_lost(exc)
@@ -342,7 +333,6 @@ class Lane:
         return bool(events & (READ | BROKEN)) and self._open and self._server.reading
 
     def _server_bytes_after_others(self, count: int) -> None:
-        """Feed bytes that follow held ones, or that nobody asked for."""
         if self.tracker.ended:
             self._unasked(count)
             return
@@ -366,10 +356,7 @@ class Lane:
                 return
             if tracker.ended:
                 self.traffic.statements += 1
-                if tracker.pos < end:
-                    self._unasked(end - tracker.pos)
-                else:
-                    self._response_over()
+                self._unasked(end - tracker.pos) if tracker.pos < end else self._response_over()
                 return
             if (start := tracker.pos) >= end:
                 return
@@ -398,8 +385,7 @@ class Lane:
         elif self._draining:
             self.drain()
 
-    def _unasked(self, count: int) -> None:
-        """The server is about to close: a killed session, a shutdown."""
+    def _unasked(self, count: int) -> None:  # it is about to close: a killed session, a shutdown
         self._end(End.SERVER_PROTOCOL, ServerProtocolError(f"{count} bytes that no command asked for"))
 
     def _to_client(self, data: bytes | bytearray) -> None:
