@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -80,7 +79,7 @@ async def test_the_command_line_names_the_server_where_the_statement_then_runs(
     for key, answer in enumerate(told):
         assert (answer["rule"], answer["partition"]["name"]) == ("leader", f"p{key}")
         (seen,) = bed.statements(rf"update told set v = 0 where id = {key}$")
-        assert answer["server"] == str(bed.addresses[seen.observer]), key
+        assert answer["server"] == str(bed.observers[seen.observer].address), key
         assert seen.observer == key % 3
 
 
@@ -96,7 +95,7 @@ async def test_a_snapshot_gives_the_same_answers_as_the_proxy_that_it_was_taken_
         ["select 1"],
         ["select * from no_such_table"],
         ["--what-if", "zone=zone2 down", "select * from told where id = 1"],
-        ["--what-if", f"leader={bed.addresses[2]}", "insert into told values (3, 3)"],
+        ["--what-if", f"leader={bed.observers[2].address}", "insert into told values (3, 3)"],
         ["--what-if", "zone=zone3 readonly", "--weak", "select * from told where id = 0"],
     ]
     live = [await explain(running, words[-1], *words[:-1]) for words in questions]
@@ -140,15 +139,3 @@ async def test_routes_and_metrics_count_what_was_routed(running: ProxyProcess) -
     lines = [line for line in text.splitlines() if line.startswith("odp_table_statements_total{")]
     assert any('table="told"' in line and 'outcome="routed"' in line and line.endswith(" 4.0") for line in lines)
     assert 'odp_route_not_computable_total{cluster="demo",tenant="sys"} 1.0' in text
-
-
-def test_explaining_needs_no_proxy_once_there_is_a_snapshot(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "odp_trio", "explain", "--proxy", "http://127.0.0.1:1", "select 1"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
