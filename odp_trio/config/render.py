@@ -99,10 +99,9 @@ def render_markdown() -> str:
             ]
             lines += ["|---|---|---|---|---|---|---|"]
         default = value_text(described, described.default)
-        lines.append(
-            f"| `{described.name}` | `{default}` | {allowed(described).replace('|', 'or')} | "
-            f"{'yes' if option.restart else 'no'} | {'yes' if option.scoped else 'no'} | {'no' if option.own else 'yes'} | {option.text} |"
-        )
+        flags = " | ".join("yes" if flag else "no" for flag in (option.restart, option.scoped, not option.own))
+        words = allowed(described).replace("|", "or")
+        lines.append(f"| `{described.name}` | `{default}` | {words} | {flags} | {option.text} |")
     lines += ["", "## `[clusters.NAME]`", "", "| key | meaning |", "|---|---|"]
     lines += [
         '| `rslist` | root servers, `"ip:port;ip:port"` or a list; SQL ports |',

@@ -6,8 +6,9 @@ from typing import Final, cast
 
 from odp_trio.routing.partition import Located, NotComputable, Plan, plan_partition
 from odp_trio.routing.request import Lookup, RouteRequest
+from odp_trio.routing.values import Values
 from odp_trio.routing.view import View
-from odp_trio.sql.facts import DML, Kind, Literal, Parameter, Shape, TableRef
+from odp_trio.sql.facts import DML, Condition, Kind, Literal, Operator, Parameter, Shape, StatementFacts, TableRef
 from odp_trio.topology.location import Location, TableEntry, TableKey
 from odp_trio.topology.partitioning import Partitioning
 
@@ -94,16 +95,22 @@ def find_partition(request: RouteRequest, partitioning: Partitioning) -> Located
         named = partitioning.find_name(table.partition)
         return Located(named) if named else NotComputable(f"there is no partition {table.partition}")
     annotation = request.annotation
-    if annotation is not None and annotation.table is not None:
-        if annotation.table.lower() == table.name.lower():
-            return partitioning_by_annotation(request, partitioning)
+    if annotation is not None and (annotation.table or "").lower() == table.name.lower():
+        return _by_annotation(request, annotation.key or "", partitioning)
     plan = plan_for(request.shape, partitioning)
     return plan.locate(request.values) if isinstance(plan, Plan) else plan
 
 
-def partitioning_by_annotation(request: RouteRequest, partitioning: Partitioning) -> Located | NotComputable:
-    """Use ``/* table t part_key v */``: for tables of one level only."""
-    return NotComputable("part_key annotations are not computed")
+def _by_annotation(request: RouteRequest, key: str, partitioning: Partitioning) -> Located | NotComputable:
+    """Use ``/* table t part_key v */`` in the place of WHERE: a text, for tables of one level and one key column."""
+    if len(partitioning.levels) != 1 or len(partitioning.columns) != 1:
+        return NotComputable("a part_key annotation is for tables of one level and one key column")
+    condition = Condition(partitioning.columns[0].name, Operator.EQ, (Literal(0),))
+    plan = plan_partition(partitioning, StatementFacts(kind=Kind.SELECT, alternatives=((condition,),)))
+    if not isinstance(plan, Plan):
+        return plan
+    quoted = "'" + key.replace("\\", "\\\\").replace("'", "''") + "'"
+    return plan.locate(Values((quoted.encode(),), time_zone=request.values.time_zone))
 
 
 def plan_for(shape: Shape, partitioning: Partitioning) -> Plan | NotComputable:

@@ -6,6 +6,7 @@ come from the words alone, and nothing is known of the key.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ _TABLE_WORDS: Final = frozenset({"FROM", "JOIN", "INTO", "UPDATE", "STRAIGHT_JOI
 _NO_NAMES: Final = frozenset(
     {"SELECT", "DUAL", "OUTFILE", "DUMPFILE", "LATERAL", "WHERE", "SET", "SKIP", "NOWAIT", "OF", "TABLE", "VALUES"}
 )
+_BARE_EXPLAIN: Final = re.compile(rb"\s*explain\s+route\s*", re.IGNORECASE)
 _MODIFIERS: Final = frozenset({"LOW_PRIORITY", "IGNORE", "INTO", "TABLE", "QUICK", "DELAYED", "HIGH_PRIORITY", "FROM"})
 
 
@@ -38,6 +40,8 @@ def facts_of(pieces: Sequence[bytes], dialect: int = 0, *, cut: bool = False) ->
     kind, start, more = kinds.kind_of(first)
     found |= more
     body = first[start:]
+    if more.get("explain_route") and len(pieces) > 1 and is_comment(pieces[1]) and _BARE_EXPLAIN.fullmatch(pieces[0]):
+        found["leading_comment"] = 0  # what is explained begins with it
     if kind in DML:
         found |= _dml(kind, body, count, dialect, cut=cut)
         found |= read_hints(body, pieces)

@@ -1,0 +1,91 @@
+"""EXPLAIN ROUTE says where a statement will run: held against where the OBServers saw it, for the whole corpus."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from functools import partial
+
+import pytest
+import trio
+
+from odp_trio.model import Address
+from odp_trio.testing.bed import Testbed
+from odp_trio.wire.resultset import parse_err
+from tests.live.clients import in_thread
+from tests.live.corpus import DATABASE, UPLOADS, corpus_files, fresh_database, statements
+from tests.live.test_routing import proxied
+from tests.raw_client import Answer, RawClient
+
+WAYS = ("text", "prepared")
+
+
+def rows(answer: Answer) -> dict[str, str]:
+    """Read the two columns of EXPLAIN ROUTE; of items that come several times the last one counts."""
+    assert not answer.errno, parse_err(answer.payloads[-1]).message
+    found: dict[str, str] = {}
+    for payload in answer.payloads[4:-1]:
+        item, rest = _text(payload)
+        found[item or ""] = _text(rest)[0] or ""
+    return found
+
+
+def _text(payload: bytes) -> tuple[str | None, bytes]:
+    if payload[0] == 0xFB:
+        return None, payload[1:]
+    size, at = (payload[0], 1) if payload[0] < 0xFB else (int.from_bytes(payload[1:3], "little"), 3)
+    return payload[at : at + size].decode(), payload[at + size :]
+
+
+class Compared:
+    """What was compared of one run."""
+
+    def __init__(self) -> None:
+        self.rules: Counter[str] = Counter()
+        self.wrong: list[str] = []
+
+
+def run_file(bed: Testbed, address: Address, name: str, way: str, compared: Compared) -> None:
+    """Explain each statement, run it, and look where it was seen; blocks."""
+    with RawClient(address, "app@sys#demo", "app_pw", database=DATABASE) as client:
+        for sql in statements(name):
+            if re.match(rb"(?i)\s*kill\b", sql):
+                continue
+            said = rows(client.query(b"explain route " + sql))
+            bed.forget_statements()
+            if way == "text":
+                client.query(sql, UPLOADS.__getitem__)
+                commands = ["QUERY"]
+            else:
+                prepared = client.prepare(sql.decode())
+                commands = ["STMT_PREPARE"]
+                if prepared.id and not prepared.parameters:
+                    client.execute(prepared.id)
+                    commands.append("STMT_EXECUTE")
+                if prepared.id:
+                    client.close_statement(prepared.id)
+            seen = [item for item in bed.statements(".", by_proxy=True) if item.command in commands[:1]]
+            shown = sql[:100].decode("utf-8", "replace")
+            if not seen:
+                compared.wrong.append(f"{shown}: explained for {said['server']}, seen nowhere")
+                continue
+            where = bed.observers[seen[-1].observer].address
+            compared.rules[said["rule"]] += 1
+            if where != said["server"]:
+                compared.wrong.append(f"{shown}: explained {said['rule']} {said['server']}, seen on {where}")
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_explain_agrees_with_where_statements_run(bed: Testbed, way: str) -> None:
+    compared = Compared()
+    async with proxied(bed) as proxy:
+        host, port = proxy.addresses[0]
+        for name in corpus_files():
+            await in_thread(fresh_database, Address("127.0.0.1", bed.kernel.port))
+            with trio.fail_after(60):
+                await in_thread(partial(run_file, bed, Address(host, port), name, way, compared))
+
+    total = compared.rules.total()
+    print(f"{way}: {total} statements compared; by rule: {dict(compared.rules)}")  # noqa: T201
+    assert not compared.wrong, "\n".join(compared.wrong[:40])
+    assert total > 600
