@@ -132,7 +132,7 @@ class UnknownStatement(OdpError):
     """A prepared statement's id that this session does not have; the session goes on."""
 
     errno = 1243
-    sqlstate = "HY007"
+    sqlstate = "HY000"
 
 
 # ---- metadata -------------------------------------------------------------

@@ -225,8 +225,7 @@ class Forwarding:
         elif _SILENT[data[4]]:
             answer = b""
         else:
-            number = int.from_bytes(data[5:9], "little")
-            answer = err_packet(1, UnknownStatement(f"Unknown prepared statement handler ({number})"))
+            answer = err_packet(1, UnknownStatement("Unknown prepared statement handle"))
         await self._answer(data, answer)
 
     async def _answer(self, data: bytes, answer: bytes | None) -> None:

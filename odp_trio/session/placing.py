@@ -132,15 +132,18 @@ class Placing:
     # ---- making a server session ready --------------------------------------------------
 
     async def _ready(self, route: Route) -> Upstream:
-        router = self._router
+        router, new = self._router, False
         upstream = router.servers.by_address.get(route.server)
         if upstream is None:
             if route.rule in _PINNED:
                 raise UpstreamError(f"the session is bound to {route.server} ({route.rule}), whose connection is gone")
             upstream = await self._connect(route.server)
             router.servers.add(upstream)
+            new = True
         upstream.leg.close()
         try:
+            if new:
+                await self._greet(upstream)
             await self._replay(upstream)
             statement = router.statements.running
             if statement is not None and statement.id not in upstream.copies:
@@ -150,6 +153,14 @@ class Placing:
             raise UpstreamError(f"{route.server}: {exc}") from exc
         upstream.leg.open()
         return upstream
+
+    async def _greet(self, upstream: Upstream) -> None:
+        """Let a new server session say what it has to say of itself: its first OK names variables (seekdb 1.3.0).
+
+        A client that tracks its session must not be told in the middle of it.
+        """
+        autocommit = b"1" if self._router.state.autocommit else b"0"
+        await self._replay_one(upstream, bytes((Com.QUERY,)) + b"SET @@autocommit = " + autocommit)
 
     async def _replay(self, upstream: Upstream) -> None:
         """Bring a server session to the client's state."""

@@ -50,11 +50,11 @@ class SessionStatements:
         self.opening = Prepared(0, text, shape, tuple(literals))
 
     def read_execute(self, request: RouteRequest, buffer: bytearray, end: int) -> bool:
-        """COM_STMT_EXECUTE: routed by its parameters; answer False for an id that is not known."""
+        """COM_STMT_EXECUTE: routed by its parameters; answer False for an id that no server may be asked about."""
         statement = self._find(buffer)
         if statement is None:
             request.begin(NO_TEXT)
-            return False
+            return self._may_be_judged(buffer)
         request.begin(statement.shape)
         self._values.literals = statement.literals
         self._read_parameters(statement, bytes(memoryview(buffer)[4:end]))
@@ -76,10 +76,10 @@ class SessionStatements:
             return  # cut, or the server's affair: the partition cannot be computed
 
     def read_other(self, request: RouteRequest, buffer: bytearray) -> bool:
-        """A command about a statement: it goes where the statement is; answer False when it is nowhere."""
+        """A command about a statement goes where that is; answer False for an id that no server may be asked about."""
         statement = self._find(buffer)
         if statement is None:
-            return False
+            return self._may_be_judged(buffer)
         owner = statement.long_data_on or statement.cursor_on
         if owner is None:
             active = self._servers.active
@@ -93,6 +93,15 @@ class SessionStatements:
     def _find(self, buffer: bytearray) -> Prepared | None:
         self.running = self.prepared.statements.get(int.from_bytes(buffer[5:9], "little"))
         return self.running
+
+    def _may_be_judged(self, buffer: bytearray) -> bool:
+        """Whether a server may be asked about an id that is not known: not if it is another statement's there."""
+        number = int.from_bytes(buffer[5:9], "little")
+        return not any(
+            copy.server_id == number
+            for upstream in self._servers.by_address.values()
+            for copy in upstream.copies.values()
+        )
 
     # ---- it goes out ------------------------------------------------------------------
 
