@@ -22,8 +22,29 @@ def locate(request: RouteRequest, view: View) -> Lookup | None:
 
     Afterwards ``request.location`` is set, or ``request.reason`` says why there is none.
     """
-    facts = request.shape.facts
     request.location = request.located = request.entry = None
+    entry = request.recalled(view.locations)
+    if entry is None:
+        found = _find(request, view)
+        if not isinstance(found, TableEntry):
+            return found
+        entry = found
+        request.remember(entry, view.locations)
+    entry.used = True
+    request.entry = entry
+    if entry.location is not None:
+        request.location = entry.location
+        request.reason = ""
+        return None
+    if entry.partitioning is None:
+        request.reason = "the table does not exist" if entry.missing else "a virtual table has no location"
+        return None
+    return _locate_partition(request, entry, entry.partitioning)
+
+
+def _find(request: RouteRequest, view: View) -> TableEntry | Lookup | None:
+    """Find the table's entry among all; None when there is no table to look for, and ``request.reason`` says why."""
+    facts = request.shape.facts
     if not facts.tables or facts.kind not in _LOCATED_KINDS:
         request.reason = "no table in the text"
         return None
@@ -40,15 +61,7 @@ def locate(request: RouteRequest, view: View) -> Lookup | None:
     if entry is None:
         request.reason = request.lookup_failure
         return None if request.lookup_failure else Lookup(key)
-    request.entry = entry
-    if entry.location is not None:
-        request.location = entry.location
-        request.reason = ""
-        return None
-    if entry.partitioning is None:
-        request.reason = "the table does not exist" if entry.missing else "a virtual table has no location"
-        return None
-    return _locate_partition(request, entry, entry.partitioning)
+    return entry
 
 
 def names(table: TableRef, request: RouteRequest) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from odp_trio.routing.values import Values
 from odp_trio.sql.facts import Kind, Shape, StatementFacts
 from odp_trio.sql.literals import Annotation
 from odp_trio.state.client import ClientState
-from odp_trio.topology.location import Location, TableEntry, TableKey
+from odp_trio.topology.location import Location, Locations, TableEntry, TableKey
 
 NO_TEXT: Final = Shape(StatementFacts(kind=Kind.OTHER, why="a command without text"))
 """The shape of commands that carry no statement."""
@@ -65,6 +65,11 @@ class RouteRequest:
     """
 
     __slots__ = (
+        "_last_database",
+        "_last_entry",
+        "_last_locations",
+        "_last_lower",
+        "_last_shape",
         "annotation",
         "entry",
         "located",
@@ -101,6 +106,11 @@ class RouteRequest:
         self.reason = ""
         """Why there is no location."""
         self.weak = False
+        self._last_shape: Shape | None = None
+        self._last_database = b""
+        self._last_lower = True
+        self._last_locations: Locations | None = None
+        self._last_entry: TableEntry | None = None
         self.lookup_failure = ""
         """Why the location could not be looked up: the statement goes on without one."""
 
@@ -111,3 +121,17 @@ class RouteRequest:
         self.annotation = None
         self.refused = ()
         self.lookup_failure = ""
+
+    def recalled(self, locations: Locations) -> TableEntry | None:
+        """Return the entry that the session used last, if this is the same shape again: the nearest of the caches."""
+        entry = self._last_entry
+        if entry is None or self.shape is not self._last_shape or entry.gone or locations is not self._last_locations:
+            return None
+        state = self.state
+        same = self._last_database == state.database and self._last_lower == state.lower_case_names
+        return entry if same else None
+
+    def remember(self, entry: TableEntry, locations: Locations) -> None:
+        """Keep an entry for the next statement of this shape."""
+        self._last_shape, self._last_entry, self._last_locations = self.shape, entry, locations
+        self._last_database, self._last_lower = self.state.database, self.state.lower_case_names

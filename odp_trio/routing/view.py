@@ -141,7 +141,7 @@ class View:
         """Return the tiers of a policy over a location; worked out once for a location and a view."""
         if location is None:
             return in_order(policy, self.candidates(None, idc))
-        key = (self.epoch, policy, idc)
+        key = (self.epoch, policy, idc or self.settings.idc)
         found = cast("tuple[Tier, ...] | None", location.orders.get(key))
         if found is None:
             if len(location.orders) >= _ORDERS_KEPT:
