@@ -1,0 +1,85 @@
+"""Parameters of COM_STMT_EXECUTE: read as written, cut anywhere."""
+
+from __future__ import annotations
+
+import datetime as dt
+import struct
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from odp_trio.errors import ClientProtocolError
+from odp_trio.wire.fields import lenenc_str
+from odp_trio.wire.parameters import Parameter, parse_execute, read_values, with_types
+
+HEAD = b"\x17" + (7).to_bytes(4, "little") + b"\0\1\0\0\0"
+
+
+def execute(types: bytes, values: bytes, *, nulls: int = 0, send_types: bool = True) -> bytes:
+    count = len(types) // 2
+    bitmap = nulls.to_bytes((count + 7) // 8, "little")
+    return HEAD + bitmap + (b"\1" + types if send_types else b"\0") + values
+
+
+CASES: list[tuple[bytes, bytes, Parameter]] = [
+    (b"\x01\0", b"\xff", -1),
+    (b"\x01\x80", b"\xff", 255),
+    (b"\x02\0", b"\0\x80", -32768),
+    (b"\x03\0", struct.pack("<i", -5), -5),
+    (b"\x08\0", struct.pack("<q", -(1 << 63)), -(1 << 63)),
+    (b"\x08\x80", struct.pack("<Q", (1 << 64) - 1), (1 << 64) - 1),
+    (b"\x04\0", struct.pack("<f", 1.5), 1.5),
+    (b"\x05\0", struct.pack("<d", -2.25), -2.25),
+    (b"\xfd\0", lenenc_str("é中".encode()), "é中"),
+    (b"\xfc\0", lenenc_str(b"\xff\xfe"), b"\xff\xfe"),
+    (b"\xf6\0", lenenc_str(b"-12.50"), Decimal("-12.50")),
+    (b"\x0a\0", b"\x04\xe8\x07\x05\x06", dt.date(2024, 5, 6)),
+    (b"\x0c\0", b"\x07\xe8\x07\x05\x06\x07\x08\x09", dt.datetime(2024, 5, 6, 7, 8, 9)),
+    (b"\x07\0", b"\x0b\xe8\x07\x05\x06\x07\x08\x09\x01\0\0\0", dt.datetime(2024, 5, 6, 7, 8, 9, 1)),
+    (b"\x0b\0", b"\x08\x01\x01\0\0\0\x02\x03\x04", -dt.timedelta(days=1, hours=2, minutes=3, seconds=4)),
+    (b"\x0b\0", b"\0", dt.timedelta(0)),
+    (b"\x06\0", b"", None),
+]
+
+
+@pytest.mark.parametrize(("types", "values", "expected"), CASES)
+def test_every_type_is_read(types: bytes, values: bytes, expected: Parameter) -> None:
+    payload = execute(types, values)
+
+    found = parse_execute(payload, 1)
+
+    assert found.types == types
+    assert read_values(payload, 1, types, found.values_at, "utf-8") == [expected]
+
+
+def test_nulls_and_long_data_have_no_value() -> None:
+    types = b"\x03\0\x03\0\xfd\0"
+    payload = execute(types, struct.pack("<i", 8), nulls=0b001)
+
+    assert read_values(payload, 3, types, parse_execute(payload, 3).values_at, "utf-8", frozenset({2})) == [
+        None,
+        8,
+        b"",
+    ]
+
+
+def test_an_execution_without_types_gets_those_of_the_one_before() -> None:
+    types, values = b"\x03\0", struct.pack("<i", 8)
+    bare = execute(types, values, send_types=False)
+    assert parse_execute(bare, 1).types is None
+
+    assert with_types(bare, 1, types) == execute(types, values)
+    assert with_types(execute(types, values), 1, b"\x08\0") == execute(types, values)
+
+
+@given(st.binary(max_size=60), st.integers(0, 20))
+def test_any_bytes_give_values_or_a_protocol_error(rest: bytes, count: int) -> None:
+    payload = HEAD + rest
+    try:
+        found = parse_execute(payload, count)
+        if found.types is not None:
+            assert len(read_values(payload, count, found.types, found.values_at, "utf-8")) == count
+    except ClientProtocolError:
+        pass
