@@ -5,26 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 
 from odp_trio.config.render import render_example, render_markdown
+from odp_trio.routing.render import render_policies, render_rules
 from odp_trio.wire.phases import render_phases
 
 ROOT = Path(__file__).parents[1]
-BEGIN, END = "<!-- phases -->\n", "<!-- /phases -->"
 
 
-def wire_page(text: str) -> str:
-    """Return docs/wire.md with its tables made again."""
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return f"{head}{BEGIN}\n{render_phases()}\n{END}{tail}"
+def filled(text: str, **tables: str) -> str:
+    """Return a page with its tables, each between ``<!-- name -->`` and ``<!-- /name -->``, made again."""
+    for name, table in tables.items():
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        head, _, rest = text.partition(begin)
+        _, _, tail = rest.partition(end)
+        text = f"{head}{begin}\n{table}\n\n{end}{tail}"
+    return text
 
 
 def pages() -> dict[Path, str]:
     """Return every made file and what it should hold."""
-    wire = ROOT / "docs" / "wire.md"
+    wire, routing = ROOT / "docs" / "wire.md", ROOT / "docs" / "routing.md"
     return {
         ROOT / "etc" / "odp.toml": render_example(),
         ROOT / "docs" / "options.md": render_markdown(),
-        wire: wire_page(wire.read_text(encoding="utf-8")),
+        wire: filled(wire.read_text(encoding="utf-8"), phases=render_phases()),
+        routing: filled(routing.read_text(encoding="utf-8"), rules=render_rules(), policies=render_policies()),
     }
 
 

@@ -11,6 +11,7 @@ above the tasks that fill them: a crash of a task loses no data.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import random
@@ -251,6 +252,7 @@ class Proxy:
             counts=self.counts,
             scramble=lambda: bytes(self._rng.choice(SCRAMBLE_ALPHABET) for _ in range(20)),
             seed=lambda: self._rng.getrandbits(63),
+            turns=itertools.count(self._rng.randrange(1 << 16)),
             rules=self.rules,
             wall_clock_us=lambda: time.time_ns() // 1000,
         )

@@ -18,6 +18,7 @@ request    one question, and the possible answers
 locate     from the first table to its location
 rules      the rules in their order
 decide     asking them, and explaining
+render     rules and policies as tables for the documentation
 choice     what a user's own rule is shown, and may answer
 own_rules  functions of users, asked among the rules
 feedback   what a server's answer says about a location

@@ -152,7 +152,7 @@ class _Login:
         views = self._services.views
         await views.tenant(key)
         view = views.view(key, user)
-        return () if view is None else login_order(view, self._services.seed())
+        return () if view is None else login_order(view, next(self._services.turns))
 
     async def _try(self, address: Address) -> ServerSession:
         settings, counts = self._services.settings(), self._services.counts

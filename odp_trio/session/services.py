@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import final
 
 import trio
 
 from odp_trio.config import Settings
+from odp_trio.model import Address
 from odp_trio.net.channel import PacketChannel
 from odp_trio.net.listener import Peer
 from odp_trio.net.reactor import Reactor
@@ -38,6 +39,8 @@ class Services:
     counts: Counts
     scramble: Callable[[], bytes]
     seed: Callable[[], int]
+    turns: Iterator[int]
+    """Numbers logins, so that they are spread over servers that are equally good."""
     wall_clock_us: Callable[[], int]
     rules: RuleSet
 
@@ -58,6 +61,12 @@ class Session:
     lane: Lane | None = None
     why: End | None = None
     """Set when the session ends."""
+
+    @property
+    def server(self) -> Address | None:
+        """The OBServer that its last statement ran on, or is running on; None when that is gone."""
+        active = self.router.servers.active if self.router is not None else None
+        return None if active is None else active.address
 
     def drain(self) -> None:
         """End as soon as no statement and no transaction is running; a login that is under way is broken off."""
