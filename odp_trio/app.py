@@ -33,7 +33,7 @@ import odp_trio
 from odp_trio.admin.explain import Explained, ExplainRequest, explain_live
 from odp_trio.admin.proxysys import serve_admin
 from odp_trio.admin.routes import table_records
-from odp_trio.admin.status import ClusterStatus, ProxyStatus, flatten
+from odp_trio.admin.status import ClusterStatus, ProxyStatus, flatten, own_rule_status
 from odp_trio.catalog.clusters import Clusters, Started
 from odp_trio.catalog.locations import TableLocations
 from odp_trio.catalog.metadata import Credentials, MetadataClient, MetadataConnection
@@ -163,6 +163,7 @@ class Proxy:
                 for cluster in self.clusters.resources()
             ),
             tasks=flatten(self.root.statistics().children),
+            own_rules=tuple(map(own_rule_status, self.rules.own)),
         )
 
     async def explain(self, request: ExplainRequest) -> Explained:

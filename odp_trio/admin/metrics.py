@@ -69,6 +69,7 @@ class StatusCollector(Collector):
             "odp_task_restarts", "Restarts of supervised tasks.", "task", {t.path: t.restarts for t in status.tasks}
         )
         yield from _clusters(status)
+        yield from _own_rules(status)
         yield from _routes(self.routes)
 
 
@@ -77,6 +78,18 @@ def _by(name: str, text: str, label: str, values: dict[str, int] | dict[int, int
     for key, value in sorted(values.items()):
         family.add_metric([str(key)], value)
     return family
+
+
+def _own_rules(status: ProxyStatus) -> Iterator[Metric]:
+    outcomes = CounterMetricFamily(
+        "odp_own_rule", "Rules of one's own, by outcome.", labels=["rule", "mode", "outcome"]
+    )
+    enabled = GaugeMetricFamily("odp_own_rule_enabled", "0 when a rule was disabled.", labels=["rule", "mode"])
+    for rule in status.own_rules:
+        for outcome, count in rule.outcomes.items():
+            outcomes.add_metric([rule.name, rule.mode, outcome], count)
+        enabled.add_metric([rule.name, rule.mode], float(rule.state == "enabled"))
+    yield from (outcomes, enabled)
 
 
 def _clusters(status: ProxyStatus) -> Iterator[Metric]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from odp_trio.routing.own_rules import OwnRule
 from odp_trio.supervise.supervisor import ChildStatistics
 
 
@@ -29,6 +30,18 @@ class TaskStatus(msgspec.Struct, frozen=True):
     state: str
     restarts: int
     last_error: str
+
+
+class OwnRuleStatus(msgspec.Struct, frozen=True):
+    """One routing rule of the user's own.  ``disabled`` says why it is not asked any more."""
+
+    name: str
+    mode: str
+    state: str
+    disabled: str
+    last_error: str
+    outcomes: dict[str, int]
+    """How often it answered, declined, failed, overran its budget; a shadow: agreed, disagreed."""
 
 
 class ProxyStatus(msgspec.Struct, frozen=True):
@@ -68,6 +81,7 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     shape_evictions: int
     clusters: tuple[ClusterStatus, ...]
     tasks: tuple[TaskStatus, ...]
+    own_rules: tuple[OwnRuleStatus, ...] = ()
 
     @property
     def why_not_ready(self) -> tuple[str, ...]:
@@ -94,6 +108,7 @@ class ProxyStatus(msgspec.Struct, frozen=True):
             for cluster in self.clusters
             if cluster.failures
         ]
+        reasons += [f"own rule {rule.name} is disabled: {rule.disabled}" for rule in self.own_rules if rule.disabled]
         return tuple(reasons)
 
 
@@ -105,3 +120,16 @@ def flatten(children: Sequence[ChildStatistics], prefix: str = "") -> tuple[Task
         tasks.append(TaskStatus(path, child.state.value, child.restarts, child.last_error))
         tasks += flatten(child.children, f"{path}/")
     return tuple(tasks)
+
+
+def own_rule_status(rule: OwnRule) -> OwnRuleStatus:
+    """Return what a routing rule of the user's own has done so far."""
+    outcomes = {
+        "answered": rule.answered,
+        "declined": rule.declined,
+        "failed": rule.errors,
+        "overran": rule.overruns,
+        "agreed": rule.agreed,
+        "disagreed": rule.disagreed,
+    }
+    return OwnRuleStatus(rule.name, rule.mode.value, rule.state, rule.disabled, rule.last_error, outcomes)

@@ -73,6 +73,11 @@ class MetadataClient:
         self._closed = False
         self.queries = 0
 
+    @property
+    def idle(self) -> int:
+        """How many connections wait for the next query."""
+        return sum(map(len, self._idle.values()))
+
     async def query(self, sql: str, servers: Sequence[Address]) -> Sequence[Row]:
         """Run ``sql`` on the first of ``servers`` that answers."""
         if not servers:

@@ -161,10 +161,10 @@ class Lane:
             and not (self._waiting or self._draining)
         ):
             upstream = self._choose(buffer, count)
+            if upstream is None:
+                self._park(bytes(self._view[:count]))
+                return
             if upstream is not self.upstream:
-                if upstream is None:
-                    self._park(bytes(self._view[:count]))
-                    return
                 self.use(upstream)
             self.tracker.begin(buffer[4])
             try:

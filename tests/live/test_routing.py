@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -230,3 +231,54 @@ async def test_a_tenant_that_moved_is_looked_up_anew(bed: Testbed) -> None:
         await in_thread(once)
 
         assert proxy.counts.tenant_fetches == fetches + 1
+
+
+async def test_a_rule_of_ones_own_decides_and_a_shadow_is_compared(
+    bed: Testbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tablets = await make_table(bed, "owned", "id int primary key, v int", "partition by hash(id) partitions 2")
+    for tablet in tablets:
+        await bed.move_tablet(tablet, 0)
+    (tmp_path / "rules_of_a_user.py").write_text(
+        "from odp_trio.routing.own_rules import Choice\n"
+        "def to_the_last(request, view):\n"
+        '    """Reads go to the last server."""\n'
+        "    return Choice(server=max(view.servers)) if request.facts.is_read else None\n"
+        "def broken(request, view):\n"
+        "    raise RuntimeError('on purpose')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    rules = "rules_of_a_user:to_the_last?budget=100ms rules_of_a_user:broken?mode=shadow"
+    async with proxied(bed, own_rules=rules) as proxy:
+
+        def work() -> dict[str, str]:
+            with closing(connect(proxy.addresses[0], database="routes")) as connection:
+                run(connection, "insert into owned values (1, 1)")
+                run(connection, "select v from owned where id = 1")
+                return explained(connection, "select v from owned where id = 1")
+
+        explanation = await in_thread(work)
+        status = {rule.name: rule for rule in proxy.statistics().own_rules}
+
+    assert [item.observer for item in bed.statements("owned")] == [0, 2]
+    assert explanation["rule"] in status
+    assert status[explanation["rule"]].outcomes["answered"] >= 1
+    (broken,) = (rule for rule in status.values() if rule.mode == "shadow")
+    assert "on purpose" in broken.disabled
+
+
+async def test_ddl_seen_in_passing_renews_what_is_known_of_a_table(bed: Testbed) -> None:
+    await make_table(bed, "altered", "id int primary key, v int")
+    async with proxied(bed) as proxy:
+
+        def work() -> tuple[dict[str, str], dict[str, str]]:
+            with closing(connect(proxy.addresses[0], database="routes")) as connection:
+                before = explained(connection, "select v from altered where id = 3")
+                run(connection, "drop table altered")
+                run(connection, "create table altered(id int primary key, v int) partition by hash(id) partitions 4")
+                return before, explained(connection, "select v from altered where id = 3")
+
+        before, after = await in_thread(work)
+
+    assert "partition" not in before
+    assert after["partition"] == "p3"
