@@ -26,6 +26,9 @@ CONNECT_ERROR: Final = 4124
 CLUSTER_MISMATCH: Final = 4666
 REROUTE: Final = 5727
 
+DUPLICATES: Final = "DUP_REPLICA_FIRST"
+"""Its reads are strong and may be answered by any replica, as if they were weak."""
+
 _ALL_STALE: Final = frozenset({TENANT_NOT_IN_SERVER, CONNECT_ERROR, CLUSTER_MISMATCH})
 
 
@@ -36,11 +39,14 @@ def judge(route: Route, location: Location, *, hit: bool, errno: int = 0) -> Ver
     """
     if errno in _ALL_STALE:
         return Verdict.DIRTY_AT_ONCE
-    if errno in (NOT_MASTER, REROUTE):
+    if errno == NOT_MASTER:
         return Verdict.DIRTY
+    if errno == REROUTE:
+        blamed = not route.weak and (route.to_leader or location.leader is None)
+        return Verdict.DIRTY if blamed else Verdict.NOTHING  # any other server was a makeshift anyway
     if errno:
         return Verdict.NOTHING
-    if route.weak:
+    if route.weak or route.policy == DUPLICATES:
         holds = any(replica.address == route.server for replica in location.replicas)
         if holds:
             return Verdict.VALID if hit else Verdict.DIRTY
@@ -51,4 +57,6 @@ def judge(route: Route, location: Location, *, hit: bool, errno: int = 0) -> Ver
         return Verdict.NOTHING  # renewed since the statement was sent: this is about what it was before
     if route.to_leader:
         return Verdict.VALID if hit else Verdict.DIRTY
+    if hit and location.leader == route.server:
+        return Verdict.VALID  # renewed since: the answer says the same
     return Verdict.DIRTY if hit else Verdict.NOTHING
