@@ -46,7 +46,7 @@ def judge(route: Route, location: Location, *, hit: bool, errno: int = 0) -> Ver
         return Verdict.DIRTY if blamed else Verdict.NOTHING  # any other server was a makeshift anyway
     if errno:
         return Verdict.NOTHING
-    if route.weak or route.policy == DUPLICATES:
+    if route.weak or (route.policy == DUPLICATES and location.leader is not None):
         holds = any(replica.address == route.server for replica in location.replicas)
         if holds:
             return Verdict.VALID if hit else Verdict.DIRTY
