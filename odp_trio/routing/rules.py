@@ -147,7 +147,7 @@ def replica(request: RouteRequest, view: View) -> Decision | None:
     if policy == ONLY_ZONES:
         groups = view.in_zones(view.settings.primary_zone_name, [item.address for item in found.replicas])
         return _from_list(groups, request, view, "replica", policy, found)
-    picked = view.pick(policy, found, request.state.idc, request.refused, request.turn)
+    picked = view.pick(policy, found, request.state.idc, request.refused, request.turn, weak=request.weak)
     if picked is None:
         return None
     used, letters, address = picked

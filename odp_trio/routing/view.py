@@ -109,13 +109,13 @@ class View:
     def candidates(self, location: Location | None, idc: str) -> tuple[Candidate, ...]:
         """Return the replicas of a location and the tenant's other servers, with their letters.
 
-        A replica that holds no readable data is no candidate at all; one on a
-        server that is not the tenant's is dropped when nearness counts.
+        A replica that holds no readable data is no candidate at all; one on a server
+        that neither the cluster nor the tenant has is dropped when nearness counts.
         """
         near = self.near(idc)
         found: dict[Address, Candidate] = {}
         for replica in location.replicas if location is not None else ():
-            if not near.matched or replica.address in self.servers:
+            if not near.matched or replica.address in self.servers or replica.address in self.tenant_servers:
                 found[replica.address] = Candidate(replica.address, self._letters(replica.address, near, replica))
         unreadable = {
             replica.address
@@ -151,22 +151,35 @@ class View:
         return found
 
     def pick(
-        self, policy: str, location: Location | None, idc: str, refused: Collection[Address], turn: int
+        self,
+        policy: str,
+        location: Location | None,
+        idc: str,
+        refused: Collection[Address],
+        turn: int,
+        *,
+        weak: bool = True,
     ) -> tuple[str, str, Address] | None:
         """Choose by a policy: the policy that was used in the end, the tier, the server.
 
-        When no near replica is usable, remote replicas come before near servers
-        that hold none (the ``_OPTIMIZED`` form).
+        When no near replica is in service, remote replicas come before near servers
+        that hold none (the ``_OPTIMIZED`` form), but not for a strong statement
+        whose leader is in service.  What the statement has tried in vain does not count.
         """
-        refused = self.out.union(refused) if refused else self.out
+        unusable = self.out.union(refused) if refused else self.out
         tiers = self.tiers(policy, location, idc)
-        found = best(tiers, refused, turn)
+        found = best(tiers, unusable, turn)
         optimized = f"{policy}_OPTIMIZED"
-        if found is not None and "T" in found[0] and optimized in POLICIES:
-            better = best(self.tiers(optimized, location, idc), refused, turn)
-            if better is not None and "P" in better[0]:
-                return optimized, *better
+        if found is not None and "T" in found[0] and optimized in POLICIES and location is not None:
+            near = any("P" in tier.letters and "C" not in tier.letters and self._served(tier) for tier in tiers)
+            led = not weak and location.leader is not None and location.leader not in self.out
+            if not near and not led:
+                better = best(self.tiers(optimized, location, idc), unusable, turn)
+                return None if better is None else (optimized if "P" in better[0] else policy, *better)
         return None if found is None else (policy, *found)
+
+    def _served(self, tier: Tier) -> bool:
+        return any(server not in self.out for server in tier.servers)
 
     def in_zones(self, text: str, addresses: Collection[Address]) -> tuple[tuple[Address, ...], ...]:
         """Group addresses by a zone list ``z1,z2;z3``: ``;`` parts priorities, ``,`` equals; others are left out."""
