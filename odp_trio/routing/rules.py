@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from odp_trio.errors import NoReplica, NotRoutable
+from odp_trio.errors import BadAddress, NoReplica, NotRoutable
 from odp_trio.model import Address
 from odp_trio.routing.locate import locate, location_of
 from odp_trio.routing.policy import BY_NUMBER, FOLLOWER_POLICIES
@@ -85,11 +85,13 @@ def target_server(request: RouteRequest, view: View) -> Decision | None:
     annotation = request.annotation
     groups = view.settings.target_servers
     if annotation is not None and annotation.target_servers:
-        groups = _addresses(annotation.target_servers)
+        try:
+            groups = _addresses(annotation.target_servers)
+        except BadAddress as exc:
+            return Refuse(NotRoutable(f"target_db_server: {exc}"), "target_server")
     if not groups:
         return None
-    allowed = {*view.tenant_servers, *view.servers}
-    strangers = [address for group in groups for address in group if address not in allowed]
+    strangers = [address for group in groups for address in group if address not in view.tenant_servers]
     if strangers:
         error = NotRoutable("Not allow to route to target db server in the hint or configure: " + str(strangers[0]))
         return Refuse(error, "target_server")
