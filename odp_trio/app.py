@@ -11,6 +11,7 @@ above the tasks that fill them: a crash of a task loses no data.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import os
@@ -49,7 +50,9 @@ from odp_trio.session.services import Services
 from odp_trio.session.sessions import Sessions
 from odp_trio.session.views import Views
 from odp_trio.sql.cache import Statements
+from odp_trio.sql.dml import prepare as prepare_grammar
 from odp_trio.supervise.periodic import every
+from odp_trio.supervise.restart import Restart
 from odp_trio.supervise.supervisor import ChildSpec, Supervisor, open_supervisor
 from odp_trio.topology.location import Locations
 from odp_trio.topology.snapshot import Snapshot, take_snapshot
@@ -258,6 +261,11 @@ class Proxy:
             wall_clock_us=lambda: time.time_ns() // 1000,
         )
 
+    async def _prepare_grammar(self, *, task_status: Started) -> None:
+        """Build the grammar's tables in a thread, once: the first statement must not wait for them."""
+        task_status.started()
+        await trio.to_thread.run_sync(prepare_grammar, abandon_on_cancel=True)
+
     async def _clean_locations(self, *, task_status: Started) -> NoReturn:
         """Drop the locations whose time has come."""
 
@@ -320,6 +328,7 @@ async def _running(proxy: Proxy, root: Supervisor, rng: random.Random) -> AsyncI
             poller = ChildSpec(f"cluster:{name}", proxy.clusters.maintain, intensity=None)
             await catalog.start(poller, name)
         await catalog.start(ChildSpec("locations", proxy._clean_locations, intensity=None))
+        catalog.start_soon(ChildSpec("grammar", proxy._prepare_grammar, Restart.TRANSIENT))
         async with open_supervisor("front", rng=rng, parent=root) as front:
             await front.start(ChildSpec("listener", proxy._listen))
             if settings.enable_http:
@@ -346,6 +355,7 @@ async def run_proxy(
                     announce(proxy)
                 if ready_file is not None:
                     write_ready_file(ready_file, proxy)
+                gc.freeze()  # what is there now stays: the collector need not look at it again and again
                 await proxy.wait_shutdown()
                 log.info("draining for at most %g s", settings.hot_upgrade_exit_timeout)
             nursery.cancel_scope.cancel()
