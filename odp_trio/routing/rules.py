@@ -18,7 +18,7 @@ from odp_trio.errors import BadAddress, NoReplica, NotRoutable
 from odp_trio.model import Address
 from odp_trio.routing.locate import locate, location_of
 from odp_trio.routing.policy import BY_NUMBER, FOLLOWER_POLICIES
-from odp_trio.routing.request import Decision, Refuse, Route, RouteRequest
+from odp_trio.routing.request import NO_TEXT, Decision, Refuse, Route, RouteRequest
 from odp_trio.routing.view import View
 from odp_trio.sql.facts import Consistency, Kind
 from odp_trio.state.client import STRONG, WEAK
@@ -30,7 +30,7 @@ ONLY_ZONES: Final = "PROXY_PRIMARY_ZONE_NAME_ONLY"
 
 Rule = Callable[[RouteRequest, View], Decision | None]
 
-_READONLY_KINDS: Final = frozenset({Kind.SET, Kind.USE, Kind.HELP, Kind.SHOW, Kind.OTHER})
+_READONLY_KINDS: Final = frozenset({Kind.SELECT, Kind.SET, Kind.USE, Kind.HELP, Kind.SHOW})
 
 
 # ---- bound to a server session ------------------------------------------------------
@@ -147,7 +147,7 @@ def replica(request: RouteRequest, view: View) -> Decision | None:
         return None
     policy = choose_policy(request, view)
     if policy == ONLY_ZONES:
-        groups = view.in_zones(view.settings.primary_zone_name, [item.address for item in found.replicas])
+        groups = view.in_zones(view.settings.primary_zone_name, _readable(found))
         return _from_list(groups, request, view, "replica", policy, found)
     picked = view.pick(policy, found, request.state.idc, request.refused, request.turn, weak=request.weak)
     if picked is None:
@@ -166,6 +166,8 @@ def insert_id_server(request: RouteRequest, view: View) -> Decision | None:
     """last_insert_id() without a table goes to the server that made the id."""
     address = request.state.insert_id_server
     if address is None or request.location is not None or not request.shape.facts.uses_last_insert_id:
+        return None
+    if view.settings.random or view.settings.primary_zone_name:
         return None
     return Route(address, "insert_id_server") if view.usable(address, request.refused) else None
 
@@ -271,10 +273,7 @@ def is_weak(request: RouteRequest, view: View) -> bool:
         return True
     settings = view.settings
     return (
-        settings.read_write_split
-        and not state.in_transaction
-        and (state.autocommit or settings.transaction_split)
-        and facts.consistency is None
+        settings.read_write_split and not state.in_transaction and (state.autocommit or settings.transaction_split)
     )
 
 
@@ -285,7 +284,7 @@ def why_consistency(request: RouteRequest, view: View) -> str:
         return "not a SELECT"
     if facts.locking:
         return "it takes locks"
-    if facts.consistency is not None:
+    if facts.consistency is not None and facts.consistency is not Consistency.FROZEN:
         return f"hint READ_CONSISTENCY({facts.consistency.name})"
     if request.state.read_consistency == WEAK:
         return "ob_read_consistency is WEAK"
@@ -323,9 +322,9 @@ def _policy_beside_readonly_zones(request: RouteRequest) -> str:
 def _may_read_only(request: RouteRequest) -> bool:
     """Whether a server of a read-only zone could run it: what changes nothing and has no table."""
     facts = request.shape.facts
-    if facts.kind is Kind.SELECT:
-        return request.weak or not facts.tables
-    return facts.kind in _READONLY_KINDS
+    if facts.kind is Kind.SELECT and request.weak:
+        return True
+    return request.shape is NO_TEXT or (facts.kind in _READONLY_KINDS and not facts.tables)
 
 
 def _fits(address: Address, request: RouteRequest, view: View) -> bool:
@@ -371,6 +370,10 @@ def _from_list(
 
 def _not_refused(address: Address, refused: object) -> bool:
     return address not in refused  # type: ignore[operator]  # a collection of addresses
+
+
+def _readable(found: Location) -> list[Address]:
+    return [item.address for item in found.replicas if item.readable or item.leader]
 
 
 def _dirty(found: Location) -> Location | None:
