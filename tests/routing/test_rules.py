@@ -1,19 +1,20 @@
-"""The rules: ODP's walk-throughs, and each rule in its place."""
+"""The rules: each has its statements, and its place among the others."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from odp_trio.errors import NoReplica, NotRoutable
 from odp_trio.model import Address
-from odp_trio.routing.decide import Explanation, decide, explain, order
-from odp_trio.routing.request import Lookup, Refuse, Route
-from odp_trio.routing.view import RouteSettings
+from odp_trio.routing.decide import decide, rule_name
+from odp_trio.routing.request import Lookup, Refuse, Route, RouteRequest
+from odp_trio.routing.rules import RULES
+from odp_trio.routing.view import RouteSettings, View
 from odp_trio.sql.literals import read_annotation
-from odp_trio.state.client import STRONG, WEAK
-from tests.routing.world import THREE_IDCS, World, address
+from odp_trio.topology.location import Location, Replica, mark_dirty
+from tests.routing.world import KEY, THREE_IDCS, World, address
 
 HERE = RouteSettings(idc="hz1")
 STRONG_READ = "select v from t where id = 1"
@@ -29,43 +30,85 @@ def route(world: World, sql: str, **changes: object) -> Route:
     return answer
 
 
-def in_turn(world: World, sql: str) -> list[int]:
-    """Servers in the order in which they are tried, one refused after the other."""
-    return [int(found.ip[-1]) for found in order(world.request(sql), world.view)]
+# ---- every rule in its place ------------------------------------------------------------
+
+ALL_AT_ONCE = "select found_rows(), get_lock('a', 1), last_insert_id() from t where id = 1"
+WITHOUT_FOUND_ROWS = "select get_lock('a', 1), last_insert_id() from t where id = 1"
+NO_LOCATION = "select last_insert_id() from information_schema.t"
 
 
-@pytest.mark.parametrize(
-    ("sql", "settings", "expected"),
-    [
-        ("insert into t values (1, 2)", HERE, [2, 1, 3]),
-        ("update t set v = 1 where id = 1", HERE, [2, 1, 3]),
-        (STRONG_READ, HERE, [2, 1, 3]),
-        (WEAK_READ, HERE, [1, 2, 3]),
-        (WEAK_READ + " for update", HERE, [2, 1, 3]),
-        (WEAK_READ, RouteSettings(idc="hz1", policy="FOLLOWER_FIRST"), [1, 2, 3]),
-        (WEAK_READ, RouteSettings(idc="hz2", policy="FOLLOWER_FIRST"), [1, 2, 3]),
-        (WEAK_READ, RouteSettings(idc="hz1", policy="FOLLOWER_ONLY"), [1, 3]),
-        (WEAK_READ, RouteSettings(idc="sh1"), [3, 1, 2]),
-        ("select 1", HERE, [1, 2, 3]),
-        (STRONG_READ, RouteSettings(primary_zone_name="z3;z1"), [3, 1]),
-        (WEAK_READ, RouteSettings(primary_zone_name="z1,z3"), [1, 3]),
-        (STRONG_READ, RouteSettings(read_write_split=True, policy="FOLLOWER_ONLY", idc="hz1"), [1, 3]),
-    ],
+class Ladder:
+    """A statement that every rule has a reason to answer; each step takes the first reason away."""
+
+    def __init__(self) -> None:
+        self.world = World(THREE_IDCS, primary_zone="z3", settings=RouteSettings(target_servers=((address(1),),)))
+        self.world.locations.drop(self.world.entry.key)
+        state = self.world.state
+        state.in_transaction, state.bound, state.last = True, "it has a temporary table", address(3)
+        state.lock_server = state.route_address = state.insert_id_server = address(1)
+        self.request = self.world.request(ALL_AT_ONCE)
+        self.request.owner, self.request.owner_why = address(2), "its cursor is there"
+
+    def ask(self) -> str:
+        answer = decide(self.request, self.world.view)
+        return answer.rule or "nowhere" if isinstance(answer, Route | Refuse) else "location"
+
+    def say(self, sql: str) -> None:
+        self.request = self.world.request(sql)
+
+    def see(self, settings: RouteSettings, primary_zone: str = "", down: tuple[int, ...] = ()) -> None:
+        old, out = self.world.view, [address(number) for number in down]
+        self.world.view = View(
+            KEY, 2, old.servers, old.zones, old.tenant_servers, old.locations, settings, primary_zone, out
+        )
+
+    def find(self) -> None:
+        self.world.entry.gone = False
+        self.world.locations.store(self.world.entry)
+
+    def lose_leader(self) -> None:
+        found = self.world.entry.location
+        assert found is not None
+        self.world.entry.location = Location(self.world.entry, 0, found.replicas[::2], 0.0)
+
+
+STEPS: tuple[tuple[str, Callable[[Ladder], object]], ...] = (
+    ("statement_owner", lambda at: setattr(at.request, "owner", None)),
+    ("open_transaction", lambda at: setattr(at.world.state, "in_transaction", False)),
+    ("bound_session", lambda at: setattr(at.world.state, "bound", "")),
+    ("last_server", lambda at: at.say(WITHOUT_FOUND_ROWS)),
+    ("lock_holder", lambda at: setattr(at.world.state, "lock_server", None)),
+    ("route_address", lambda at: setattr(at.world.state, "route_address", None)),
+    ("target_server", lambda at: at.see(RouteSettings(), "z3")),
+    ("location", Ladder.find),
+    ("leader", Ladder.lose_leader),
+    ("replica", lambda at: at.say(NO_LOCATION)),
+    ("insert_id_server", lambda at: setattr(at.world.state, "insert_id_server", None)),
+    ("cached_session", lambda at: setattr(at.world.state, "last", None)),
+    ("primary_zone", lambda at: at.see(RouteSettings(), "")),
+    ("tenant_server", lambda at: at.see(RouteSettings(), "", (1, 2, 3))),
+    ("forced_use", lambda at: setattr(at.request, "refused", tuple(map(address, (1, 2, 3))))),
+    ("nowhere", lambda at: None),
 )
-def test_three_idcs(sql: str, settings: RouteSettings, expected: list[int]) -> None:
-    found = in_turn(World(THREE_IDCS, settings=settings), sql)
-
-    assert found == expected or sorted(found[:2]) == sorted(expected[:2])
-    assert found[0] == expected[0] or settings.idc in ("", "sh1")
 
 
-def test_a_merging_zone_comes_behind() -> None:
-    follower_first = RouteSettings(idc="hz1", policy="FOLLOWER_FIRST")
-    unmerged = RouteSettings(idc="hz1", policy="UNMERGE_FOLLOWER_FIRST")
+def test_a_rule_answers_when_every_rule_before_it_has_lost_its_reason() -> None:
+    ladder, answered = Ladder(), []
 
-    assert in_turn(World(THREE_IDCS, merging=(1,), settings=HERE), WEAK_READ) == [2, 1, 3]
-    assert in_turn(World(THREE_IDCS, merging=(1,), settings=follower_first), WEAK_READ) == [1, 2, 3]
-    assert in_turn(World(THREE_IDCS, merging=(1,), settings=unmerged), WEAK_READ) == [2, 1, 3]
+    for _, take_away in STEPS:
+        answered.append(ladder.ask())
+        take_away(ladder)
+
+    assert answered == [name for name, _ in STEPS]
+    assert answered == [rule_name(rule) for rule in RULES]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=rule_name)
+def test_a_rule_says_in_one_line_what_it_does(rule: Callable[[RouteRequest, View], object]) -> None:
+    assert (rule.__doc__ or "").splitlines()[0].endswith(".")
+
+
+# ---- by location ------------------------------------------------------------------------
 
 
 def test_a_remote_replica_beats_a_near_server_without_data() -> None:
@@ -76,34 +119,51 @@ def test_a_remote_replica_beats_a_near_server_without_data() -> None:
     assert (found.server, found.policy, found.letters) == (address(3), "MERGE_IDC_ORDER_OPTIMIZED", "CNP")
 
 
-READONLY = {1: ("HZ", "hz1"), 2: ("HZ", "hz2"), 4: ("HZ", "hz1")}
+def test_a_strong_statement_whose_leader_is_in_service_stays_near() -> None:
+    world = World(THREE_IDCS, leader=3, replicas=(3,), settings=HERE)
+    request = world.request(STRONG_READ)
+    request.refused = (address(3),)
+
+    found = decide(request, world.view)
+
+    assert isinstance(found, Route)
+    assert (found.server, found.policy, found.letters) == (address(1), "MERGE_IDC_ORDER", "ANT")
 
 
 @pytest.mark.parametrize(
-    ("policy", "merging", "expected"),
-    [(1, (), [4, 1, 2]), (2, (), [4]), (1, (4,), [4, 1, 2]), (3, (4,), [1, 2, 4])],
+    ("refused", "down", "tried"),
+    [((1,), (), "2"), ((), (1,), "3"), ((3,), (1,), "2"), ((1, 2), (), "3")],
 )
-def test_weak_reads_beside_a_read_only_zone(policy: int, merging: tuple[int, ...], expected: list[int]) -> None:
-    world = World(READONLY, leader=1, readonly=(4,), merging=merging, settings=HERE)
-    world.state.route_policy = policy
+def test_a_near_replica_that_was_tried_in_vain_is_followed_by_near_servers_but_one_that_is_down_by_remote_replicas(
+    refused: tuple[int, ...], down: tuple[int, ...], tried: str
+) -> None:
+    world = World(THREE_IDCS, leader=3, replicas=(1, 3), down=down, settings=HERE)
 
-    assert in_turn(world, WEAK_READ)[: len(expected)] == expected
+    found = route(world, WEAK_READ, refused=tuple(map(address, refused)))
 
-
-def test_a_strong_statement_never_goes_to_a_read_only_zone() -> None:
-    world = World(READONLY, leader=1, readonly=(4,), settings=HERE)
-
-    assert in_turn(world, "update t set v = 1")[:2] == [1, 2]
+    assert found.server.ip[-1] == tried
 
 
-def test_a_statement_without_a_table_beside_a_read_only_zone_goes_by_what_the_client_set() -> None:
-    world = World(READONLY, leader=1, readonly=(4,), settings=HERE)
-    assert in_turn(world, "select 1")[0] in (1, 4)
+def test_a_dirty_location_is_used_and_to_be_renewed() -> None:
+    world = World(THREE_IDCS)
+    assert world.entry.location is not None
+    mark_dirty(world.entry.location)
 
-    world.state.consistency_set, world.state.read_consistency = True, WEAK
-    assert in_turn(world, "show tables")[0] == 4
-    world.state.read_consistency = STRONG
-    assert in_turn(world, "show tables")[0] == 1
+    assert route(world, STRONG_READ).renew is world.entry.location
+    assert route(world, WEAK_READ).renew is world.entry.location
+
+
+@pytest.mark.parametrize("kind", [5, 11, 26])
+@pytest.mark.parametrize("zones", ["", "z1,z2,z3"])
+def test_a_weak_read_never_goes_to_a_replica_without_readable_data(kind: int, zones: str) -> None:
+    world = World(THREE_IDCS, settings=RouteSettings(primary_zone_name=zones))
+    found = world.entry.location
+    assert found is not None
+    found.renew((Replica(address(1), kind=kind), Replica(address(2), leader=True), Replica(address(3))), 1.0)
+
+    tried = {route(world, WEAK_READ, turn=turn).server for turn in range(6)}
+
+    assert tried == {address(2), address(3)}
 
 
 # ---- what binds a statement to a server -----------------------------------------------
@@ -159,15 +219,64 @@ def test_a_target_in_a_comment_beats_the_configured_one() -> None:
     assert route(world, STRONG_READ, annotation=annotation).server == address(3)
 
 
-def test_a_target_that_is_not_the_tenants_is_refused() -> None:
+def tenant_of_two() -> World:
+    """The cluster has three servers, the tenant the first two."""
     world = World(THREE_IDCS)
+    view = world.view
+    world.view = View(KEY, 2, view.servers, view.zones, (address(1), address(2)), world.locations, RouteSettings())
+    return world
+
+
+@pytest.mark.parametrize("target", ["10.9.9.9:2881", "10.0.0.3:2881", "10.0.0.1:2881,10.0.0.3:2881"])
+def test_a_server_that_is_not_the_tenants_is_refused(target: str) -> None:
+    world = tenant_of_two()
     request = world.request(STRONG_READ)
-    request.annotation = read_annotation(b"/* target_db_server='10.9.9.9:2881' */")
+    request.annotation = read_annotation(f"/* target_db_server='{target}' */".encode())
 
     answer = decide(request, world.view)
 
     assert isinstance(answer, Refuse)
     assert isinstance(answer.error, NotRoutable)
+    assert answer.rule == "target_server"
+
+
+@pytest.mark.parametrize("target", ["999.0.0.1:2881", "10.0.0.1:99999"])
+def test_an_address_that_is_none_is_refused_and_named(target: str) -> None:
+    world = World(THREE_IDCS)
+    request = world.request(STRONG_READ)
+    request.annotation = read_annotation(f"/* target_db_server='{target}' */".encode())
+
+    answer = decide(request, world.view)
+
+    assert isinstance(answer, Refuse)
+    assert target in str(answer.error)
+
+
+def test_groups_are_tried_in_their_order_and_members_of_a_group_take_turns() -> None:
+    groups = ((address(2), address(3)), (address(1),))
+    world = World(THREE_IDCS, settings=RouteSettings(target_servers=groups))
+    request = world.request(STRONG_READ)
+
+    first = []
+    for request.turn in (0, 1):
+        answer = decide(request, world.view)
+        assert isinstance(answer, Route)
+        first.append(answer.server)
+    request.refused = (address(2), address(3))
+    last = decide(request, world.view)
+
+    assert set(first) == {address(2), address(3)}
+    assert isinstance(last, Route)
+    assert last.server == address(1)
+
+
+def test_a_target_out_of_service_is_tried_before_a_server_that_was_not_named() -> None:
+    world = World(THREE_IDCS, down=(3,), settings=RouteSettings(target_servers=((address(3),),)))
+
+    answer = decide(world.request(STRONG_READ), world.view)
+
+    assert isinstance(answer, Route)
+    assert (answer.server, answer.policy) == (address(3), "TARGET_DB_SERVER_ONLY")
 
 
 def test_the_last_server_is_left_when_it_is_far_down_or_not_wanted() -> None:
@@ -179,6 +288,26 @@ def test_the_last_server_is_left_when_it_is_far_down_or_not_wanted() -> None:
         world.state.last = address(3)
 
         assert route(world, "select 1").rule == "tenant_server"
+
+
+def test_the_server_of_an_insert_id_is_left_when_zones_are_named_or_routing_is_random() -> None:
+    for settings in (RouteSettings(primary_zone_name="z2"), RouteSettings(random=True)):
+        world = World(THREE_IDCS, settings=settings)
+        world.state.insert_id_server = address(3)
+
+        assert route(world, "select last_insert_id()").rule != "insert_id_server"
+
+
+def test_the_last_server_is_left_when_its_zone_is_merging_or_of_the_wrong_kind() -> None:
+    places = {1: ("HZ", "hz1"), 3: ("HZ", "hz1")}
+    for world, sql in (
+        (World(places, merging=(3,)), "select 1"),
+        (World(places, readonly=(3,)), "create table x (a int)"),
+        (World(places, readonly=(1,)), "select /*+ read_consistency(weak) */ 1"),
+    ):
+        world.state.last = address(3)
+
+        assert route(world, sql).server == address(1)
 
 
 def test_without_a_location_strong_statements_go_to_the_primary_zone() -> None:
@@ -238,48 +367,3 @@ def test_when_all_have_been_tried_the_client_gets_an_error() -> None:
 
     assert isinstance(answer, Refuse)
     assert isinstance(answer.error, NoReplica)
-
-
-STATEMENTS = (
-    STRONG_READ,
-    WEAK_READ,
-    "select 1",
-    "update t set v = 1",
-    "show warnings",
-    "begin",
-    "select * from t for update",
-)
-
-
-@given(
-    st.sampled_from(STATEMENTS),
-    st.sets(st.sampled_from([1, 2, 3])),
-    st.sets(st.sampled_from([1, 2, 3])),
-    st.sampled_from(["", "hz1", "hz2", "sh1", "z"]),
-    st.sampled_from(["", "FOLLOWER_FIRST", "UNMERGE_FOLLOWER_FIRST", "FOLLOWER_ONLY"]),
-    st.sampled_from([None, 1, 2, 3]),
-    st.booleans(),
-    st.integers(0, 50),
-)
-def test_explain_agrees_with_decide_and_a_dead_server_is_not_chosen_while_another_will_do(
-    sql: str, down: set[int], refused: set[int], idc: str, policy: str, last: int | None, inside: bool, turn: int
-) -> None:
-    world = World(THREE_IDCS, down=tuple(down), settings=RouteSettings(idc=idc, policy=policy))
-    world.state.last = address(last) if last else None
-    world.state.in_transaction = inside
-    request = world.request(sql)
-    request.turn = turn
-    request.refused = tuple(map(address, refused))
-
-    explanation = explain(request, world.view)
-    answer = decide(request, world.view)
-
-    assert isinstance(explanation, Explanation)
-    if isinstance(answer, Route):
-        assert explanation.server == str(answer.server)
-        assert explanation.rule == answer.rule
-        if answer.rule not in ("open_transaction", "last_server", "forced_use"):
-            assert answer.server not in world.view.out
-            assert answer.server not in request.refused
-    else:
-        assert explanation.server is None
