@@ -272,9 +272,7 @@ def is_weak(request: RouteRequest, view: View) -> bool:
     if state.read_consistency == WEAK:
         return True
     settings = view.settings
-    return (
-        settings.read_write_split and not state.in_transaction and (state.autocommit or settings.transaction_split)
-    )
+    return settings.read_write_split and not state.in_transaction and (state.autocommit or settings.transaction_split)
 
 
 def why_consistency(request: RouteRequest, view: View) -> str:

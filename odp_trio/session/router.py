@@ -7,6 +7,7 @@ run the same ``decide``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol, final
 
 from odp_trio.model import TenantKey
@@ -22,6 +23,7 @@ from odp_trio.sql.facts import Kind, Shape, TransactionEffect
 from odp_trio.sql.literals import read_annotation
 from odp_trio.state.client import ClientState
 from odp_trio.topology.location import Location
+from odp_trio.topology.tenant import EntryState
 from odp_trio.wire.command import Com
 from odp_trio.wire.fields import Status
 from odp_trio.wire.response import ResponseTracker
@@ -29,6 +31,7 @@ from odp_trio.wire.response import ResponseTracker
 _QUERY, _PREPARE, _EXECUTE = int(Com.QUERY), int(Com.STMT_PREPARE), int(Com.STMT_EXECUTE)
 _RESET_CONNECTION = int(Com.RESET_CONNECTION)
 _IN_TRANS: Final = int(Status.IN_TRANS)
+_AVAILABLE: Final = EntryState.AVAILABLE
 _SPREAD: Final = 0x9E3779B97F4A7C15
 _MASK: Final = (1 << 64) - 1
 _WATCHED_KINDS: Final = frozenset({Kind.DDL, Kind.LOCK, Kind.UNLOCK, Kind.PREPARE, Kind.DEALLOCATE})
@@ -70,9 +73,9 @@ class Router:
 
     # fmt: off
     __slots__ = (
-        "_decide", "_feedback", "_generation", "_missed", "_rules", "_seed", "_shape_of", "_text", "_turn", "_views",
-        "_what", "decision", "dialect", "key", "looks_at", "request", "rules", "servers", "state", "statements",
-        "tracker", "user", "values", "view", "watching",
+        "_again", "_decide", "_feedback", "_generation", "_missed", "_revision", "_rules", "_seed", "_shape_of",
+        "_text", "_turn", "_views", "_what", "decision", "dialect", "key", "looks_at", "request", "rules", "servers",
+        "state", "statements", "tracker", "user", "values", "view", "watching",
     )
     # fmt: on
 
@@ -110,12 +113,22 @@ class Router:
         self._seed, self._turn = seed, 0
         self._what = 0
         self._text = b""
+        self._again: Shape | None = None
+        self._revision = 0
 
     # ---- a command comes ------------------------------------------------------------
 
     def choose(self, buffer: bytearray, end: int) -> Upstream | None:
         """Return the server session for a command if it can take it at once; see ``server_set.Routing``."""
-        if not self.read(buffer, end):
+        if buffer[4] == _QUERY:
+            sql = bytes(memoryview(buffer)[5:end])
+            shape, literals = self._shape_of(sql, self.dialect)
+            if shape is self._again and (upstream := self._repeated(literals)) is not None:
+                return upstream
+            self._what = _QUERY
+            if not self._read_query(sql, shape, literals):
+                return None
+        elif not self.read(buffer, end):
             return None
         decision = self.decide()
         if type(decision) is not Route:
@@ -126,19 +139,41 @@ class Router:
         self.take(upstream, decision, buffer)
         return upstream
 
+    def _repeated(self, literals: Sequence[bytes]) -> Upstream | None:
+        """Return the server session of the statement before, if this one is like it and nothing has changed.
+
+        Only for statements that the leader rule sent by the location of a table
+        without partitions: then the answer of the rules depends on nothing else
+        than what is compared here.
+        """
+        route, location, upstream, state = self.decision, self.request.location, self.servers.active, self.state
+        if (
+            location is None
+            or upstream is None
+            or state.revision != self._revision
+            or self._views.generation != self._generation
+            or self.tracker.status & _IN_TRANS
+            or location.orders.get(self._generation) is not route
+            or location.state is not _AVAILABLE
+            or location.table.gone
+            or upstream.state.version != state.version
+            or upstream.closed
+        ):
+            return None
+        self.values.literals = literals
+        location.routed += 1
+        tally: list[int] = route.tally  # type: ignore[union-attr,assignment]  # a route by a location has one
+        tally[0] += 1
+        return upstream
+
     def read(self, buffer: bytearray, end: int) -> bool:
         """Work out what a command is about; answer False when the session's task must handle it itself."""
-        self.watching = False
-        statements = self.statements
-        statements.running = statements.opening = None
         self._what = command = buffer[4]
-        request = self.request
         if command == _QUERY:
             sql = bytes(memoryview(buffer)[5:end])
-            shape, self.values.literals = self._shape_of(sql, self.dialect)
-            self.values.parameters = ()
-            request.begin(shape)
-            return self._read_query(shape, sql)
+            return self._read_query(sql, *self._shape_of(sql, self.dialect))
+        self._forget_statement()
+        request, statements = self.request, self.statements
         self.values.literals = ()
         if command == _EXECUTE:
             self.watching = bool(buffer[9])  # a cursor is opened
@@ -154,7 +189,16 @@ class Router:
         self.watching = command == _RESET_CONNECTION
         return True
 
-    def _read_query(self, shape: Shape, sql: bytes) -> bool:
+    def _forget_statement(self) -> None:
+        """Another statement comes: nothing of the one before counts."""
+        self.watching = False
+        self._again = None
+        self.statements.running = self.statements.opening = None
+
+    def _read_query(self, sql: bytes, shape: Shape, literals: Sequence[bytes]) -> bool:
+        self._forget_statement()
+        self.values.literals, self.values.parameters = literals, ()
+        self.request.begin(shape)
         facts = shape.facts
         if facts.leading_comment is not None:
             self.request.annotation = read_annotation(self.values.literals[facts.leading_comment])
@@ -219,12 +263,22 @@ class Router:
             self.request.entry.not_computable += 1
         if self.state.route_address is not None:
             self.state.route_address = None
+        if route.location is not None and self._what == _QUERY:
+            self._note_repeatable(route)
         statements = self.statements
         if statements.running is not None:
             statements.note_sent(upstream, buffer)
         elif statements.opening is not None:
             self.tracker.statement_id = statements.prepared.spare_id()
             self.tracker.ids_taken = statements.prepared.statements
+
+    def _note_repeatable(self, route: Route) -> None:
+        """Remember a statement whose like may be sent without asking the rules; see ``_repeated``."""
+        request, facts = self.request, self.request.shape.facts
+        asked = facts.binds_last or facts.table_locks or facts.leading_comment is not None or self.watching
+        if route.rule == "leader" and request.located is None and not asked and not self.rules.own:
+            self._again = request.shape
+            self._revision = self.state.revision
 
     # ---- the answer ---------------------------------------------------------------------
 

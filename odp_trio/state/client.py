@@ -66,6 +66,8 @@ class ClientState:
     """The state of one client session."""
 
     version: int = 0
+    revision: int = 0
+    """Changes with everything that routing reads here, but for ``last`` and ``in_transaction``."""
     database: bytes = b""
     system: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
     user: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
@@ -112,6 +114,7 @@ class ClientState:
 
     def impose(self, name: bytes, value: bytes) -> None:
         """Set a variable on the configuration's behalf: every server session is told."""
+        self.revision += 1
         self.version += 1
         self.system[name] = (value, self.version)
         self._read(name, value)
@@ -142,6 +145,7 @@ class ClientState:
 
     def learn(self, told: SessionState, server: ServerState) -> None:
         """Take over what the answer to the client's statement says, which ran on ``server``."""
+        self.revision += 1
         if told.schema is not None:
             self.database = server.database = told.schema
         changed = [
@@ -210,6 +214,7 @@ class ClientState:
         self._bind()
 
     def _bind(self) -> None:
+        self.revision += 1
         reasons = (
             (self.transaction_pending, "SET TRANSACTION is pending"),
             (self.temporary_table, "it has a temporary table"),

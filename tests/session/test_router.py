@@ -1,0 +1,183 @@
+"""The router without a socket: what it chooses at once, what it leaves to the session's task, what it repeats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from odp_trio.model import Address, TenantKey
+from odp_trio.routing.own_rules import rule_set
+from odp_trio.routing.view import View
+from odp_trio.session.router import Router
+from odp_trio.session.server_set import ServerSet, Upstream
+from odp_trio.sql.cache import Statements
+from odp_trio.state.client import ServerState
+from odp_trio.topology.location import Location, Replica
+from odp_trio.wire.fields import Status
+from odp_trio.wire.packets import packet
+from odp_trio.wire.response import ResponseTracker
+from odp_trio.wire.state import SessionState
+from tests.routing.world import THREE_IDCS, World, address
+
+
+class FakeUpstream:
+    """A server session without a socket."""
+
+    def __init__(self, where: Address) -> None:
+        self.address = where
+        self.state = ServerState(0, b"test")
+        self.copies: dict[int, object] = {}
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Lent:
+    """Views and feedback."""
+
+    def __init__(self, world: World) -> None:
+        self.generation = world.view.epoch
+        self.world = world
+        self.dirty: list[Location] = []
+        self.moved: list[TenantKey] = []
+
+    def view(self, key: TenantKey, user: str) -> View | None:
+        return self.world.view
+
+    def note_dirty(self, location: Location) -> None:
+        self.dirty.append(location)
+
+    def renew(self, location: Location) -> bool:
+        return False
+
+    def tables_changed(self, key: TenantKey, database: str, sql: bytes) -> None:
+        return None
+
+    def tenant_moved(self, key: TenantKey) -> None:
+        self.moved.append(key)
+
+
+class Bed:
+    """A router over three servers, to each of which there is a server session."""
+
+    def __init__(self) -> None:
+        self.world = World(THREE_IDCS)
+        self.lent = Lent(self.world)
+        self.servers = ServerSet()
+        for number in (1, 2, 3):
+            fake: Any = FakeUpstream(address(number))
+            self.servers.add(fake)
+        self.tracker = ResponseTracker()
+        self.router = Router(
+            self.world.view.key, "app", self.world.state, self.servers, self.tracker, Statements(), self.lent,
+            self.lent, rule_set(), 5, 4096,
+        )  # fmt: skip
+
+    def ask(self, sql: str) -> Address | None:
+        data = bytearray(packet(0, b"\x03" + sql.encode()))
+        chosen: Upstream | None = self.router.choose(data, len(data))
+        return None if chosen is None else chosen.address
+
+
+def test_like_statements_are_repeated_with_their_own_literals_and_counted() -> None:
+    bed = Bed()
+
+    assert {bed.ask(f"select v from t where id = {number}") for number in range(5)} == {address(2)}
+
+    assert bed.router.values.literals == [b"4"]
+    location = bed.world.entry.location
+    assert location is not None
+    assert location.routed == 5
+    assert bed.world.entry.tallies["leader"] == [5, 0]
+
+
+def leader_moves(bed: Bed) -> None:
+    location = bed.world.entry.location
+    assert location is not None
+    location.renew((Replica(address(3), leader=True), Replica(address(2))), 1.0)
+
+
+def transaction_begins(bed: Bed) -> None:
+    bed.world.state.last = address(2)
+    bed.tracker.status = int(Status.IN_TRANS)
+
+
+def consistency_is_set(bed: Bed) -> None:
+    bed.world.state.learn(SessionState({b"ob_read_consistency": b"WEAK"}), ServerState(0, b"test"))
+
+
+def table_is_replaced(bed: Bed) -> None:
+    bed.world.locations.drop(bed.world.entry.key)
+
+
+def server_goes(bed: Bed) -> None:
+    assert bed.servers.active is not None
+    assert bed.router.lost(bed.servers.active)
+
+
+def database_changes(bed: Bed) -> None:
+    bed.world.state.learn(SessionState(schema=b"other"), ServerState(0, b"test"))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (leader_moves, address(3)),
+        (transaction_begins, address(2)),
+        (consistency_is_set, None),
+        (table_is_replaced, None),
+        (server_goes, None),
+        (database_changes, None),
+    ],
+)
+def test_nothing_is_repeated_that_a_change_might_concern(change: Any, expected: Address | None) -> None:
+    bed = Bed()
+    assert bed.ask("select v from t where id = 1") == address(2)
+    assert bed.ask("select v from t where id = 2") == address(2)
+
+    change(bed)
+
+    assert bed.ask("select v from t where id = 3") == expected
+    if change is transaction_begins:
+        assert bed.router.decision is not None
+        assert bed.router.decision.rule == "open_transaction"  # type: ignore[union-attr]
+
+
+def test_what_is_not_known_yet_is_left_to_the_task() -> None:
+    bed = Bed()
+
+    assert bed.ask("select * from another where id = 1") is None
+    assert bed.ask("explain route select v from t") is None
+
+
+def test_a_missed_partition_makes_the_location_dirty_and_counts() -> None:
+    bed = Bed()
+    bed.ask("update t set v = 1 where id = 1")
+    bed.tracker.state = SessionState({b"ob_proxy_partition_hit": b"OFF"})
+    bed.tracker.errno = 0
+
+    bed.router.answered()
+
+    assert bed.lent.dirty == [bed.world.entry.location]
+    assert bed.world.entry.tallies["leader"] == [1, 1]
+
+
+def test_a_tenant_that_is_not_there_is_looked_up_anew() -> None:
+    bed = Bed()
+    bed.ask("update t set v = 1 where id = 1")
+    bed.tracker.errno = 5150
+
+    bed.router.answered()
+
+    assert bed.lent.moved == [bed.world.view.key]
+
+
+def test_a_session_that_is_bound_does_not_outlive_its_server() -> None:
+    bed = Bed()
+    bed.ask("select v from t where id = 1")
+    bed.world.state.note_temporary_table()
+    assert bed.servers.active is not None
+
+    assert not bed.router.lost(bed.servers.active)
