@@ -25,6 +25,16 @@ _ROUTE_POLICIES: Final = (
 )
 _MULTIBYTE: Final = frozenset({b"gbk", b"gb18030", b"gb18030_2022", b"gb2312", b"big5", b"sjis", b"cp932"})
 _TRUE: Final = frozenset({b"1", b"on", b"true", b"yes"})
+_BY_DEFAULT: Final = {
+    b"ob_read_consistency": b"STRONG",
+    b"ob_route_policy": b"READONLY_ZONE_FIRST",
+    b"autocommit": b"1",
+    b"time_zone": b"+08:00",
+    b"collation_connection": b"utf8mb4_general_ci",
+    b"sql_mode": b"",
+    b"character_set_client": b"utf8mb4",
+}
+"""What routing reads, where a login's OK says nothing of it."""
 UNSYNCED: Final = frozenset(
     {
         b"ob_statement_trace_id",
@@ -104,16 +114,20 @@ class ClientState:
     """Servers of the statements made by PREPARE … FROM, by upper-case name."""
     route_address: Address | None = None
     """``@obproxy_route_addr``: for one statement."""
+    _defaults: dict[bytes, bytes] = field(default_factory=lambda: dict(_BY_DEFAULT))
+    _imposed: dict[bytes, bytes] = field(default_factory=dict)
 
     def start(self, variables: dict[bytes, bytes], database: bytes) -> None:
         """Take over what the first login's OK says; these values are every server session's defaults."""
         self.database = database
+        self._defaults = _BY_DEFAULT | variables
         for name, value in variables.items():
             self._read(name, value)
         self.consistency_set = False
 
     def impose(self, name: bytes, value: bytes) -> None:
         """Set a variable on the configuration's behalf: every server session is told."""
+        self._imposed[name] = value
         self.revision += 1
         self.version += 1
         self.system[name] = (value, self.version)
@@ -132,8 +146,13 @@ class ClientState:
             flags |= NO_BACKSLASHES
         return flags | MULTIBYTE if self.charset.lower() in _MULTIBYTE else flags
 
-    def forget(self) -> None:
-        """COM_RESET_CONNECTION: variables and whatever bound the session are gone; the database stays."""
+    def forget(self) -> int:
+        """COM_RESET_CONNECTION: variables and whatever bound the session are gone; the database stays.
+
+        The server says nothing of it in its OK: its variables have their values of the login again.
+        Answers the version of the server session that was reset; what is imposed comes behind it.
+        """
+        self.revision += 1
         self.version += 1
         self.system.clear()
         self.user.clear()
@@ -142,6 +161,13 @@ class ClientState:
         self.lock_server = self.insert_id_server = self.route_address = None
         self.user_policy = self.idc = ""
         self._bind()
+        for name, value in self._defaults.items():
+            self._read(name, value)
+        self.consistency_set = False
+        reset = self.version
+        for name, value in self._imposed.items():
+            self.impose(name, value)
+        return reset
 
     def learn(self, told: SessionState, server: ServerState) -> None:
         """Take over what the answer to the client's statement says, which ran on ``server``."""

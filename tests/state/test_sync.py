@@ -5,7 +5,6 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odp_trio.model import Address
 from odp_trio.state.client import WEAK, ClientState, ServerState
 from odp_trio.state.sync import SetVariables, UseDatabase, literal, sync_plan, synced
 from odp_trio.wire.state import SessionState
@@ -99,8 +98,7 @@ def test_what_binds_a_session_is_said_in_words_and_ends() -> None:
 def test_a_reset_connection_forgets_all_but_the_database() -> None:
     client, here = ClientState(), ServerState()
     client.learn(SessionState({b"time_zone": b"+03:00"}, {b"a": b"1"}, b"db"), here)
-    client.lock_server = Address("10.0.0.1", 2881)
 
     client.forget()
 
-    assert (client.system, client.user, client.database, client.lock_server) == ({}, {}, b"db", None)
+    assert (client.system, client.user, client.database) == ({}, {}, b"db")
