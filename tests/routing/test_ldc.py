@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from odp_trio.model import Address
 from odp_trio.routing.ldc import BY_IDC, BY_URL, BY_ZONE_PREFIX, OFF, measure
+from odp_trio.routing.view import RouteSettings
+from odp_trio.topology.cluster import Server, ServerState, Zone
 from tests.routing.world import THREE_IDCS, World, address
 
 
@@ -48,3 +53,74 @@ def test_a_server_that_the_list_does_not_have_is_far_unless_nearness_is_off() ->
 
     assert measure("hz1", view.servers, view.zones).of(address(9)) == "C"
     assert measure("", view.servers, view.zones).of(address(9)) == "A"
+
+
+def test_an_idc_beats_a_zone_that_begins_with_its_name() -> None:
+    view = World({1: ("HZ", "z2"), 2: ("SH", "sh1")}).view
+
+    near = measure("z2", view.servers, view.zones)
+
+    assert (near.matched, near.of(address(1)), near.of(address(2))) == (BY_IDC, "A", "C")
+
+
+def test_a_zone_that_begins_with_the_name_beats_the_config_servers_list() -> None:
+    view = World(THREE_IDCS).view
+
+    assert measure("z1", view.servers, view.zones, {"z1": "SH"}).matched == BY_ZONE_PREFIX
+
+
+def test_a_zone_prefix_makes_its_zones_near_and_its_regions_other_zones_so_so() -> None:
+    view = World({1: ("HZ", "a"), 10: ("HZ", "b"), 2: ("HZ", "c"), 3: ("SH", "d")}).view
+
+    near = measure("z1", view.servers, view.zones)
+
+    assert [near.of(address(number)) for number in (1, 10, 2, 3)] == ["A", "A", "B", "C"]
+
+
+def test_an_idc_that_is_in_two_regions_makes_both_near() -> None:
+    view = World({1: ("HZ", "x"), 2: ("SH", "x"), 3: ("SH", "y"), 4: ("BJ", "y")}).view
+
+    near = measure("x", view.servers, view.zones)
+
+    assert [near.of(address(number)) for number in (1, 2, 3, 4)] == ["A", "A", "B", "C"]
+
+
+def test_a_server_whose_zone_is_not_known_is_far() -> None:
+    lost = Server(address(4), "nozone", ServerState.ACTIVE)
+    view = World(THREE_IDCS).view
+
+    assert measure("hz1", {**view.servers, address(4): lost}, view.zones).of(address(4)) == "C"
+
+
+@pytest.mark.parametrize(("session", "expected"), [("", "hz1"), ("sh1", "sh1"), ("nosuch", "nosuch")])
+def test_the_sessions_idc_beats_the_configured_one(session: str, expected: str) -> None:
+    view = World(THREE_IDCS, settings=RouteSettings(idc="hz1")).view
+
+    assert view.near(session) == measure(expected, view.servers, view.zones)
+
+
+def test_of_many_idcs_that_sessions_name_only_some_are_kept() -> None:
+    view = World(THREE_IDCS).view
+
+    assert all(view.near(f"idc{number}").matched == OFF for number in range(100))
+    assert view.near("hz2").of(address(2)) == "A"
+
+
+NAMES = st.sampled_from(["HZ", "hz", "hz1", "HZ1", "sh", "z1", ""])
+
+
+@given(st.dictionaries(st.integers(1, 9), st.tuples(NAMES, NAMES, NAMES)), NAMES, st.dictionaries(NAMES, NAMES))
+def test_near_is_never_another_region_and_without_a_match_all_are_near(
+    places: dict[int, tuple[str, str, str]], idc: str, listed: dict[str, str]
+) -> None:
+    zones = {f"{name}{n}": Zone(f"{name}{n}", "ACTIVE", region, own, "") for n, (name, region, own) in places.items()}
+    servers: dict[Address, Server] = {
+        address(n): Server(address(n), f"{name}{n}", ServerState.ACTIVE) for n, (name, _, _) in places.items()
+    }
+    near = measure(idc, servers, zones, listed)
+
+    letters = {server: near.of(server) for server in servers}
+    regions = {zones[servers[server].zone].region for server, letter in letters.items() if letter in "AB"}
+    if not near.matched:
+        assert set(letters.values()) <= {"A"}
+    assert all(zones[servers[server].zone].region not in regions for server in letters if letters[server] == "C")

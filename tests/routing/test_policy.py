@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import product
 
 import pytest
@@ -9,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odp_trio.model import Address
-from odp_trio.routing.policy import FOLLOWER_POLICIES, POLICIES, Candidate, admits, best, in_order
+from odp_trio.routing.policy import BY_NUMBER, FOLLOWER_POLICIES, POLICIES, Candidate, admits, best, in_order
+from odp_trio.routing.view import RouteSettings, View
+from odp_trio.topology.cluster import Server, ServerState, Zone
+from odp_trio.topology.location import Location, Locations, Replica, TableEntry, TableKey
+from tests.routing.world import KEY
 
 # As ODP's documentation prints them, group by group.
 DOCUMENTED = {
@@ -80,6 +85,68 @@ def test_the_optimized_form_puts_remote_replicas_before_near_servers_without_dat
     assert all("T" in tier for tier in tiers[first_without:])
 
 
+REGIONS = {"A": ("HZ", "hz1"), "B": ("HZ", "hz2"), "C": ("SH", "sh1")}
+
+
+def cluster(out: Collection[Address]) -> tuple[View, Location]:
+    """Every kind of server, each in a zone of its own; those of ``out`` are not in service."""
+    entry = TableEntry(TableKey("demo", "t1", "test", "t"), 0.0)
+    servers, zones, replicas = {}, {}, []
+    for candidate in CANDIDATES:
+        address, letters = candidate.address, candidate.letters
+        name, (region, idc) = f"z{address.port}", REGIONS[letters[0]]
+        kind = "ReadOnly" if letters[2] == "R" else "ReadWrite"
+        servers[address] = Server(address, name, ServerState.ACTIVE)
+        zones[name] = Zone(name, "ACTIVE", region, idc, kind, letters[1] == "M")
+        if "P" in letters:
+            replicas.append(Replica(address, "L" in letters, duplicate="D" in letters))
+    settings = RouteSettings(idc="hz1")
+    view = View(KEY, 1, servers, zones, tuple(servers), Locations(), settings, excluded=out)
+    return view, Location(entry, 0, tuple(replicas), 0.0)
+
+
+def walk(policy: str, *, dying: bool) -> list[str]:
+    """Tiers in the order in which a weak read comes to them; a server that was taken dies, or is tried in vain."""
+    taken: set[Address] = set()
+    tiers: list[str] = []
+    view, location = cluster(())
+    while (picked := view.pick(policy, location, "", () if dying else taken, turn=len(taken))) is not None:
+        _, tier, address = picked
+        if not tiers or tiers[-1] != tier:
+            tiers.append(tier)
+        taken.add(address)
+        if dying:
+            view.out = frozenset(taken)
+    return tiers
+
+
+@pytest.mark.parametrize("policy", sorted(DOCUMENTED))
+def test_servers_that_are_tried_in_vain_are_walked_in_the_documented_order(policy: str) -> None:
+    walked = walk(policy, dying=False)
+
+    assert walked == [tier for tier in DOCUMENTED[policy].split() if tier in walked]
+    assert {tier[0] for tier in walked} == set("ABC")
+    assert any("T" in tier for tier in walked)
+
+
+@pytest.mark.parametrize("policy", sorted(set(DOCUMENTED) - {"DUP_REPLICA_FIRST"}))
+def test_servers_that_die_are_walked_in_the_order_of_the_optimized_form(policy: str) -> None:
+    walked = walk(policy, dying=True)
+
+    replicas = [tier for tier in DOCUMENTED[policy].split() if "P" in tier]
+    empty = [tier for tier in DOCUMENTED[policy].split() if "T" in tier]
+    assert walked == [*replicas, *empty]
+
+
+def test_the_letters_of_a_server_are_read_off_its_zone_and_its_replica() -> None:
+    view, location = cluster(())
+
+    found = {candidate.address: set(candidate.letters) for candidate in view.candidates(location, "")}
+
+    wanted = {each.address: set(each.letters) | ({"D"} if "L" in each.letters else set()) for each in CANDIDATES}
+    assert found == wanted
+
+
 @given(st.lists(st.sampled_from(CANDIDATES), unique=True), st.sets(st.sampled_from(CANDIDATES)), st.integers(0, 99))
 def test_follower_only_never_answers_a_leader(servers: list[Candidate], out: set[Candidate], turn: int) -> None:
     found = best(in_order("FOLLOWER_ONLY", servers), {candidate.address for candidate in out}, turn)
@@ -101,3 +168,7 @@ def test_equals_take_turns(policy: str, servers: list[Candidate]) -> None:
 
 def test_the_policies_that_the_option_names_exist() -> None:
     assert set(FOLLOWER_POLICIES) <= set(POLICIES)
+
+
+def test_the_policies_that_the_session_variable_numbers_are_in_odps_order() -> None:
+    assert BY_NUMBER == ("MERGE_IDC_ORDER", "READONLY_ZONE_FIRST", "ONLY_READONLY_ZONE", "UNMERGE_ZONE_FIRST")
