@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,6 +62,54 @@ def test_values_are_quoted_unless_they_are_numbers() -> None:
     assert literal(b"007") == b"'007'"
     assert literal(b"it's \\") == b"'it''s \\\\'"
     assert literal(b"") == b"''"
+
+
+@given(st.binary())
+def test_a_quoted_value_reads_as_it_was(value: bytes) -> None:
+    written = literal(value)
+
+    if written != value:
+        assert written[:1] == written[-1:] == b"'"
+        assert written[1:-1].replace(b"\\\\", b"\0\0").replace(b"''", b"'").replace(b"\0\0", b"\\") == value.replace(
+            b"\0\0", b"\\"
+        )
+
+
+@pytest.mark.parametrize(
+    "value", [b"1e3", b"0x1F", b"1 or 1", b"--1", b"1;", b".5", b"5.", b"123456789012345678901", b"1\n"]
+)
+def test_what_only_looks_like_a_number_is_quoted(value: bytes) -> None:
+    assert literal(value) == b"'" + value + b"'"
+
+
+@pytest.mark.parametrize(
+    ("name", "written"), [(b"a", b"@a"), (b"a.b$1", b"@a.b$1"), (b"b b", b"@`b b`"), (b"x`; y", b"@`x``; y`")]
+)
+def test_names_of_user_variables_are_quoted_if_they_must_be(name: bytes, written: bytes) -> None:
+    client, here = ClientState(), ServerState()
+    client.learn(SessionState(user={name: b"1"}), here)
+
+    (step,) = sync_plan(client, ServerState())
+
+    assert isinstance(step, SetVariables)
+    assert step.items == (written + b" = 1",)
+
+
+def test_a_variable_that_was_set_twice_is_replayed_once_with_its_last_value() -> None:
+    client, here = ClientState(), ServerState()
+    for value in (b"+01:00", b"+02:00"):
+        client.learn(SessionState({b"time_zone": value}), here)
+
+    (step,) = sync_plan(client, ServerState())
+
+    assert isinstance(step, SetVariables)
+    assert step.items == (b"@@time_zone = '+02:00'",)
+
+
+def test_a_session_without_a_database_asks_for_none() -> None:
+    client, server = ClientState(), ServerState(database=b"old")
+
+    assert sync_plan(client, server) == ()
 
 
 def test_what_belongs_to_a_statement_or_a_server_is_never_replayed() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odp_trio.model import Address
+from odp_trio.model import Address, TenantKey
 from odp_trio.topology.location import Location, Locations, RenewalLimiter, Replica, TableEntry, TableKey, mark_dirty
 from odp_trio.topology.tenant import EntryState
 
@@ -42,6 +45,94 @@ def test_the_table_never_grows_beyond_its_limit(steps: list[tuple[str, int]], li
 
         assert len(table) == sum(each.size for each in table.entries())
         assert len(table) <= limit or len(table.entries()) == 1
+
+
+def test_an_entry_that_was_used_has_a_second_chance_and_no_third() -> None:
+    table = Locations(limit=2)
+    old, fresh = entry("old"), entry("fresh")
+    for each in (old, fresh):
+        table.store(each)
+    fresh.used = False
+
+    table.store(entry("x"))
+    table.store(entry("y"))
+
+    assert [each.gone for each in (old, fresh)] == [True, True]
+    assert sorted(each.key.table for each in table.entries()) == ["x", "y"]
+
+
+def test_one_table_may_be_larger_than_the_limit() -> None:
+    table, large = Locations(limit=3), entry("large")
+    table.store(entry("small"))
+    table.store(large)
+
+    for tablet in range(10):
+        table.add_tablet(Location(large, tablet, (), 0.0))
+
+    assert [each.key.table for each in table.entries()] == ["large"]
+    assert len(table) == large.size == 11
+
+
+def test_a_partition_that_is_renewed_counts_once_and_one_of_a_dropped_table_not_at_all() -> None:
+    table, kept, dropped = Locations(), entry("kept"), entry("dropped")
+    table.store(kept)
+    table.store(dropped)
+    table.drop(dropped.key)
+
+    for each in (kept, kept, dropped):
+        table.add_tablet(Location(each, 7, (), 0.0))
+
+    assert len(table) == 2
+
+
+def test_a_tenant_is_dropped_with_all_its_tables_and_no_others() -> None:
+    table = Locations()
+    table.store(entry("a"))
+    table.store(TableEntry(TableKey("demo", "t2", "test", "a"), 0.0))
+    table.store(TableEntry(TableKey("other", "t1", "test", "a"), 0.0))
+
+    table.drop_tenant("demo", "t1")
+
+    assert [(each.key.cluster, each.key.tenant) for each in table.entries()] == [("demo", "t2"), ("other", "t1")]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["routed", "replaced", "dropped"])), max_size=30))
+def test_what_was_counted_is_never_lost(steps: list[tuple[str, str]]) -> None:
+    table, routed = Locations(), 0
+    for name, what in steps:
+        key = TableKey("demo", "t1", "test", name)
+        found = table.find(key)
+        if what == "dropped":
+            table.drop(key)
+        elif what == "replaced" or found is None:
+            table.store(entry(name))
+        else:
+            found.tally("leader")[0] += 1
+            routed += 1
+
+    gone = table.forgotten.get(TenantKey("demo", "t1"))
+    counted = sum(each.tally("leader")[0] for each in table.entries())
+    assert counted + (gone.by_policy.get("leader", [0])[0] if gone else 0) == routed
+
+
+def test_a_table_is_duplicate_when_one_of_its_replicas_is() -> None:
+    plain, duplicate, split = entry("plain"), entry("duplicate"), entry("split")
+    plain.location = Location(plain, 0, (Replica(HERE, leader=True),), 0.0)
+    duplicate.location = Location(duplicate, 0, (Replica(HERE, leader=True), Replica(THERE, duplicate=True)), 0.0)
+
+    assert [each.duplicate for each in (plain, duplicate, split)] == [False, True, False]
+
+
+@pytest.mark.parametrize(("kind", "readable"), [(0, True), (16, True), (5, False), (1, False)])
+def test_full_and_read_only_replicas_can_be_read(kind: int, readable: bool) -> None:
+    assert Replica(HERE, kind=kind).readable is readable
+
+
+def test_an_entry_becomes_dirty_once() -> None:
+    found = entry("a")
+
+    assert [mark_dirty(found), mark_dirty(found)] == [True, False]
+    assert found.state is EntryState.DIRTY
 
 
 def test_a_replaced_entry_is_gone_for_those_who_hold_it() -> None:
@@ -89,6 +180,18 @@ def test_renewals_without_news_pause_longer_and_longer() -> None:
     assert pauses[-1] == 5.0
 
 
+def test_news_end_the_longer_pauses() -> None:
+    here, there = (Replica(HERE, leader=True),), (Replica(THERE, leader=True),)
+    location = Location(entry("a"), 1, here, 0.0)
+    for _ in range(8):
+        location.renew(here, 100.0, 5.0)
+
+    location.renew(there, 200.0, 5.0)
+    location.renew(there, 300.0, 5.0)
+
+    assert location.pause_until - 300.0 < 0.2
+
+
 def test_an_answer_without_a_leader_is_no_news() -> None:
     location = Location(entry("a"), 1, (Replica(HERE, leader=True),), 0.0)
 
@@ -102,6 +205,30 @@ def test_the_limiter_admits_so_many_a_second() -> None:
     assert [limiter.admit(10.0) for _ in range(5)] == [True, True, True, False, False]
     assert limiter.admit(11.0)
     assert limiter.refused == 2
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.0, 3.0), st.booleans()), max_size=200),
+    st.integers(1, 6),
+    st.integers(1, 3),
+    st.floats(0.0, 1.0),
+)
+def test_the_limiter_never_admits_more_in_a_second(
+    events: list[tuple[float, bool]], normal: int, limited: int, chance: float
+) -> None:
+    limiter = RenewalLimiter(normal, limited)
+    admitted: Counter[int] = Counter()
+    now = 50.0
+    for pause, dirty in events:
+        now += pause / 10
+        if dirty:
+            limiter.note_dirty(now, chance)
+        before = limiter.is_limited(now)
+        if limiter.admit(now):
+            admitted[int(now)] += 1
+            assert not before or admitted[int(now)] <= limited
+
+    assert all(count <= max(normal, limited) for count in admitted.values())
 
 
 def test_a_storm_lowers_the_limit_for_ten_to_twenty_seconds() -> None:
