@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, final
 
 from odp_trio.sql.facts import Shape
-from odp_trio.sql.lexer import MYSQL, SEPARATOR, split
+from odp_trio.sql.lexer import MYSQL, SEPARATOR, key_of, split, split_easily
 from odp_trio.sql.statement import facts_of
 
 DEFAULT_LIMIT: Final = 10_000
@@ -36,8 +36,12 @@ class Statements:
         """Return the shape of a statement and its literals by slot."""
         if len(sql) > self.text_limit:
             return self._cut(sql, dialect)
-        pieces = split(sql, dialect)
-        key = SEPARATOR.join(pieces[0::2])
+        pieces = split_easily(sql, dialect)
+        if pieces is None:
+            pieces = split(sql, dialect)
+            key = key_of(pieces)
+        else:
+            key = SEPARATOR.join(pieces[0::2])
         shape = self._young[dialect].get(key)
         if shape is None:
             shape = self._find(key, pieces, dialect, cut=False)
@@ -47,8 +51,8 @@ class Statements:
         """Look at the beginning of a long statement; a literal in which it is cut is left out."""
         pieces = split(sql[: self.text_limit], dialect)
         if not pieces[-1]:
-            pieces = [*pieces[:-2], b""] if len(pieces) > 2 else pieces
-        key = b"\x00cut" + SEPARATOR.join(pieces[0::2])
+            pieces = pieces[:-2] if len(pieces) > 2 else pieces
+        key = b"\x00cut" + key_of(pieces)
         shape = self._young[dialect].get(key)
         return shape or self._find(key, pieces, dialect, cut=True), pieces[1::2]
 

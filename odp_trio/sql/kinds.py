@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from odp_trio.sql.facts import Kind, Literal, TableRef, TransactionEffect, UserVariable
-from odp_trio.sql.lexer import Word
+from odp_trio.sql.lexer import Word, unquoted
 
 Found = tuple[Kind, int, dict[str, Any]]
 """The kind, where the statement itself begins (behind EXPLAIN), further facts."""
@@ -59,12 +59,12 @@ def _known(statement: Sequence[Word], word: Word, *, nested: bool) -> Found:
         return (Kind.LOAD_DATA, 0, {}) if _upper(statement, 1) in ("DATA", "XML") else (Kind.OTHER, 0, {})
     if upper in ("EXPLAIN", "DESC", "DESCRIBE"):
         return _explain(statement)
-    if upper in _DDL:
-        return Kind.DDL, 0, _ddl(statement)
     for rule in (_transaction, _prepared):
         found = rule(statement, upper)
         if found is not None:
             return found
+    if upper in _DDL:
+        return Kind.DDL, 0, _ddl(statement)
     if upper in _SIMPLE:
         return _SIMPLE[upper], 0, _simple(statement, upper)
     if upper in _OTHERS:
@@ -110,7 +110,7 @@ def table_at(statement: Sequence[Word], at: int) -> TableRef | None:
     while at < len(statement) and statement[at].kind in ("NAME", "QUOTED"):
         word = statement[at]
         quoted = word.kind == "QUOTED"
-        names.append(word.text[1:-1] if quoted else word.text)
+        names.append(unquoted(word))
         if at + 1 >= len(statement) or statement[at + 1].text != ".":
             break
         at += 2
@@ -121,8 +121,6 @@ def table_at(statement: Sequence[Word], at: int) -> TableRef | None:
 
 def _ddl(statement: Sequence[Word]) -> dict[str, Any]:
     first, second = _upper(statement, 0), _upper(statement, 1)
-    if first == "DROP" and second == "PREPARE":
-        return {}
     temporary = first == "CREATE" and "TEMPORARY" in (second, _upper(statement, 2), _upper(statement, 3))
     return {"transaction": TransactionEffect.IMPLICIT_COMMIT, "makes_temporary": temporary}
 
@@ -165,7 +163,7 @@ def _prepared(statement: Sequence[Word], upper: str) -> Found | None:
     if upper == "EXECUTE":
         using = tuple(word.text[1:].strip("`'\"").lower() for word in statement[2:] if word.kind == "VARIABLE")
         return Kind.EXECUTE, 0, {"prepared": _name(statement, 1), "using": using}
-    if upper == "DEALLOCATE":
+    if upper == "DEALLOCATE" or (upper == "DROP" and _upper(statement, 1) == "PREPARE"):
         return Kind.DEALLOCATE, 0, {"prepared": _name(statement, 2)}
     return None
 
@@ -174,7 +172,7 @@ def _name(statement: Sequence[Word], at: int) -> str | None:
     if at >= len(statement):
         return None
     word = statement[at]
-    return (word.text[1:-1] if word.kind == "QUOTED" else word.text).upper()
+    return unquoted(word).upper()
 
 
 def _simple(statement: Sequence[Word], upper: str) -> dict[str, Any]:
@@ -215,10 +213,6 @@ def _show(statement: Sequence[Word]) -> dict[str, Any]:
 def _assigned(statement: Sequence[Word]) -> tuple[str, ...]:
     """Return the names that SET assigns: what stands before ``=`` or ``:=``, outside parentheses."""
     second = _upper(statement, 1)
-    if second == "NAMES":
-        return ("names",)
-    if second in ("CHARSET", "CHARACTER"):
-        return ("names",)
     if "TRANSACTION" in (second, _upper(statement, 2)):
         return ("transaction",)
     if second == "PASSWORD":
@@ -231,9 +225,17 @@ def _assigned(statement: Sequence[Word]) -> tuple[str, ...]:
             if word.text in ("=", ":=") and not depth and at > 1:
                 found.append(_variable(statement[at - 1], scope))
                 scope = ""
+        elif word.upper in ("NAMES", "CHARSET", "CHARACTER") and not depth and _begins_item(statement, at):
+            found.append("names")
         elif word.upper in ("GLOBAL", "SESSION", "LOCAL", "PERSIST") and word.kind == "NAME":
             scope = "global." if word.upper in ("GLOBAL", "PERSIST") else ""
     return tuple(found)
+
+
+def _begins_item(statement: Sequence[Word], at: int) -> bool:
+    """Whether an assignment of SET begins here, which is none by its looks: ``NAMES utf8mb4``."""
+    following = statement[at + 1].text if at + 1 < len(statement) else ""
+    return (at == 1 or statement[at - 1].text == ",") and following not in ("=", ":=")
 
 
 def _variable(word: Word, scope: str) -> str:

@@ -21,7 +21,9 @@ MYSQL, ANSI_QUOTES, NO_BACKSLASHES, MULTIBYTE, ORACLE = 0, 1, 2, 4, 8
 second byte of a character may be a quote or a backslash (gbk and its kin); Oracle mode."""
 
 SEPARATOR: Final = b"\x00\x01"
-"""Stands for a slot in the text of a shape."""
+"""Stands for a literal in the text of a shape."""
+
+_COMMENT_SEPARATOR: Final = b"\x00\x02"
 
 _HIGH: Final = rb"\x80-\xff"
 _PAIR: Final = rb"[\x81-\xfe][\x40-\xfe]"
@@ -57,7 +59,6 @@ def _literal(flags: int) -> bytes:
     return b"|".join(alternatives)
 
 
-_COMMENT: Final = rb"/\*(?!\+)(?:[^*]++|\*(?!/))*+(?:\*/|\Z)|--(?=\s|\Z)[^\n]*+|\#[^\n]*+"
 _HINT: Final = rb"/\*\+(?:[^*]++|\*(?!/))*+(?:\*/|\Z)"
 _BACKQUOTED: Final = rb"`(?:[^`]++|``)*+(?:`|\Z)"
 _DOUBLE_QUOTED: Final = rb'"(?:[^"]++|"")*+(?:"|\Z)'
@@ -66,21 +67,43 @@ _DOUBLE_QUOTED: Final = rb'"(?:[^"]++|"")*+(?:"|\Z)'
 def _kept(flags: int) -> bytes:
     """Return the pattern of what stays in the text and may hold what looks like a literal."""
     quoted = _DOUBLE_QUOTED if flags & (ANSI_QUOTES | ORACLE) else _BACKQUOTED
-    return quoted + b"|" + _HINT + (b"|" + _BACKQUOTED if flags & ANSI_QUOTES else b"")
+    return quoted + b"|" + _HINT + rb"|/\*!\d*+|\*/" + (b"|" + _BACKQUOTED if flags & ANSI_QUOTES else b"")
+
+
+def _comment(flags: int) -> bytes:
+    """Return the pattern of a comment; Oracle has names with ``#`` in them."""
+    return rb"/\*(?![+!])(?:[^*]++|\*(?!/))*+(?:\*/|\Z)|--(?=\s|\Z)[^\n]*+" + (
+        b"" if flags & ORACLE else rb"|\#[^\n]*+"
+    )
 
 
 _EASY: Final = [re.compile(b"(" + _literal(flags) + b")", re.DOTALL).split for flags in range(16)]
 _HARD: Final = [
-    re.compile(b"(" + _kept(flags) + b")|(" + _literal(flags) + b"|" + _COMMENT + b")", re.DOTALL).finditer
+    re.compile(b"(" + _kept(flags) + b")|(" + _literal(flags) + b"|" + _comment(flags) + b")", re.DOTALL).finditer
     for flags in range(16)
 ]
 
 
+def split_easily(sql: bytes, dialect: int = MYSQL) -> list[bytes] | None:
+    """Return what ``split`` returns, or None for a text with comments, quoted identifiers or NUL."""
+    if b"`" in sql or b"/*" in sql or b"--" in sql or b"#" in sql or b"\x00" in sql or (dialect & 9 and b'"' in sql):
+        return None
+    return _EASY[dialect](sql)
+
+
 def split(sql: bytes, dialect: int = MYSQL) -> list[bytes]:
     """Return texts and slots in turn: an odd number of pieces, beginning and ending with a text."""
-    if b"`" in sql or b"/*" in sql or b"--" in sql or b"#" in sql or (dialect & 9 and b'"' in sql):
-        return _split_hard(sql, dialect)
-    return _EASY[dialect](sql)
+    pieces = split_easily(sql, dialect)
+    return _split_hard(sql, dialect) if pieces is None else pieces
+
+
+def key_of(pieces: Sequence[bytes]) -> bytes:
+    """Return the text of a shape; for texts with comments, which are no literals, and with NUL, which is no slot."""
+    found = [pieces[0].replace(b"\x00", b"\x00\x00")]
+    for at in range(1, len(pieces), 2):
+        found.append(_COMMENT_SEPARATOR if is_comment(pieces[at]) else SEPARATOR)
+        found.append(pieces[at + 1].replace(b"\x00", b"\x00\x00"))
+    return b"".join(found)
 
 
 def _split_hard(sql: bytes, dialect: int) -> list[bytes]:
@@ -104,11 +127,15 @@ def is_comment(slot: bytes) -> bool:
 # ---- tokens for the grammar -------------------------------------------------
 
 
+WORDS_LOOKED_AT: Final = 4000
+
+
 class Word(msgspec.Struct, frozen=True, gc=False):
     """One token of a shape.
 
     ``kind``: ``NAME`` (also keywords; ``upper`` has them in capitals), ``QUOTED``, ``SLOT``, ``HINT``,
-    ``VARIABLE`` (``@a``, ``@@b``), ``MARK`` (punctuation).  ``slot`` also numbers the placeholders.
+    ``VARIABLE`` (``@a``, ``@@b``), ``MARK`` (punctuation),
+    ``EXECUTABLE`` (``/*!40101`` and its end).  ``slot`` also numbers the placeholders.
     """
 
     kind: str
@@ -117,8 +144,17 @@ class Word(msgspec.Struct, frozen=True, gc=False):
     slot: int = -1
 
 
+def unquoted(word: Word) -> str:
+    """Return a name without its quotes."""
+    if word.kind != "QUOTED":
+        return word.text
+    quote = word.text[0]
+    return word.text[1:].removesuffix(quote).replace(quote * 2, quote)
+
+
 _TOKEN: Final = re.compile(
-    rb"""(?P<NAME>[A-Za-z_$\x80-\xff][\w$\x80-\xff]*+|\d++[\w$\x80-\xff]*+)
+    rb"""(?P<EXECUTABLE>/\*!\d*+|\*/)
+    |(?P<NAME>[A-Za-z_$\x80-\xff][\w$\#\x80-\xff]*+|\d++[\w$\x80-\xff]*+)
     |(?P<HINT>/\*\+(?:[^*]++|\*(?!/))*+(?:\*/|\Z))
     |(?P<QUOTED>`(?:[^`]++|``)*+(?:`|\Z)|"(?:[^"]++|"")*+(?:"|\Z))
     |(?P<VARIABLE>@@?(?:[\w$.\x80-\xff]++|`[^`]*+`|'[^']*+'|"[^"]*+")?+)
@@ -128,7 +164,7 @@ _TOKEN: Final = re.compile(
 )
 
 
-def words(pieces: Sequence[bytes], limit: int = 4000) -> Iterator[Word]:
+def words(pieces: Sequence[bytes], limit: int = WORDS_LOOKED_AT) -> Iterator[Word]:
     """Return the tokens of a split statement, comments left out; at most ``limit`` of them."""
     count = parameters = 0
     for at, piece in enumerate(pieces):

@@ -34,15 +34,17 @@ _RENAMED: Final = {
 _MARKS: Final = {
     "=": "EQ", "<=>": "NULL_SAFE_EQ", "<>": "NE", "!=": "NE", "<": "LT", "<=": "LE", ">": "GT", ">=": "GE",
     ":=": "ASSIGN", "+": "PLUS", "-": "MINUS", "*": "STAR", "/": "TIMES", "%": "MODULO", "|": "BIT", "&": "BIT",
-    "^": "BIT", "<<": "BIT", ">>": "BIT", "||": "BIT", "~": "TILDE", "!": "BANG", "(": "LPAR", ")": "RPAR",
+    "^": "BIT", "<<": "BIT", ">>": "BIT", "||": "PIPES", "~": "TILDE", "!": "BANG", "(": "LPAR", ")": "RPAR",
     ",": "COMMA", ".": "DOT", "->": "ARROW", "->>": "ARROW", "&&": "AND", "?": "PARAMETER",
 }  # fmt: skip
 _SET_OPERATORS: Final = frozenset({"UNION", "INTERSECT", "EXCEPT", "MINUS"})
 _TAILS: Final = frozenset(
     {"GROUP", "HAVING", "ORDER", "LIMIT", "WINDOW", "PROCEDURE", "FETCH", "OFFSET", "RETURNING", "CONNECT", "START"}
 )
+_BEHIND_LIST: Final = _SET_OPERATORS | {"FROM", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT"}
+_BEFORE_VALUE: Final = _table("WHERE ON AND OR XOR NOT LPAR COMMA EQ NULL_SAFE_EQ NE LT LE GT GE BETWEEN FROM JOIN")
 _JOIN_WORDS: Final = frozenset({"NATURAL", "LEFT", "RIGHT", "FULL", "OUTER", "INNER", "CROSS"})
-_ODD_IN_CALLS: Final = _table("AS FROM FOR USING SEPARATOR ORDER DISTINCT ALL SELECT WITH")
+_ODD_IN_CALLS: Final = _table("AS FROM FOR USING SEPARATOR ORDER DISTINCT ALL SELECT WITH IN")
 _CALLS_LIKE_KEYWORDS: Final = frozenset({"LEFT", "RIGHT", "REPLACE", "INSERT", "MOD", "DEFAULT", "IF", "REGEXP"})
 _AFTER_VERB: Final = frozenset(
     {"LOW_PRIORITY", "DELAYED", "HIGH_PRIORITY", "IGNORE", "QUICK", "OVERWRITE", "RECURSIVE", "LATERAL"}
@@ -170,6 +172,8 @@ class Skim:
             kind = "UNKNOWN"
         elif upper in _KEYWORDS:
             kind = upper
+        elif upper == "VALUE" and (self._upper() != "(" or self._verb not in ("INSERT", "REPLACE")):
+            kind = "NAME"
         elif upper in ("MOD", "INSERT", "REPLACE") and self._out:
             kind = "MODULO" if upper == "MOD" else "NAME"
         else:
@@ -202,7 +206,7 @@ class Skim:
 
     def _drop_until_from(self) -> None:
         self._at += 1
-        self._skip_to(self._find(_SET_OPERATORS | _TAILS | {"FROM", "WHERE"}))
+        self._skip_to(self._find(_BEHIND_LIST))
 
     def _is_tail(self, upper: str) -> bool:
         following = self._upper()
@@ -222,7 +226,7 @@ class Skim:
             case "GROUP" | "ORDER":
                 return following == "BY"
             case _:
-                return upper in _TAILS and bool(self._out)
+                return upper in _TAILS and bool(self._out) and self._out[-1].type not in _BEFORE_VALUE
 
     def _drop_tail(self) -> None:
         self._at += 1

@@ -10,7 +10,7 @@ import msgspec
 
 from odp_trio.sql.conditions import ALWAYS, Truth, both, of_table
 from odp_trio.sql.facts import EVERYTHING, Alternatives, TableRef
-from odp_trio.sql.lexer import Word
+from odp_trio.sql.lexer import unquoted
 
 
 class Dml(msgspec.Struct, frozen=True):
@@ -41,11 +41,7 @@ class Join(msgspec.Struct, frozen=True):
 
 def name(token: lark.Token) -> str:
     """Return the name that a token holds, without its quotes."""
-    word: Word = token.value
-    if word.kind == "QUOTED":
-        quote = word.text[0]
-        return word.text[1:].removesuffix(quote).replace(quote * 2, quote)
-    return word.text
+    return unquoted(token.value)
 
 
 def is_quoted(token: lark.Token) -> bool:

@@ -16,13 +16,14 @@ from odp_trio.sql import kinds
 from odp_trio.sql.dml import parse_dml
 from odp_trio.sql.facts import DML, EVERYTHING, Kind, StatementFacts, TableRef, TransactionEffect
 from odp_trio.sql.hints import read_hints
-from odp_trio.sql.lexer import ORACLE, Word, is_comment, words
+from odp_trio.sql.lexer import ORACLE, WORDS_LOOKED_AT, Word, is_comment, unquoted, words
 from odp_trio.sql.skim import Skim
 
 _TABLE_WORDS: Final = frozenset({"FROM", "JOIN", "INTO", "UPDATE", "STRAIGHT_JOIN", "USING", "TABLE"})
 _NO_NAMES: Final = frozenset(
     {"SELECT", "DUAL", "OUTFILE", "DUMPFILE", "LATERAL", "WHERE", "SET", "SKIP", "NOWAIT", "OF", "TABLE", "VALUES"}
 )
+_FROM_IN_CALLS: Final = frozenset({"EXTRACT", "TRIM", "SUBSTRING", "SUBSTR", "MID", "CONVERT", "OVERLAY", "CAST"})
 _BARE_EXPLAIN: Final = re.compile(rb"\s*explain\s+route\s*", re.IGNORECASE)
 _MODIFIERS: Final = frozenset({"LOW_PRIORITY", "IGNORE", "INTO", "TABLE", "QUICK", "DELAYED", "HIGH_PRIORITY", "FROM"})
 
@@ -30,6 +31,9 @@ _MODIFIERS: Final = frozenset({"LOW_PRIORITY", "IGNORE", "INTO", "TABLE", "QUICK
 def facts_of(pieces: Sequence[bytes], dialect: int = 0, *, cut: bool = False) -> StatementFacts:
     """Return the facts of a split statement; ``cut`` says that the text went on behind the last piece."""
     every = list(words(pieces))
+    cut = cut or len(every) >= WORDS_LOOKED_AT
+    executable = any(word.kind == "EXECUTABLE" for word in every)
+    every = [word for word in every if word.kind != "EXECUTABLE"] if executable else every
     statements = _statements(every)
     count = len(statements)
     first = statements[0] if statements else []
@@ -45,6 +49,8 @@ def facts_of(pieces: Sequence[bytes], dialect: int = 0, *, cut: bool = False) ->
     if kind in DML:
         found |= _dml(kind, body, count, dialect, cut=cut)
         found |= read_hints(body, pieces)
+        if executable:
+            found |= {"alternatives": EVERYTHING, "why": "the server's version decides about /*! … */"}
     elif count > 1:
         found |= _many(statements, kind)
         kind = Kind.MULTI
@@ -127,7 +133,15 @@ def _tables_by_words(hintless: Sequence[Word]) -> tuple[TableRef, ...]:
     """Find tables by the words before them: FROM, JOIN, INTO, UPDATE."""
     found: dict[TableRef, None] = {}
     count = len(hintless)
+    callers: list[str] = []
     for at, word in enumerate(hintless):
+        if word.kind == "MARK":
+            if word.text == "(":
+                callers.append(hintless[at - 1].upper if at else "")
+            elif word.text == ")" and callers:
+                callers.pop()
+        elif callers and callers[-1] in _FROM_IN_CALLS:
+            continue
         verb = at == 0 and word.upper in ("INSERT", "REPLACE", "DELETE")
         after_key = word.upper == "UPDATE" and at > 0 and hintless[at - 1].upper in ("KEY", "FOR")
         if (word.upper not in _TABLE_WORDS and not verb) or after_key:
@@ -150,19 +164,12 @@ def _name_at(hintless: Sequence[Word], at: int) -> TableRef | None:
         parts.append(hintless[at])
     if at + 1 < len(hintless) and hintless[at + 1].text == "(" and len(parts) == 1 and at and _is_call(hintless, at):
         return None
-    names = [_unquoted(part) for part in parts[-2:]]
+    names = [unquoted(part) for part in parts[-2:]]
     return TableRef(names[-1], names[0] if len(names) > 1 else None, quoted=parts[-1].kind == "QUOTED")
 
 
 def _is_call(hintless: Sequence[Word], at: int) -> bool:
     return hintless[at - 1].upper not in ("INTO", "INSERT", "REPLACE", "TABLE")
-
-
-def _unquoted(word: Word) -> str:
-    if word.kind != "QUOTED":
-        return word.text
-    quote = word.text[0]
-    return word.text[1:].removesuffix(quote).replace(quote * 2, quote)
 
 
 def _many(statements: list[list[Word]], kind: Kind) -> dict[str, Any]:
