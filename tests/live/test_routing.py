@@ -282,3 +282,44 @@ async def test_ddl_seen_in_passing_renews_what_is_known_of_a_table(bed: Testbed)
 
     assert "partition" not in before
     assert after["partition"] == "p3"
+
+
+HOSTILE = (
+    b"select 'never ends",
+    b'select "never ends',
+    b"select `never ends",
+    b"select /* never ends",
+    b"select /*+ never ends",
+    b"select \xff\xfe\x80 from \xf0\x28",
+    b"select 1\x00, 2 from hostile where id = \x00",
+    b"select * from hostile where id in (" + b",".join(b"%d" % number for number in range(100_000)) + b")",
+    b"select " + b"(" * 200 + b"1" + b")" * 200,
+    b"select * from hostile where " + b" or ".join(b"id = %d" % number for number in range(2_000)),
+    b"select /*+read_consistency(sometimes) query_timeout(soon)*/ id from hostile",
+    b"insert into hostile values " + b",".join(b"(%d, 'x\\'')" % number for number in range(5_000)),
+    b";;;",
+    b"   ",
+    b"))))",
+)
+
+
+async def test_hostile_statements_are_the_servers_to_judge_and_leave_the_session_intact(bed: Testbed) -> None:
+    await make_table(bed, "hostile", "id int primary key, v varchar(20)", "partition by hash(id) partitions 4")
+    async with proxied(bed) as proxy:
+        host, port = proxy.addresses[0]
+
+        def ask_all(address: Address, user: str, password: str) -> list[int]:
+            with RawClient(address, user, password, database="routes") as client:
+                found = []
+                for sql in HOSTILE:
+                    found.append(client.query(sql).errno)
+                    assert client.query("select 1").errno == 0
+                client.query("delete from hostile")
+                assert client.query("set names gbk").errno == 0
+                found.append(client.query(b"select '\xbf\x5c', v from hostile where v = '\xbf\x5c'").errno)
+                return found
+
+        through = await in_thread(ask_all, Address(host, port), "app@sys#demo", "app_pw")
+        direct = await in_thread(ask_all, Address("127.0.0.1", bed.kernel.port), "app", "app_pw")
+
+    assert through == direct
