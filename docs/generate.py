@@ -5,10 +5,60 @@ from __future__ import annotations
 from pathlib import Path
 
 from odp_trio.config.render import render_example, render_markdown
+from odp_trio.model import Address
+from odp_trio.routing.feedback import CLUSTER_MISMATCH, CONNECT_ERROR, DUPLICATES, NOT_MASTER, REROUTE, Verdict, judge
+from odp_trio.routing.feedback import TENANT_NOT_IN_SERVER as MOVED
 from odp_trio.routing.render import render_policies, render_rules
+from odp_trio.routing.request import Route
+from odp_trio.topology.location import Location, Replica, TableEntry, TableKey
 from odp_trio.wire.phases import render_phases
 
 ROOT = Path(__file__).parents[1]
+LEADER, FOLLOWER, STRANGER = (Address(f"10.0.0.{number}", 2881) for number in (1, 2, 3))
+ERRORS = {
+    NOT_MASTER: "not master",
+    REROUTE: "reroute",
+    MOVED: "tenant not in this server",
+    CONNECT_ERROR: "connect error",
+    CLUSTER_MISMATCH: "other cluster",
+}
+WORDS = {
+    Verdict.VALID: "right",
+    Verdict.DIRTY: "dirty",
+    Verdict.DIRTY_AT_ONCE: "dirty, servers too",
+    Verdict.NOTHING: "as it was",
+}
+
+
+def verdict(server: Address, *, leader: bool = True, weak: bool = False, policy: str = "", errno: int = 0) -> list[str]:
+    """Return what becomes of a location after a partition hit and after a miss, or after an error."""
+    replicas = (Replica(LEADER, leader), Replica(FOLLOWER))
+    location = Location(TableEntry(TableKey("", "", "", ""), 0.0), 0, replicas, 0.0)
+    route = Route(server, "", policy, location=location, weak=weak, to_leader=leader and server == LEADER)
+    return [WORDS[judge(route, location, hit=hit, errno=errno)] for hit in ((True,) if errno else (True, False))]
+
+
+def feedback_tables() -> str:
+    """Return what answers say of a location, asked of the function that rules on it."""
+    hits = {
+        ("strong", "the leader"): verdict(LEADER),
+        ("strong", "another one"): verdict(FOLLOWER),
+        ("strong", "any, and no leader is known"): verdict(FOLLOWER, leader=False),
+        ("strong, duplicate table", "holds a replica"): verdict(FOLLOWER, policy=DUPLICATES),
+        ("weak", "holds a replica"): verdict(FOLLOWER, weak=True),
+        ("weak", "holds none"): verdict(STRANGER, weak=True),
+    }
+    lines = ["| read | server | after a partition hit | after a miss |", "|---|---|---|---|"]
+    lines += [f"| {' | '.join([*where, *answers])} |" for where, answers in hits.items()]
+    lines += ["", "| error | | strong, to the leader | strong, elsewhere | weak |", "|---|---|---|---|---|"]
+    for errno, what in (ERRORS | {1: "any other"}).items():
+        answers = [
+            *verdict(LEADER, errno=errno),
+            *verdict(FOLLOWER, errno=errno),
+            *verdict(FOLLOWER, weak=True, errno=errno),
+        ]
+        lines.append(f"| {errno if errno in ERRORS else ''} | {' | '.join([what, *answers])} |")
+    return "\n".join(lines)
 
 
 def filled(text: str, **tables: str) -> str:
@@ -28,7 +78,12 @@ def pages() -> dict[Path, str]:
         ROOT / "etc" / "odp.toml": render_example(),
         ROOT / "docs" / "options.md": render_markdown(),
         wire: filled(wire.read_text(encoding="utf-8"), phases=render_phases()),
-        routing: filled(routing.read_text(encoding="utf-8"), rules=render_rules(), policies=render_policies()),
+        routing: filled(
+            routing.read_text(encoding="utf-8"),
+            rules=render_rules(),
+            policies=render_policies(),
+            feedback=feedback_tables(),
+        ),
     }
 
 
