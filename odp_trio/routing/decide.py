@@ -14,6 +14,7 @@ from odp_trio.routing.request import Decision, Lookup, Refuse, Route, RouteReque
 from odp_trio.routing.rules import RULES, Rule, choose_policy, why_consistency
 from odp_trio.routing.view import View
 from odp_trio.sql.facts import Literal
+from odp_trio.topology.tenant import EntryState
 
 _SHOWN: Final = 60
 
@@ -165,7 +166,7 @@ def _explanation(request: RouteRequest, view: View, answer: Route | Refuse, step
         server=str(route.server) if route else None,
         error="" if isinstance(answer, Route) else str(answer.error),
         leader=str(location.leader) if location is not None and location.leader is not None else None,
-        dirty=location is not None and location.state.value == "dirty",
+        dirty=location is not None and EntryState.DIRTY in (location.state, location.table.state),
         candidates=_considered(request, view),
         steps=steps,
         key=tuple(_key_values(request)),

@@ -18,6 +18,7 @@ from odp_trio.routing.request import Refuse, Route, RouteRequest
 from odp_trio.routing.rules import ONLY_ZONES, choose_policy, why_consistency
 from odp_trio.routing.view import RouteSettings
 from odp_trio.state.client import ServerState
+from odp_trio.topology.location import mark_dirty
 from odp_trio.wire.state import SessionState
 from tests.routing.world import THREE_IDCS, World, address
 
@@ -228,6 +229,22 @@ def test_read_write_split_ends_where_a_transaction_begins() -> None:
     decide(request, world.view)
 
     assert not request.weak
+
+
+@pytest.mark.parametrize("part", ["nothing", "location", "table"])
+def test_explain_calls_dirty_what_will_be_renewed(part: str) -> None:
+    world = World(THREE_IDCS)
+    if part != "nothing":
+        found = world.entry if part == "table" else world.entry.location
+        assert found is not None
+        mark_dirty(found)
+
+    explained = explain(world.request(READ), world.view)
+    answer = decide(world.request(READ), world.view)
+
+    assert isinstance(explained, Explanation)
+    assert isinstance(answer, Route)
+    assert explained.dirty == (answer.renew is not None) == (part != "nothing")
 
 
 # ---- what holds in every world ------------------------------------------------------------
