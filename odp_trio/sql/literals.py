@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from math import isinf
 from typing import Final
 
 import msgspec
 
 Constant = int | Decimal | float | str | bytes
 
-_ESCAPES: Final = {b"0": b"\0", b"n": b"\n", b"t": b"\t", b"r": b"\r", b"b": b"\b", b"Z": b"\x1a"}
-_ESCAPE: Final = re.compile(rb"\\(.)|''|\"\"", re.DOTALL)
+_ESCAPES: Final = {"0": "\0", "n": "\n", "t": "\t", "r": "\r", "b": "\b", "Z": "\x1a", "%": "\\%", "_": "\\_"}
+"""A backslash before any other character stands for that character."""
+_INTRODUCERS: Final = {
+    "_UTF8": "utf-8", "_UTF8MB3": "utf-8", "_UTF8MB4": "utf-8", "_LATIN1": "cp1252", "_ASCII": "ascii",
+    "_GBK": "gbk", "_GB18030": "gb18030", "_BIG5": "big5", "_UTF16": "utf-16-be",
+}  # fmt: skip
 _NUMBER: Final = re.compile(rb"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _INTEGER: Final = re.compile(rb"\d{1,4000}")
 
@@ -24,24 +29,23 @@ def read_literal(
 ) -> int | Decimal | float | str | bytes:
     """Return the value of a literal: exact integers and decimals, text as ``str``, bits and hexadecimal as bytes.
 
-    ``prefix`` is the word before it (a charset introducer such as ``_BINARY``
-    decides how it is decoded).  Raises ValueError, with a reason for people,
+    ``prefix`` is the word before it: a charset introducer such as ``_LATIN1`` decides
+    how it is decoded.  Raises ValueError, with a reason for people,
     when there is no such value.
     """
     first = raw[:1]
     if first.isdigit() or first == b".":
         return _number(raw)
     if first in (b"'", b'"'):
-        return _decode(_unquote(raw, backslashes=backslashes), prefix, encoding)
+        return _string(raw, prefix, encoding, backslashes=backslashes)
     letter, quote = raw[:1].lower(), raw[1:2]
-    if quote in (b"'", b'"') and raw[-1:] == quote and len(raw) > 2 - (raw[2:] == quote):
-        body = raw[2:-1]
+    if quote == b"'" and len(raw) > 2 and raw.endswith(quote):
         if letter == b"x":
-            return _hexadecimal(body)
+            return _hexadecimal(raw[2:-1])
         if letter == b"b":
-            return _bits(body)
+            return _bits(raw[2:-1])
         if letter == b"n":
-            return _decode(_unquote(raw[1:], backslashes=backslashes), "", "utf-8")
+            return _string(raw[1:], "_UTF8MB4", encoding, backslashes=backslashes)
     raise ValueError(f"{raw[:40]!r} is no literal")
 
 
@@ -55,7 +59,12 @@ def _number(raw: bytes) -> int | Decimal | float | bytes:
     if not _NUMBER.fullmatch(raw):
         raise ValueError(f"{raw[:40]!r} is no number")
     text = raw.decode("ascii")
-    return float(text) if "e" in text.lower() else Decimal(text)
+    if "e" not in text.lower():
+        return Decimal(text)
+    value = float(text)
+    if isinf(value):
+        raise ValueError(f"{raw[:40]!r} is beyond what a double holds")
+    return value
 
 
 def _hexadecimal(digits: bytes) -> bytes:
@@ -71,32 +80,40 @@ def _bits(digits: bytes) -> bytes:
     return int(digits, 2).to_bytes((len(digits) + 7) // 8, "big")
 
 
-def _unquote(raw: bytes, *, backslashes: bool) -> bytes:
-    quote = raw[:1]
-    if len(raw) < 2 or raw[-1:] != quote:
+def _string(raw: bytes, prefix: str, encoding: str, *, backslashes: bool) -> str | bytes:
+    """Return what stands between the quotes; it is decoded first, as half of a character may look like a backslash."""
+    quote = chr(raw[0])
+    if len(raw) < 2 or raw[-1:] != raw[:1]:
         raise ValueError("a string that does not end")
-    body = raw[1:-1]
-    if quote not in body and not (backslashes and b"\\" in body):
-        return body
-
-    def one(match: re.Match[bytes]) -> bytes:
-        found = match[1]
-        if found is None:
-            return quote if match[0] == quote * 2 else match[0]
-        if not backslashes:
-            return match[0]
-        return match[0] if found in b"%_" else _ESCAPES.get(found, found)
-
-    return _ESCAPE.sub(one, body)
+    introduced = prefix.upper()
+    if introduced == "_BINARY":
+        return _between(raw.decode("latin-1"), quote, backslashes=backslashes).encode("latin-1")
+    if introduced.startswith("_") and introduced not in _INTRODUCERS:
+        raise ValueError(f"the character set of {prefix} is not known here")
+    inner = _INTRODUCERS.get(introduced, encoding)
+    if inner == "utf-16-be":
+        return _decoded(_between(raw.decode("latin-1"), quote, backslashes=backslashes).encode("latin-1"), inner)
+    return _between(_decoded(raw, inner), quote, backslashes=backslashes)
 
 
-def _decode(text: bytes, prefix: str, encoding: str) -> str | bytes:
-    if prefix == "_BINARY":
-        return text
+def _decoded(raw: bytes, encoding: str) -> str:
     try:
-        return text.decode(encoding)
+        return raw.decode(encoding)
     except (UnicodeDecodeError, LookupError) as exc:
         raise ValueError(f"a string that is not {encoding}") from exc
+
+
+def _between(text: str, quote: str, *, backslashes: bool) -> str:
+    """Undo doubled quotes and escapes."""
+    body = text[1:-1]
+    if not backslashes:
+        return body.replace(quote * 2, quote)
+    if "\\" not in body:
+        return body.replace(quote * 2, quote) if quote in body else body
+    if body.endswith("\\") and (len(body) - len(body.rstrip("\\"))) % 2:
+        raise ValueError("a string that does not end")
+    escape = re.compile(rf"\\(.)|{quote}{quote}", re.DOTALL)
+    return escape.sub(lambda found: _ESCAPES.get(found[1], found[1]) if found[1] is not None else quote, body)
 
 
 # ---- annotations ----------------------------------------------------------
@@ -124,7 +141,10 @@ def read_annotation(comment: bytes) -> Annotation:
     """Read the comment, delimiters included; what is no annotation gives an empty one, nothing is ever raised."""
     if not comment.startswith(b"/*") or (b"=" not in comment and b"part_key" not in comment.lower()):
         return NOTHING
-    text = comment[2:].removesuffix(b"*/").decode("utf-8", "replace").removeprefix("ODP:")
+    text = comment[2:].removesuffix(b"*/").decode("utf-8", "replace")
+    if text.lstrip().startswith("ODP:") and not text.startswith("ODP:"):
+        return NOTHING  # an ordinary comment: the mark stands directly behind the slash and the star
+    text = text.removeprefix("ODP:")
     if (found := _TABLE_KEY.search(text)) is not None:
         return Annotation(table=found[1], key=found[2].strip("'"))
     values = {match[1].lower(): match[2] if match[2] is not None else match[3] for match in _PAIR.finditer(text)}
