@@ -157,9 +157,6 @@ class _Callbacks(lark.Transformer[lark.Token, Any]):
         every = (*first.tables, *(table for join in joins for table in join.source.tables))
         return Source(every, first.alternatives, on, first.derived, first.joined + len(joins))
 
-    def joined_tables(self, children: list[Any]) -> Source:
-        return self.joined(children)
-
     def inner_join(self, children: list[Any]) -> Join:
         source = next(child for child in children if isinstance(child, Source))
         return Join(source, next((child for child in children if isinstance(child, Truth)), ALWAYS))

@@ -14,43 +14,25 @@ from typing import Final, final
 from lark import Token
 
 from odp_trio.sql.lexer import Word
+from odp_trio.sql.vocabulary import (
+    AFTER_VERB,
+    BEFORE_TABLE,
+    BEFORE_VALUE,
+    BEHIND_CALLS,
+    BEHIND_LIST,
+    CALLS_LIKE_KEYWORDS,
+    JOIN_WORDS,
+    KEYWORDS,
+    MARKS,
+    ODD_IN_CALLS,
+    PREFIXES,
+    RENAMED,
+    SET_OPERATORS,
+    TAILS,
+    partners,
+)
 
 ROWS_LOOKED_AT: Final = 64
-
-
-def _table(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_KEYWORDS: Final = _table(
-    """SELECT UPDATE DELETE MERGE FROM WHERE ON USING AS WITH INTO SET AND OR XOR NOT IN IS BETWEEN ESCAPE EXISTS
-    NULL TRUE FALSE DEFAULT INTERVAL COLLATE BINARY DIV LIKE"""
-)
-_RENAMED: Final = {
-    "REGEXP": "REGEXP", "RLIKE": "REGEXP", "INSERT": "INSERT", "REPLACE": "INSERT", "VALUES": "VALUES",
-    "VALUE": "VALUES", "PARTITION": "PARTITION", "SUBPARTITION": "PARTITION", "MOD": "MODULO",
-    "STRAIGHT_JOIN": "JOIN",
-}  # fmt: skip
-_MARKS: Final = {
-    "=": "EQ", "<=>": "NULL_SAFE_EQ", "<>": "NE", "!=": "NE", "<": "LT", "<=": "LE", ">": "GT", ">=": "GE",
-    ":=": "ASSIGN", "+": "PLUS", "-": "MINUS", "*": "STAR", "/": "TIMES", "%": "MODULO", "|": "BIT", "&": "BIT",
-    "^": "BIT", "<<": "BIT", ">>": "BIT", "||": "PIPES", "~": "TILDE", "!": "BANG", "(": "LPAR", ")": "RPAR",
-    ",": "COMMA", ".": "DOT", "->": "ARROW", "->>": "ARROW", "&&": "AND", "?": "PARAMETER",
-}  # fmt: skip
-_SET_OPERATORS: Final = frozenset({"UNION", "INTERSECT", "EXCEPT", "MINUS"})
-_TAILS: Final = frozenset(
-    {"GROUP", "HAVING", "ORDER", "LIMIT", "WINDOW", "PROCEDURE", "FETCH", "OFFSET", "RETURNING", "CONNECT", "START"}
-)
-_BEHIND_LIST: Final = _SET_OPERATORS | {"FROM", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT"}
-_BEFORE_VALUE: Final = _table("WHERE ON AND OR XOR NOT LPAR COMMA EQ NULL_SAFE_EQ NE LT LE GT GE BETWEEN FROM JOIN")
-_JOIN_WORDS: Final = frozenset({"NATURAL", "LEFT", "RIGHT", "FULL", "OUTER", "INNER", "CROSS"})
-_ODD_IN_CALLS: Final = _table("AS FROM FOR USING SEPARATOR ORDER DISTINCT ALL SELECT WITH IN")
-_CALLS_LIKE_KEYWORDS: Final = frozenset({"LEFT", "RIGHT", "REPLACE", "INSERT", "MOD", "DEFAULT", "IF", "REGEXP"})
-_AFTER_VERB: Final = frozenset(
-    {"LOW_PRIORITY", "DELAYED", "HIGH_PRIORITY", "IGNORE", "QUICK", "OVERWRITE", "RECURSIVE", "LATERAL"}
-)
-_PREFIXES: Final = frozenset({"DATE", "TIME", "TIMESTAMP"})
-_VERBS: Final = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE", "MERGE"})
 
 
 @final
@@ -66,7 +48,7 @@ class Skim:
         self.dropped: list[tuple[int, int]] = []
         self.rows_cut = False
         self._out: list[Token] = []
-        self._partner = _partners(words)
+        self._partner = partners(words)
         self._at = 0
         self._verb = words[0].upper if words else ""
 
@@ -94,6 +76,9 @@ class Skim:
         word = self._peek(ahead)
         return word.upper or word.text if word is not None else ""
 
+    def _has(self, kind: str) -> bool:
+        return any(token.type == kind for token in self._out)
+
     def _after(self, kind: str) -> bool:
         return bool(self._out) and self._out[-1].type == kind
 
@@ -103,7 +88,7 @@ class Skim:
             if word.text == "(" and self._after("VALUES"):
                 self._rows()
                 return
-            self._emit(_MARKS.get(word.text, "BANG_"), word)
+            self._emit(MARKS.get(word.text, "BANG_"), word)
         elif kind == "QUOTED":
             self._emit("NAME", word)
         elif kind == "VARIABLE" and self._after("NAME"):
@@ -123,7 +108,7 @@ class Skim:
         elif upper == "SELECT":
             self._emit("SELECT", word)
             self._drop_until_from()
-        elif upper in _SET_OPERATORS and self._at:
+        elif upper in SET_OPERATORS and self._at:
             self._set_operator(word)
         elif self._is_tail(upper):
             self._drop_tail()
@@ -134,7 +119,7 @@ class Skim:
 
     def _special(self, word: Word, upper: str) -> bool:
         """Deal with words that stand for more than themselves; answer whether it was one."""
-        if upper in _JOIN_WORDS or upper == "JOIN":
+        if upper in JOIN_WORDS or upper == "JOIN":
             return self._join(word)
         if upper == "CASE":
             self._case(word)
@@ -142,17 +127,17 @@ class Skim:
             self._index_hint()
         elif upper == "AS" and self._upper() == "OF":
             self._flashback()
-        elif upper == "SET" and self._verb == "UPDATE":
+        elif upper == "SET" and (self._verb == "UPDATE" or (self._verb == "WITH" and self._has("UPDATE"))):
             self._drop_assignments()
         elif upper == "FROM" and self._upper() == "DUAL":
             self._at += 2
         elif (
-            upper in _AFTER_VERB and self._out and self._out[-1].type in ("INSERT", "UPDATE", "DELETE", "WITH", "COMMA")
+            upper in AFTER_VERB and self._out and self._out[-1].type in ("INSERT", "UPDATE", "DELETE", "WITH", "COMMA")
         ):
             self._at += 1
         elif upper in ("VALUES", "VALUE") and self._begins_branch():
             self._value_table(word)
-        elif upper == "TABLE" and self._begins_branch():
+        elif upper == "TABLE" and (self._begins_branch() or (self._is_insert() and self._out[-1].type in BEFORE_TABLE)):
             self._emit("SELECT", word)
             self._emit("FROM", word)
             self._at += 1
@@ -162,7 +147,7 @@ class Skim:
 
     def _plain(self, word: Word, upper: str) -> None:
         following = self._peek()
-        if following is not None and following.kind == "SLOT" and (upper in _PREFIXES or upper.startswith("_")):
+        if following is not None and following.kind == "SLOT" and (upper in PREFIXES or upper.startswith("_")):
             self._emit("PREFIXED", Word("PREFIXED", upper, slot=following.slot))
             self._at += 2
             return
@@ -170,14 +155,14 @@ class Skim:
             kind = "QUANTIFIER"
         elif upper == "UNKNOWN" and self._out and self._out[-1].type in ("IS", "NOT"):
             kind = "UNKNOWN"
-        elif upper in _KEYWORDS:
+        elif upper in KEYWORDS:
             kind = upper
         elif upper == "VALUE" and (self._upper() != "(" or self._verb not in ("INSERT", "REPLACE")):
             kind = "NAME"
         elif upper in ("MOD", "INSERT", "REPLACE") and self._out:
             kind = "MODULO" if upper == "MOD" else "NAME"
         else:
-            kind = _RENAMED.get(upper, "NAME")
+            kind = RENAMED.get(upper, "NAME")
         self._emit(kind, word)
         self._at += 1
 
@@ -206,7 +191,7 @@ class Skim:
 
     def _drop_until_from(self) -> None:
         self._at += 1
-        self._skip_to(self._find(_BEHIND_LIST))
+        self._skip_to(self._find(BEHIND_LIST))
 
     def _is_tail(self, upper: str) -> bool:
         following = self._upper()
@@ -217,6 +202,8 @@ class Skim:
                 return following == "IN"
             case "INTO":
                 return self._verb not in ("INSERT", "REPLACE", "MERGE") or following in ("OUTFILE", "DUMPFILE")
+            case "AS":  # the row's name, for ON DUPLICATE KEY UPDATE
+                return self._is_insert() and not self._has("SELECT") and (self._has("VALUES") or self._has("SET"))
             case "ON":
                 return following == "DUPLICATE"
             case "WHEN":
@@ -226,11 +213,15 @@ class Skim:
             case "GROUP" | "ORDER":
                 return following == "BY"
             case _:
-                return upper in _TAILS and bool(self._out) and self._out[-1].type not in _BEFORE_VALUE
+                return upper in TAILS and bool(self._out) and self._out[-1].type not in BEFORE_VALUE
 
     def _drop_tail(self) -> None:
+        start = self._at
         self._at += 1
-        self._skip_to(self._find(_SET_OPERATORS))
+        end = self._find(SET_OPERATORS)
+        if self.words[start].upper == "FOR":  # that the next word is no UPDATE of a table shows with it only
+            self._at = start
+        self._skip_to(end)
 
     def _drop_assignments(self) -> None:
         self._at += 1
@@ -240,6 +231,9 @@ class Skim:
         self._emit("SETOP", word)
         self._at += 2 if self._upper() in ("ALL", "DISTINCT", "UNIQUE") else 1
 
+    def _is_insert(self) -> bool:
+        return self._verb in ("INSERT", "REPLACE")
+
     def _begins_branch(self) -> bool:
         if not self._out:
             return True
@@ -248,7 +242,7 @@ class Skim:
     def _value_table(self, word: Word) -> None:
         self._emit("VALUE_TABLE", word)
         self._at += 1
-        self._skip_to(self._find(_SET_OPERATORS))
+        self._skip_to(self._find(SET_OPERATORS))
 
     def _rows(self) -> None:
         """Keep the first rows of VALUES; what comes behind them is not looked at."""
@@ -296,7 +290,7 @@ class Skim:
 
     def _join(self, word: Word) -> bool:
         at, outer = self._at, False
-        while at < len(self.words) and self.words[at].upper in _JOIN_WORDS:
+        while at < len(self.words) and self.words[at].upper in JOIN_WORDS:
             outer = outer or self.words[at].upper in ("LEFT", "RIGHT", "FULL")
             at += 1
         if at >= len(self.words) or self.words[at].upper != "JOIN":
@@ -323,12 +317,12 @@ class Skim:
     def _next_is_call(self, upper: str) -> bool:
         if self._upper() != "(" or not self._out:
             return False
-        if upper in _CALLS_LIKE_KEYWORDS:
+        if upper in CALLS_LIKE_KEYWORDS:
             return True
         if (
-            upper in _KEYWORDS
-            or upper in _RENAMED
-            or upper in _JOIN_WORDS
+            upper in KEYWORDS
+            or upper in RENAMED
+            or upper in JOIN_WORDS
             or upper in ("ANY", "SOME", "ALL", "JOIN", "ROW")
         ):
             return False
@@ -343,10 +337,10 @@ class Skim:
         opening = self._at + 1
         end = self._partner.get(opening, len(self.words) - 1)
         after = self.words[end + 1].upper if end + 1 < len(self.words) else ""
-        if word.upper == "MATCH" or after in ("OVER", "WITHIN", "FILTER", "AGAINST") or self._is_odd(opening, end):
+        if word.upper == "MATCH" or after in BEHIND_CALLS or self._is_odd(opening, end) or self._is_table():
             self._emit("CALLED", word)
             self._skip_to(end + 1)
-            while self._at < len(self.words) and self._upper(0) in ("OVER", "WITHIN", "FILTER", "AGAINST", "GROUP"):
+            while self._at < len(self.words) and self._upper(0) in (*BEHIND_CALLS, "GROUP"):
                 following = self._at + 1
                 if following < len(self.words) and self.words[following].text == "(":
                     following = self._partner.get(following, len(self.words) - 1)
@@ -355,6 +349,9 @@ class Skim:
         self._emit("NAME", word)
         self._at += 1
 
+    def _is_table(self) -> bool:
+        return self._out[-1].type in ("FROM", "JOIN", "OUTER") or self._upper(0) == "JSON_TABLE"
+
     def _is_odd(self, opening: int, end: int) -> bool:
         """Whether a call has a syntax of its own inside its parentheses."""
         at = opening + 1
@@ -362,20 +359,7 @@ class Skim:
             word = self.words[at]
             if word.text == "(" and word.kind == "MARK":
                 at = self._partner.get(at, end)
-            elif word.upper in _ODD_IN_CALLS or (word.text == "*" and at == opening + 1):
+            elif word.upper in ODD_IN_CALLS or (word.text == "*" and at == opening + 1):
                 return True
             at += 1
         return False
-
-
-def _partners(words: Sequence[Word]) -> dict[int, int]:
-    """Return where the parenthesis ends that begins at a place."""
-    partner: dict[int, int] = {}
-    opened: list[int] = []
-    for at, word in enumerate(words):
-        if word.kind == "MARK":
-            if word.text == "(":
-                opened.append(at)
-            elif word.text == ")" and opened:
-                partner[opened.pop()] = at
-    return partner
