@@ -27,47 +27,59 @@ _COMMENT_SEPARATOR: Final = b"\x00\x02"
 
 _HIGH: Final = rb"\x80-\xff"
 _PAIR: Final = rb"[\x81-\xfe][\x40-\xfe]"
+_IDENTIFIERS: Final = ANSI_QUOTES | ORACLE
+"""With one of these, double quotes hold identifiers."""
 
 
-def _string(quote: bytes, flags: int) -> bytes:
-    """Return the pattern of a string from its opening quote on."""
-    stop = quote + (b"" if flags & NO_BACKSLASHES else rb"\\") + (rb"\x81-\xfe" if flags & MULTIBYTE else b"")
+def _quoted(quote: bytes, flags: int, *, string: bool = True) -> bytes:
+    """Return the pattern of what follows an opening quote: a string's, or an identifier's, which has no escapes."""
+    backslashes = string and not flags & NO_BACKSLASHES
+    stop = quote + (rb"\\" if backslashes else b"") + (rb"\x81-\xfe" if flags & MULTIBYTE else b"")
     inside = [b"[^" + stop + b"]++", quote + quote]
-    if not flags & NO_BACKSLASHES:
+    if backslashes:
         inside.append(rb"\\.")
     if flags & MULTIBYTE:
         inside += [_PAIR, rb"[\x81-\xfe]"]
-    return quote + b"(?:" + b"|".join(inside) + b")*+(?:" + quote + rb"|\\?\Z)"
+    return b"(?:" + b"|".join(inside) + b")*+(?:" + quote + (rb"|\\?\Z)" if backslashes else rb"|\Z)")
 
 
 def _literal(flags: int) -> bytes:
-    """Return the pattern of a literal."""
-    single = _string(b"'", flags)
-    # Each alternative begins with a character, not with a look at what is before it: so most places fail at once.
+    """Return the pattern of a literal.
+
+    One class of characters comes first, so that a search skips in C what cannot
+    begin a literal; only then is looked at what it found, and what is before it.
+    """
     before = rb"(?<![\w$@" + _HIGH + rb"].)"
     after = rb"(?![\w$" + _HIGH + rb"])"
     exponent = rb"(?:[eE][+-]?\d++)?+"
+    string = _quoted(b"'", flags)
+    first = rb"\d'.xXbBnN"
     alternatives = [
-        single,
-        rb"\d(?<![\w$@." + _HIGH + rb"].)(?:(?<=0)(?:[xX][0-9a-fA-F]++|b[01]++)|\d*+(?:\.\d*+)?+"
+        b"(?<=')" + string,
+        rb"(?<=\d)(?<![\w$@." + _HIGH + rb"].)(?:(?<=0)(?:[xX][0-9a-fA-F]++|b[01]++)|\d*+(?:\.\d*+)?+"
         + exponent + b")" + after,
-        rb"\.(?<![\w$@.`\"" + _HIGH + rb"].)\d++" + exponent + after,
-        b"[xXbBnN]" + before + single,
+        rb"(?<=\.)(?<![\w$@.`\"" + _HIGH + rb"].)\d++" + exponent + after,
+        b"(?<=[xXbBnN])(?=')" + before + b"'" + string,
     ]  # fmt: skip
-    if not flags & (ANSI_QUOTES | ORACLE):
-        alternatives.append(_string(b'"', flags))
-    return b"|".join(alternatives)
+    if not flags & _IDENTIFIERS:
+        first += b'"'
+        alternatives.append(b'(?<=")' + _quoted(b'"', flags))
+    return b"[" + first + b"](?:" + b"|".join(alternatives) + b")"
 
 
 _HINT: Final = rb"/\*\+(?:[^*]++|\*(?!/))*+(?:\*/|\Z)"
-_BACKQUOTED: Final = rb"`(?:[^`]++|``)*+(?:`|\Z)"
-_DOUBLE_QUOTED: Final = rb'"(?:[^"]++|"")*+(?:"|\Z)'
 
 
 def _kept(flags: int) -> bytes:
     """Return the pattern of what stays in the text and may hold what looks like a literal."""
-    quoted = _DOUBLE_QUOTED if flags & (ANSI_QUOTES | ORACLE) else _BACKQUOTED
-    return quoted + b"|" + _HINT + rb"|/\*!\d*+|\*/" + (b"|" + _BACKQUOTED if flags & ANSI_QUOTES else b"")
+    kept = [_HINT, rb"/\*!\d*+", rb"\*/"]
+    if not flags & ORACLE:
+        kept.append(b"`" + _quoted(b"`", flags, string=False))
+    if flags & _IDENTIFIERS:
+        kept.append(b'"' + _quoted(b'"', flags, string=False))
+    if flags & MULTIBYTE:
+        kept.append(_PAIR)
+    return b"|".join(kept)
 
 
 def _comment(flags: int) -> bytes:
@@ -77,7 +89,12 @@ def _comment(flags: int) -> bytes:
     )
 
 
-_EASY: Final = [re.compile(b"(" + _literal(flags) + b")", re.DOTALL).split for flags in range(16)]
+EASY: Final = [re.compile(b"(" + _literal(flags) + b")", re.DOTALL).split for flags in range(16)]
+"""By dialect, what splits a text without comments, quoted identifiers and NUL."""
+PLAIN: Final = [
+    re.compile(rb'[^`#/\-\x00"]*+' if flags & _IDENTIFIERS else rb"[^`#/\-\x00]*+").fullmatch for flags in range(16)
+]
+"""By dialect, what matches texts that are easy for certain: they have no character that could begin a comment …"""
 _HARD: Final = [
     re.compile(b"(" + _kept(flags) + b")|(" + _literal(flags) + b"|" + _comment(flags) + b")", re.DOTALL).finditer
     for flags in range(16)
@@ -86,9 +103,16 @@ _HARD: Final = [
 
 def split_easily(sql: bytes, dialect: int = MYSQL) -> list[bytes] | None:
     """Return what ``split`` returns, or None for a text with comments, quoted identifiers or NUL."""
-    if b"`" in sql or b"/*" in sql or b"--" in sql or b"#" in sql or b"\x00" in sql or (dialect & 9 and b'"' in sql):
+    if PLAIN[dialect](sql) is None and (
+        b"`" in sql
+        or b"/*" in sql
+        or b"--" in sql
+        or b"#" in sql
+        or b"\x00" in sql
+        or (dialect & _IDENTIFIERS and b'"' in sql)
+    ):
         return None
-    return _EASY[dialect](sql)
+    return EASY[dialect](sql)
 
 
 def split(sql: bytes, dialect: int = MYSQL) -> list[bytes]:
