@@ -49,16 +49,17 @@ def _literal(flags: int) -> bytes:
     One class of characters comes first, so that a search skips in C what cannot
     begin a literal; only then is looked at what it found, and what is before it.
     """
-    before = rb"(?<![\w$@" + _HIGH + rb"].)"
-    after = rb"(?![\w$" + _HIGH + rb"])"
+    name = rb"\w$" + _HIGH + (rb"\#" if flags & ORACLE else b"")
+    before = b"(?<![@" + name + b"].)"
+    after = b"(?![" + name + b"])"
     exponent = rb"(?:[eE][+-]?\d++)?+"
     string = _quoted(b"'", flags)
     first = rb"\d'.xXbBnN"
     alternatives = [
         b"(?<=')" + string,
-        rb"(?<=\d)(?<![\w$@." + _HIGH + rb"].)(?:(?<=0)(?:[xX][0-9a-fA-F]++|b[01]++)|\d*+(?:\.\d*+)?+"
+        b"(?<=\\d)(?<![@." + name + rb"].)(?:(?<=0)(?:[xX][0-9a-fA-F]++|b[01]++)|\d*+(?:\.\d*+)?+"
         + exponent + b")" + after,
-        rb"(?<=\.)(?<![\w$@.`\"" + _HIGH + rb"].)\d++" + exponent + after,
+        rb"(?<=\.)(?<![@.`\"" + name + rb"].)\d++" + exponent + after,
         b"(?<=[xXbBnN])(?=')" + before + b"'" + string,
     ]  # fmt: skip
     if not flags & _IDENTIFIERS:
@@ -72,7 +73,7 @@ _HINT: Final = rb"/\*\+(?:[^*]++|\*(?!/))*+(?:\*/|\Z)"
 
 def _kept(flags: int) -> bytes:
     """Return the pattern of what stays in the text and may hold what looks like a literal."""
-    kept = [_HINT, rb"/\*!\d*+", rb"\*/"]
+    kept = [_HINT, rb"/\*!\d*+", rb"\*/(?!\*)"]
     if not flags & ORACLE:
         kept.append(b"`" + _quoted(b"`", flags, string=False))
     if flags & _IDENTIFIERS:
@@ -177,7 +178,7 @@ def unquoted(word: Word) -> str:
 
 
 _TOKEN: Final = re.compile(
-    rb"""(?P<EXECUTABLE>/\*!\d*+|\*/)
+    rb"""(?P<EXECUTABLE>/\*!\d*+|\*/(?!\*))
     |(?P<NAME>[A-Za-z_$\x80-\xff][\w$\#\x80-\xff]*+|\d++[\w$\x80-\xff]*+)
     |(?P<HINT>/\*\+(?:[^*]++|\*(?!/))*+(?:\*/|\Z))
     |(?P<QUOTED>`(?:[^`]++|``)*+(?:`|\Z)|"(?:[^"]++|"")*+(?:"|\Z))
