@@ -30,7 +30,7 @@ def read_hints(body: Sequence[Word], pieces: Sequence[bytes]) -> dict[str, Any]:
             if match[1] is None or match[1].lower() == "hint" or len(hints) >= _HINTS_SHOWN:
                 continue
             ignored = _read(match[1].upper(), match[2], found)
-            hints.append(Hint(match[0], ignored))
+            hints.append(Hint(match[0].strip(), ignored))
     return found | ({"hints": tuple(hints)} if hints else {})
 
 

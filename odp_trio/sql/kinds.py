@@ -29,6 +29,7 @@ _SIMPLE: Final = {
 _OTHERS: Final = _table(
     "DO HANDLER OPTIMIZE CHECKSUM CHECK REPAIR FLUSH RESET CACHE BINLOG INSTALL UNINSTALL SHUTDOWN STOP RETRY"
 )
+_ROUTINES: Final = frozenset({"PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "PACKAGE", "TYPE"})
 _LOCKS: Final = frozenset({"GET_LOCK", "IS_FREE_LOCK", "IS_USED_LOCK", "RELEASE_LOCK", "RELEASE_ALL_LOCKS"})
 _LAST: Final = frozenset({"ROW_COUNT", "FOUND_ROWS", "CONNECTION_ID", "SYS_CONTEXT"})
 _EXPLAIN_OPTIONS: Final = _table(
@@ -87,6 +88,14 @@ def _behind_with(statement: Sequence[Word]) -> Kind:
     return Kind.SELECT
 
 
+def has_a_body(kind: Kind, first: Sequence[Word]) -> bool:
+    """Whether semicolons are inside of one statement: in blocks, in what CREATE PROCEDURE and its like make."""
+    if kind is not Kind.DDL:
+        return kind is Kind.BLOCK
+    uppers = [word.upper for word in first]
+    return uppers[0] == "CREATE" and "BEGIN" in uppers and not _ROUTINES.isdisjoint(uppers)
+
+
 def _explain(statement: Sequence[Word]) -> Found:
     at = 1
     if _upper(statement, 0) == "EXPLAIN" and _upper(statement, 1) == "ROUTE":
@@ -120,8 +129,10 @@ def table_at(statement: Sequence[Word], at: int) -> TableRef | None:
 
 
 def _ddl(statement: Sequence[Word]) -> dict[str, Any]:
-    first, second = _upper(statement, 0), _upper(statement, 1)
-    temporary = first == "CREATE" and "TEMPORARY" in (second, _upper(statement, 2), _upper(statement, 3))
+    first = _upper(statement, 0)
+    temporary = first == "CREATE" and any(
+        _upper(statement, at) == "TEMPORARY" and _upper(statement, at + 1) == "TABLE" for at in (1, 2, 3)
+    )
     return {"transaction": TransactionEffect.IMPLICIT_COMMIT, "makes_temporary": temporary}
 
 

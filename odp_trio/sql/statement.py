@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import lark
+import msgspec
 
 from odp_trio.sql import kinds
 from odp_trio.sql.dml import parse_dml
@@ -51,7 +52,9 @@ def facts_of(pieces: Sequence[bytes], dialect: int = 0, *, cut: bool = False) ->
         found |= read_hints(body, pieces)
         if executable:
             found |= {"alternatives": EVERYTHING, "why": "the server's version decides about /*! … */"}
-    elif count > 1:
+    elif kinds.has_a_body(kind, first):
+        found["statements"] = 1
+    if count > 1 and found["statements"] > 1 and not found.get("tables"):
         found |= _many(statements, kind)
         kind = Kind.MULTI
     found["parameters"] = sum(1 for word in every if word.kind == "MARK" and word.text == "?")
@@ -98,7 +101,11 @@ def _dml(kind: Kind, body: list[Word], count: int, dialect: int, *, cut: bool) -
 
 def _upper(tables: tuple[TableRef, ...]) -> tuple[TableRef, ...]:
     return tuple(
-        table if table.quoted else TableRef(table.name.upper(), table.database and table.database.upper(), table.alias)
+        table
+        if table.quoted
+        else msgspec.structs.replace(
+            table, name=table.name.upper(), database=table.database.upper() if table.database else None
+        )
         for table in tables
     )
 
