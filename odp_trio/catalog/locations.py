@@ -157,6 +157,24 @@ class TableLocations:
     async def _ask(self, key: TableKey, sql: str) -> Sequence[Row]:
         return await self._clusters.ask(key.cluster, sql)
 
+    async def _ask_both(self, key: TableKey, one: str, other: str) -> tuple[Sequence[Row], Sequence[Row]]:
+        """Ask two questions at a time."""
+        answers: dict[str, Sequence[Row]] = {}
+        failures: list[CatalogError] = []
+
+        async def ask(sql: str) -> None:
+            try:
+                answers[sql] = await self._ask(key, sql)
+            except CatalogError as exc:
+                failures.append(exc)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, one)
+            nursery.start_soon(ask, other)
+        if failures:
+            raise failures[0]
+        return answers[one], answers[other]
+
     # ---- tables -----------------------------------------------------------------------
 
     async def _fetch_table(self, key: TableKey) -> None:
@@ -195,8 +213,9 @@ class TableLocations:
 
     async def _fetch_partitioning(self, entry: TableEntry) -> Partitioning:
         key = entry.key
-        info = await self._ask(key, queries.partition_info(key.tenant, entry.table_id))
-        first = await self._ask(key, queries.partitions(key.tenant, entry.table_id))
+        info, first = await self._ask_both(
+            key, queries.partition_info(key.tenant, entry.table_id), queries.partitions(key.tenant, entry.table_id)
+        )
         levels = max((int(row.get("part_level") or 1) for row in info), default=1)
         second: Sequence[Row] = ()
         if levels > 1:
