@@ -362,9 +362,9 @@ class Router:
         self.servers.keep_only(upstream)
         self.statements.prepared.forget()
         upstream.copies.clear()
-        self.state.forget()
-        upstream.state.version = self.state.version
+        upstream.state.version = self.state.forget()
         upstream.state.database = self.state.database
+        self.dialect, self.values.time_zone = self.state.dialect(), self.state.time_zone
 
     def lost(self, upstream: Upstream) -> bool:
         """The active server session is gone at rest: go on without it if nothing was bound to it."""
