@@ -11,7 +11,7 @@ import msgspec
 import trio
 from rich.console import Console
 
-from benchmarks import canned, contenders, live, micro
+from benchmarks import canned, contenders, live, micro, routing
 from benchmarks.figures import Report, Sample, Skipped, figures, machine
 from benchmarks.processes import Failed
 from benchmarks.report import print_report, write_json
@@ -20,7 +20,7 @@ from benchmarks.session import WrongAnswer
 from odp_trio.testing.live import KernelUnavailable
 
 _WIDTH = 150
-PARTS = ("canned", "live", "micro")
+PARTS = ("canned", "live", "micro", "routing")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,6 +58,8 @@ async def run(plan: Plan, parts: tuple[str, ...], logs: Path) -> tuple[list[Samp
         skipped += why_not
     if "micro" in parts:
         samples += micro.measure(plan.seconds / 3)
+    if "routing" in parts:
+        samples += routing.measure(plan.seconds / 6)
     return samples, skipped
 
 

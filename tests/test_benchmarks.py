@@ -52,6 +52,10 @@ def test_every_canned_scenario_gives_figures_for_odp_trio(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+def test_the_benchmarks_of_routing_give_figures(tmp_path: Path) -> None:
+    assert contenders(smoke("routing", tmp_path)) == {"odp_trio"}
+
+
 def test_the_microbenchmarks_give_figures(tmp_path: Path) -> None:
     assert contenders(smoke("micro", tmp_path)) == {"odp_trio"}
 
