@@ -99,6 +99,8 @@ def has_a_body(kind: Kind, first: Sequence[Word]) -> bool:
 def _explain(statement: Sequence[Word]) -> Found:
     at = 1
     if _upper(statement, 0) == "EXPLAIN" and _upper(statement, 1) == "ROUTE":
+        if _upper(statement, 2) == "EXPLAIN" and _upper(statement, 3) == "ROUTE":
+            return Kind.UNKNOWN, 0, {"why": "EXPLAIN ROUTE explains no EXPLAIN ROUTE"}
         kind, start, more = kind_of(statement[2:])
         return kind, start + 2, more | {"explain_route": True}
     while _upper(statement, at) in _EXPLAIN_OPTIONS:

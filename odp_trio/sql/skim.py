@@ -137,7 +137,7 @@ class Skim:
             self._at += 1
         elif upper in ("VALUES", "VALUE") and self._begins_branch():
             self._value_table(word)
-        elif upper == "TABLE" and (self._begins_branch() or (self._is_insert() and self._out[-1].type in BEFORE_TABLE)):
+        elif upper == "TABLE" and (self._begins_branch() or (self._is_insert() and self._after_table())):
             self._emit("SELECT", word)
             self._emit("FROM", word)
             self._at += 1
@@ -157,7 +157,7 @@ class Skim:
             kind = "UNKNOWN"
         elif upper in KEYWORDS:
             kind = upper
-        elif upper == "VALUE" and (self._upper() != "(" or self._verb not in ("INSERT", "REPLACE")):
+        elif upper == "VALUE" and not (self._is_insert() and self._upper() == "(" and self._after_table()):
             kind = "NAME"
         elif upper in ("MOD", "INSERT", "REPLACE") and self._out:
             kind = "MODULO" if upper == "MOD" else "NAME"
@@ -233,6 +233,9 @@ class Skim:
 
     def _is_insert(self) -> bool:
         return self._verb in ("INSERT", "REPLACE")
+
+    def _after_table(self) -> bool:
+        return bool(self._out) and self._out[-1].type in BEFORE_TABLE
 
     def _begins_branch(self) -> bool:
         if not self._out:

@@ -154,7 +154,7 @@ def _tables_by_words(hintless: Sequence[Word]) -> tuple[TableRef, ...]:
         if (word.upper not in _TABLE_WORDS and not verb) or after_key:
             continue
         start = at + 1
-        while start < count and hintless[start].upper in _MODIFIERS:
+        while start < min(count, at + 8) and hintless[start].upper in _MODIFIERS:
             start += 1
         table = _name_at(hintless, start)
         if table is not None:
