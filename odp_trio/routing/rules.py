@@ -19,7 +19,7 @@ from odp_trio.model import Address
 from odp_trio.routing.locate import locate, location_of
 from odp_trio.routing.policy import BY_NUMBER, FOLLOWER_POLICIES
 from odp_trio.routing.request import NO_TEXT, Decision, Refuse, Route, RouteRequest
-from odp_trio.routing.view import View
+from odp_trio.routing.view import ORDERS_KEPT, View
 from odp_trio.sql.facts import Consistency, Kind
 from odp_trio.state.client import STRONG, WEAK
 from odp_trio.topology.location import Location
@@ -135,6 +135,8 @@ def leader(request: RouteRequest, view: View) -> Decision | None:
         known = found.orders.get(view.epoch)
         if known is None:
             known = Route(address, "leader", location=found, to_leader=True, tally=entry.tally("leader"))
+            if len(found.orders) >= ORDERS_KEPT:  # of views that are no more
+                found.orders.clear()
             found.orders[view.epoch] = known
         return known  # type: ignore[return-value]  # only this rule uses a bare epoch as key
     return Route(address, "leader", location=found, to_leader=True, renew=renew, tally=entry.tally("leader"))

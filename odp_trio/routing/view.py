@@ -19,7 +19,7 @@ from odp_trio.routing.policy import POLICIES, Candidate, Tier, best, in_order
 from odp_trio.topology.cluster import Server, Zone
 from odp_trio.topology.location import Location, Locations, Replica
 
-_ORDERS_KEPT: Final = 16
+ORDERS_KEPT: Final = 16
 _RANDOM: Final = "RANDOM"
 
 
@@ -90,7 +90,7 @@ class View:
         name = idc or self.settings.idc
         found = self._near.get(name)
         if found is None:
-            if len(self._near) >= _ORDERS_KEPT:
+            if len(self._near) >= ORDERS_KEPT:
                 self._near.clear()
             found = self._near[name] = measure(name, self.servers, self.zones)
         return found
@@ -144,7 +144,7 @@ class View:
         key = (self.epoch, policy, idc or self.settings.idc)
         found = cast("tuple[Tier, ...] | None", location.orders.get(key))
         if found is None:
-            if len(location.orders) >= _ORDERS_KEPT:
+            if len(location.orders) >= ORDERS_KEPT:
                 location.orders.clear()
             found = in_order(policy, self.candidates(location, idc))
             location.orders[key] = found
