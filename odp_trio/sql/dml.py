@@ -146,7 +146,8 @@ class _Callbacks(lark.Transformer[lark.Token, Any]):
         for source in sources[1:]:
             on = both(on, source.on)
         every = tuple(table for source in sources for table in source.tables)
-        return Source(every, first.alternatives, on, first.derived, sum(source.joined for source in sources))
+        joined = sum(source.joined for source in sources)
+        return Source(every, first.alternatives, on, first.derived, joined, first.optional)
 
     def joined(self, children: list[Any]) -> Source:
         first = next(child for child in children if isinstance(child, Source))
@@ -155,14 +156,16 @@ class _Callbacks(lark.Transformer[lark.Token, Any]):
         for join in joins:
             on = both(on, join.on)
         every = (*first.tables, *(table for join in joins for table in join.source.tables))
-        return Source(every, first.alternatives, on, first.derived, first.joined + len(joins))
+        optional = first.optional or any(join.optional for join in joins)
+        return Source(every, first.alternatives, on, first.derived, first.joined + len(joins), optional)
 
     def inner_join(self, children: list[Any]) -> Join:
         source = next(child for child in children if isinstance(child, Source))
         return Join(source, next((child for child in children if isinstance(child, Truth)), ALWAYS))
 
     def outer_join(self, children: list[Any]) -> Join:
-        return Join(next(child for child in children if isinstance(child, Source)), ALWAYS)
+        source = next(child for child in children if isinstance(child, Source))
+        return Join(source, ALWAYS, children[0].value.upper != "LEFT")
 
     def on(self, children: list[Any]) -> Truth:
         return truth(children[-1])

@@ -292,13 +292,14 @@ class Skim:
     # ---- what becomes one token ------------------------------------------------------------------
 
     def _join(self, word: Word) -> bool:
-        at, outer = self._at, False
+        at, outer = self._at, word
         while at < len(self.words) and self.words[at].upper in JOIN_WORDS:
-            outer = outer or self.words[at].upper in ("LEFT", "RIGHT", "FULL")
+            if self.words[at].upper in ("LEFT", "RIGHT", "FULL"):
+                outer = self.words[at]
             at += 1
         if at >= len(self.words) or self.words[at].upper != "JOIN":
             return False
-        self._emit("OUTER" if outer else "JOIN", word)
+        self._emit("OUTER" if outer.upper in ("LEFT", "RIGHT", "FULL") else "JOIN", outer)
         self._at = at + 1
         return True
 

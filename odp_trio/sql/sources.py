@@ -9,7 +9,7 @@ import lark
 import msgspec
 
 from odp_trio.sql.conditions import ALWAYS, Truth, both, of_table
-from odp_trio.sql.facts import EVERYTHING, Alternatives, TableRef
+from odp_trio.sql.facts import EVERYTHING, Alternatives, Operator, TableRef
 from odp_trio.sql.lexer import unquoted
 
 
@@ -30,6 +30,8 @@ class Source(msgspec.Struct, frozen=True):
     derived: bool = False
     """The first table is inside a sub-query, whose own conditions ``alternatives`` are."""
     joined: int = 1
+    optional: bool = False
+    """RIGHT or FULL JOIN: without a row of the first table its columns are NULL."""
 
 
 class Join(msgspec.Struct, frozen=True):
@@ -37,6 +39,8 @@ class Join(msgspec.Struct, frozen=True):
 
     source: Source
     on: Truth
+    optional: bool = False
+    """RIGHT or FULL: the tables before it may have no row."""
 
 
 def name(token: lark.Token) -> str:
@@ -84,4 +88,10 @@ def restricted(source: Source, condition: Truth) -> Source:
         return source
     found = both(source.on, condition)
     alternatives = of_table(found, source.tables[0], alone=source.joined == 1)
+    if source.optional:  # `t1.a IS NULL` may mean that t1 has no such row: all of t1 has a say in that
+        kept = tuple(
+            tuple(each for each in conditions if each.operator is not Operator.NULL_SAFE_EQ)
+            for conditions in alternatives
+        )
+        alternatives = EVERYTHING if () in kept else kept
     return Source(source.tables, alternatives, joined=source.joined)
