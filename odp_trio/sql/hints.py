@@ -12,13 +12,12 @@ from odp_trio.sql.lexer import Word
 _ONE: Final = re.compile(r"([A-Za-z_]\w*)\s*(?:\(([^()]*(?:\([^()]*\)[^()]*)*)\))?|\d+|\S")
 _LONGEST: Final = (1 << 63) - 1
 _HINTS_SHOWN: Final = 32
+_VERBS: Final = frozenset({"SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE"})
 
 
 def read_hints(body: Sequence[Word], pieces: Sequence[bytes]) -> dict[str, Any]:
     """Return the facts of the hints directly behind the verb; of one kind the first valid one wins."""
-    at = 1
-    if len(body) > 1 and body[0].upper == "LOAD":
-        at = 2
+    at = _verb_at(body) + 1
     texts = []
     while at < len(body) and body[at].kind == "HINT":
         texts.append(body[at].text[3:].removesuffix("*/"))
@@ -32,6 +31,22 @@ def read_hints(body: Sequence[Word], pieces: Sequence[bytes]) -> dict[str, Any]:
             ignored = _read(match[1].upper(), match[2], found)
             hints.append(Hint(match[0].strip(), ignored))
     return found | ({"hints": tuple(hints)} if hints else {})
+
+
+def _verb_at(body: Sequence[Word]) -> int:
+    """Return where the verb is: behind parentheses, and WITH has it behind its last CTE."""
+    if body and body[0].upper == "LOAD":
+        return 1
+    with_depth = depth = 0
+    seen_with = False
+    for at, word in enumerate(body):
+        if word.kind == "MARK":
+            depth += (word.text == "(") - (word.text == ")")
+        elif word.upper == "WITH" and not seen_with:
+            seen_with, with_depth = True, depth
+        elif not seen_with or (depth == with_depth and word.upper in _VERBS):
+            return at
+    return len(body)
 
 
 def _read(name: str, argument: str | None, found: dict[str, Any]) -> str:

@@ -93,7 +93,9 @@ def has_a_body(kind: Kind, first: Sequence[Word]) -> bool:
     if kind is not Kind.DDL:
         return kind is Kind.BLOCK
     uppers = [word.upper for word in first]
-    return uppers[0] == "CREATE" and "BEGIN" in uppers and not _ROUTINES.isdisjoint(uppers)
+    return (
+        uppers[0] == "CREATE" and not _ROUTINES.isdisjoint(uppers[1:7]) and not {"BEGIN", "AS", "IS"}.isdisjoint(uppers)
+    )
 
 
 def _explain(statement: Sequence[Word]) -> Found:
@@ -110,7 +112,7 @@ def _explain(statement: Sequence[Word]) -> Found:
     if at < len(statement) and (statement[at].upper in _DML or statement[at].text == "("):
         kind, start, more = kind_of(statement[at:])
         return kind, at + start, more | {"explain": True}
-    table = table_at(statement, at)
+    table = table_at(statement, at) if _upper(statement, at) != "FOR" else None
     return Kind.DESCRIBE, 0, {"tables": (table,) if table is not None else ()}
 
 

@@ -22,8 +22,24 @@ from odp_trio.sql.skim import Skim
 
 _TABLE_WORDS: Final = frozenset({"FROM", "JOIN", "INTO", "UPDATE", "STRAIGHT_JOIN", "USING", "TABLE"})
 _NO_NAMES: Final = frozenset(
-    {"SELECT", "DUAL", "OUTFILE", "DUMPFILE", "LATERAL", "WHERE", "SET", "SKIP", "NOWAIT", "OF", "TABLE", "VALUES"}
+    {
+        "ALL",
+        "SELECT",
+        "DUAL",
+        "OUTFILE",
+        "DUMPFILE",
+        "LATERAL",
+        "WHERE",
+        "SET",
+        "SKIP",
+        "NOWAIT",
+        "OF",
+        "TABLE",
+        "VALUES",
+    }
 )
+_HINTED: Final = frozenset({"SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE", "MERGE", "LOAD", "DATA"})
+_OPTIONS: Final = frozenset({"SELECT", "ALL", "DISTINCT", "HIGH_PRIORITY", "SQL_CALC_FOUND_ROWS", "SQL_NO_CACHE"})
 _FROM_IN_CALLS: Final = frozenset({"EXTRACT", "TRIM", "SUBSTRING", "SUBSTR", "MID", "CONVERT", "OVERLAY", "CAST"})
 _BARE_EXPLAIN: Final = re.compile(rb"\s*explain\s+route\s*", re.IGNORECASE)
 _MODIFIERS: Final = frozenset({"LOW_PRIORITY", "IGNORE", "INTO", "TABLE", "QUICK", "DELAYED", "HIGH_PRIORITY", "FROM"})
@@ -62,12 +78,12 @@ def facts_of(pieces: Sequence[bytes], dialect: int = 0, *, cut: bool = False) ->
 
 
 def _statements(every: Sequence[Word]) -> list[list[Word]]:
-    """Part the words at semicolons; empty statements do not count."""
+    """Part the words at semicolons; empty statements do not count; a hint that is not behind a verb is a comment."""
     found: list[list[Word]] = [[]]
     for word in every:
         if word.kind == "MARK" and word.text == ";":
             found.append([])
-        else:
+        elif word.kind != "HINT" or (found[-1] and (found[-1][-1].upper in _HINTED or found[-1][-1].kind == "HINT")):
             found[-1].append(word)
     return [statement for statement in found if statement]
 
@@ -151,7 +167,8 @@ def _tables_by_words(hintless: Sequence[Word]) -> tuple[TableRef, ...]:
             continue
         verb = at == 0 and word.upper in ("INSERT", "REPLACE", "DELETE")
         after_key = word.upper == "UPDATE" and at > 0 and hintless[at - 1].upper in ("KEY", "FOR")
-        if (word.upper not in _TABLE_WORDS and not verb) or after_key:
+        option = word.upper == "STRAIGHT_JOIN" and (at == 0 or hintless[at - 1].upper in _OPTIONS)
+        if (word.upper not in _TABLE_WORDS and not verb) or after_key or option:
             continue
         start = at + 1
         while start < min(count, at + 8) and hintless[start].upper in _MODIFIERS:
