@@ -114,3 +114,17 @@ def login(user: str, password: str, database: str, scramble: bytes) -> bytes:
 def query(sql: str) -> bytes:
     """Return a whole COM_QUERY packet."""
     return packet(0, b"\x03" + sql.encode())
+
+
+def prepare(sql: str) -> bytes:
+    """Return a whole COM_STMT_PREPARE packet."""
+    return packet(0, b"\x16" + sql.encode())
+
+
+def execute(statement: int, values: Sequence[int], *, first: bool = False) -> bytes:
+    """Return a whole COM_STMT_EXECUTE packet with integers; the first one of a statement says so of their types."""
+    payload = b"\x17" + statement.to_bytes(4, "little") + b"\0" + (1).to_bytes(4, "little")
+    if values:
+        types = bytes((LONGLONG, 0)) * len(values) if first else b""
+        payload += bytes((len(values) + 7) // 8) + bytes((first,)) + types
+    return packet(0, payload + b"".join(value.to_bytes(8, "little", signed=True) for value in values))
