@@ -166,8 +166,9 @@ class RawClient:
 
     # ---- the binary protocol ----------------------------------------------
 
-    def prepare(self, sql: str) -> Prepared:
-        answer = self.command(bytes((Com.STMT_PREPARE,)) + sql.encode())
+    def prepare(self, sql: str | bytes) -> Prepared:
+        text = sql.encode() if isinstance(sql, str) else sql
+        answer = self.command(bytes((Com.STMT_PREPARE,)) + text)
         ok = answer.payloads[0]
         if ok[0]:
             return Prepared(0, 0, 0, answer)

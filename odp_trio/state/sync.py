@@ -14,6 +14,8 @@ import msgspec
 
 from odp_trio.state.client import ClientState, ServerState
 
+_NULLABLE: Final = frozenset({b"character_set_results"})
+"""Variables that are NULL when they are reported as empty."""
 _NUMBER: Final = re.compile(rb"-?(?:0|[1-9]\d{0,19})(?:\.\d+)?")
 
 
@@ -44,7 +46,7 @@ def sync_plan(client: ClientState, server: ServerState) -> tuple[Step, ...]:
         steps.append(UseDatabase(client.database))
     if server.version != client.version:
         items = [
-            b"@@%b = %b" % (name, literal(value))
+            b"@@%b = %b" % (name, literal(value) if value or name not in _NULLABLE else b"NULL")
             for name, (value, version) in client.system.items()
             if version > server.version
         ]
