@@ -7,7 +7,7 @@ is always true.  So OR with such a condition admits everything, AND loses it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -26,6 +26,9 @@ from odp_trio.sql.facts import (
 
 LIMIT: Final = 64
 """Alternatives, beyond which nothing is said."""
+
+NESTED: Final = 16
+"""Calls within calls, beyond which they are not looked at."""
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -139,7 +142,23 @@ def negated(value: object) -> object:
         return Literal(value.slot, not value.negative, value.prefix)
     if isinstance(value, Parameter):
         return Parameter(value.index, not value.negative)
-    return Call("NEG", (value,)) if is_operand(value) else value_or_opaque(value, "an expression")  # type: ignore[arg-type]
+    return called("NEG", (value,)) if is_operand(value) else value_or_opaque(value, "an expression")
+
+
+def called(function: str, arguments: tuple[Any, ...]) -> Operand:
+    """Return a call over constants, unless calls are nested so deeply that working them out would take long."""
+    if any(_is_deeper(argument, NESTED) for argument in arguments):
+        return Opaque("a calculation that is nested deeply")
+    return Call(function, arguments)
+
+
+def _is_deeper(value: object, limit: int) -> bool:
+    return isinstance(value, Call) and (not limit or any(_is_deeper(each, limit - 1) for each in value.arguments))
+
+
+def row(parts: tuple[object, ...]) -> Row:
+    """Return a row; of a row in a row nothing is said."""
+    return Row(tuple(Opaque("a row in a row") if isinstance(part, Row) else part for part in parts))
 
 
 def value_or_opaque(value: object, why: str) -> Operand:
@@ -162,6 +181,8 @@ def of_table(found: Truth, table: TableRef, *, alone: bool) -> Alternatives:
 
 def _belongs(column: Column, table: TableRef) -> bool:
     qualifier = column.qualifier
+    if column.name == "rowid":
+        return False  # the place of a row, not a value in it
     if not qualifier:
         return True
     if len(qualifier) == 1:

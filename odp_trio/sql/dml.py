@@ -18,12 +18,14 @@ from odp_trio.sql.conditions import (
     Row,
     Truth,
     both,
+    called,
     compared,
     either,
     is_in,
     is_null,
     is_operand,
     negated,
+    row,
     truth,
     value_or_opaque,
 )
@@ -53,6 +55,11 @@ _OPERATORS = {
     "GT": Operator.GT,
     "GE": Operator.GE,
 }
+
+_NILADIC = frozenset(
+    ["CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "LOCALTIME", "LOCALTIMESTAMP", "UTC_DATE", "UTC_TIME", "UTC_TIMESTAMP"]
+)
+"""Functions that need no parentheses."""
 
 
 def parse_dml(tokens: Sequence[lark.Token]) -> Dml:
@@ -274,6 +281,13 @@ class _Callbacks(lark.Transformer[lark.Token, Any]):
 
     delete = delete_from = update
 
+    def delete_using(self, children: list[Any]) -> Source:
+        first = next(child for child in children if isinstance(child, Source))
+        return self.update([child for child in children if child is not first])
+
+    def delete_bare(self, children: list[Any]) -> Source:
+        return self.update([Source((child,)) if isinstance(child, TableRef) else child for child in children])
+
     def named_tables(self, children: list[Any]) -> None:
         return None
 
@@ -320,7 +334,7 @@ class _Callbacks(lark.Transformer[lark.Token, Any]):
         left, token, right = children
         if not is_operand(left) or not is_operand(right) or token.type == "BIT":
             return Opaque("an expression over columns")
-        return Call(token.value.upper or token.value.text, (left, right))
+        return called(token.value.upper or token.value.text, (left, right))
 
     def negative(self, children: list[Any]) -> object:
         return negated(children[-1])
@@ -365,18 +379,20 @@ class _Callbacks(lark.Transformer[lark.Token, Any]):
         return children[1]
 
     def row_value(self, children: list[Any]) -> Row:
-        return Row((children[1], *children[3]))
+        return row((children[1], *children[3]))
 
-    def column(self, children: list[Any]) -> Column:
+    def column(self, children: list[Any]) -> Column | Call:
         *qualifier, last = (name(child) for child in _names(children))
+        if last.upper() in _NILADIC and not qualifier and not is_quoted(children[0]):
+            return Call(last.upper(), ())
         return Column(last.lower(), tuple(qualifier))
 
     def function(self, children: list[Any]) -> object:
         arguments = next((child for child in children if isinstance(child, tuple)), ())
-        called = name(children[0]).upper()
+        function = name(children[0]).upper()
         if all(map(is_operand, arguments)):
-            return Call(called, tuple(arguments))
-        return Opaque(f"{called}() over columns")
+            return called(function, tuple(arguments))
+        return Opaque(f"{function}() over columns")
 
     def expressions(self, children: list[Any]) -> tuple[object, ...]:
         return tuple(child for child in children if not isinstance(child, lark.Token))
