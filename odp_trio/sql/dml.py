@@ -46,6 +46,7 @@ from odp_trio.sql.facts import (
 )
 from odp_trio.sql.grammar import grammar_text
 from odp_trio.sql.sources import Dml, Join, Source, is_quoted, name, query, restricted
+from odp_trio.sql.vocabulary import NILADIC
 
 _OPERATORS = {
     "EQ": Operator.EQ,
@@ -55,11 +56,6 @@ _OPERATORS = {
     "GT": Operator.GT,
     "GE": Operator.GE,
 }
-
-_NILADIC = frozenset(
-    ["CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "LOCALTIME", "LOCALTIMESTAMP", "UTC_DATE", "UTC_TIME", "UTC_TIMESTAMP"]
-)
-"""Functions that need no parentheses."""
 
 
 def parse_dml(tokens: Sequence[lark.Token]) -> Dml:
@@ -383,7 +379,7 @@ class _Callbacks(lark.Transformer[lark.Token, Any]):
 
     def column(self, children: list[Any]) -> Column | Call:
         *qualifier, last = (name(child) for child in _names(children))
-        if last.upper() in _NILADIC and not qualifier and not is_quoted(children[0]):
+        if last.upper() in NILADIC and not qualifier and not is_quoted(children[0]):
             return Call(last.upper(), ())
         return Column(last.lower(), tuple(qualifier))
 
