@@ -57,8 +57,12 @@ def _general_key(text: bytes) -> tuple[int, ...]:
 
 
 def _general_hash(text: bytes, seed: int) -> int:
-    packed = b"".join(weight.to_bytes(2, "little") for weight in _general_weights(text.rstrip(b" ")))
-    return _chunked(packed, 128, seed)
+    text = text.rstrip(b" ")
+    if text.isascii():  # the weight of a letter is its capital, of two bytes like all weights
+        packed = text.upper().decode("ascii").encode("utf-16-le")
+    else:
+        packed = b"".join([weight.to_bytes(2, "little") for weight in _general_weights(text)])
+    return murmur(packed, seed) if 0 < len(packed) <= 128 else _chunked(packed, 128, seed)
 
 
 def _bin_key(text: bytes) -> bytes:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Final
 
 _M: Final = 0xC6A4A7935BD1E995
 _MASK: Final = 0xFFFFFFFFFFFFFFFF
 _START_OF_EIGHT: Final = 8 * _M & _MASK
+_WORDS: Final = [Struct(f"<{count}Q").unpack_from for count in range(17)]
+"""What reads so many words: most strings are hashed in pieces of at most 128 bytes."""
 
 
 def murmur(data: bytes, seed: int) -> int:
@@ -14,8 +17,8 @@ def murmur(data: bytes, seed: int) -> int:
     length = len(data)
     h = seed ^ (length * _M & _MASK)
     whole = length & ~7
-    for at in range(0, whole, 8):
-        k = int.from_bytes(data[at : at + 8], "little") * _M & _MASK
+    for k in _WORDS[whole >> 3](data) if whole <= 128 else Struct(f"<{whole >> 3}Q").unpack_from(data):
+        k = k * _M & _MASK
         k ^= k >> 47
         h = (h ^ (k * _M & _MASK)) * _M & _MASK
     if whole < length:

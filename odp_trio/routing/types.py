@@ -139,17 +139,17 @@ class StringType(ColumnType):
 
     def __init__(self, column: KeyColumn) -> None:
         super().__init__(column)
-        self._collation: Collation = collation(column.collation)
-        self._fixed = column.type_code == _CHAR
+        self.collation: Collation = collation(column.collation)
+        self.fixed = column.type_code == _CHAR
 
     def store(self, value: SqlValue, values: Values) -> bytes:
         text = self._bytes(text_of(value), values)
-        length = len(text.decode(self._collation.encoding)) if self._collation.encoding else len(text)
+        length = len(text.decode(self.collation.encoding)) if self.collation.encoding else len(text)
         if length > self.column.length >= 0:
             raise CannotCompute(f"a string is too long for column {self.column.name}")
-        if self._fixed and self._collation.encoding:
+        if self.fixed and self.collation.encoding:
             return text.rstrip(b" ")
-        if self._fixed:
+        if self.fixed:
             return text.ljust(self.column.length, b"\0")
         return text
 
@@ -162,15 +162,15 @@ class StringType(ColumnType):
         return self.key(self.match(value, values))
 
     def key(self, stored: bytes) -> Any:
-        if self._collation.pads and stored and min(stored) < 0x20:
+        if self.collation.pads and stored and min(stored) < 0x20:
             raise CannotCompute("strings with control characters are not ordered")
-        return self._collation.sort_key(stored)
+        return self.collation.sort_key(stored)
 
     def hash(self, stored: bytes, seed: int) -> int:
-        return self._collation.hash(stored, seed)
+        return self.collation.hash(stored, seed)
 
     def _bytes(self, text: str | bytes, values: Values) -> bytes:
-        encoding = self._collation.encoding
+        encoding = self.collation.encoding
         try:
             if isinstance(text, str):
                 return text.encode(encoding or values.encoding)
