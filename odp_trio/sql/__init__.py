@@ -8,6 +8,7 @@ kinds       kinds of statements by their first words, marks of words anywhere
 hints       what hints ask of routing
 skim        what routing does not need is taken out; tokens for the grammar
 vocabulary  the words that mean something to it
+lists       lists of constants, which become one token
 grammar     ``odp_sql.lark``, and the statements that the proxy answers itself
 dml         the grammar's callbacks: tables and conditions
 sources     queries put together: which table is the first, what is said of it

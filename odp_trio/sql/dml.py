@@ -5,7 +5,7 @@ Lark calls them while it parses: no tree is built and nothing recurses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, final
 
@@ -44,7 +44,7 @@ from odp_trio.sql.facts import (
     TableRef,
     UserVariable,
 )
-from odp_trio.sql.grammar import grammar_text
+from odp_trio.sql.grammar import Given, grammar_text
 from odp_trio.sql.sources import Dml, Join, Source, is_quoted, name, query, restricted
 from odp_trio.sql.vocabulary import NILADIC
 
@@ -73,22 +73,11 @@ def prepare() -> None:
     _parser()
 
 
-@final
-class _Given(lark.lexer.Lexer):
-    """A lexer that is given tokens."""
-
-    def __init__(self, configuration: object) -> None:
-        pass
-
-    def lex(self, tokens: Iterable[lark.Token]) -> Iterator[lark.Token]:  # type: ignore[override]  # not text
-        yield from tokens
-
-
 @cache
 def _parser() -> tuple[lark.Lark, _Callbacks]:
     callbacks = _Callbacks()
     grammar = lark.Lark(
-        grammar_text(), parser="lalr", start="dml", lexer=_Given, transformer=callbacks, maybe_placeholders=False
+        grammar_text(), parser="lalr", start="dml", lexer=Given, transformer=callbacks, maybe_placeholders=False
     )
     return grammar, callbacks
 
@@ -264,6 +253,9 @@ class _Callbacks(lark.Transformer[lark.Token, Any]):
         values = next((child for child in children if isinstance(child, tuple)), ())
         return [value_or_opaque(value, "an expression over columns") for value in values]
 
+    def constant_row(self, children: list[Any]) -> list[Operand]:
+        return list(children[0].value.operands)
+
     def assignments(self, children: list[Any]) -> list[tuple[Column, Operand]]:
         return [child for child in children if isinstance(child, tuple)]
 
@@ -319,6 +311,9 @@ class _Callbacks(lark.Transformer[lark.Token, Any]):
 
     def in_list(self, children: list[Any]) -> Truth:
         return is_in(children[0], next(child for child in children[1:] if isinstance(child, tuple)))
+
+    def in_constants(self, children: list[Any]) -> Truth:
+        return is_in(children[0], children[2].value.operands)
 
     def between(self, children: list[Any]) -> Truth:
         value, low, high = children[0], children[2], children[4]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import final
 
 import lark
 import msgspec
@@ -44,6 +46,18 @@ def grammar_text() -> str:
     if shipped.is_file():
         return shipped.read_text(encoding="utf-8")
     return (Path(__file__).parents[2] / "grammar" / "odp_sql.lark").read_text(encoding="utf-8")
+
+
+@final
+class Given(lark.lexer.Lexer):
+    """A lexer that is given tokens."""
+
+    def __init__(self, configuration: object) -> None:
+        pass
+
+    def lex(self, tokens: Iterable[lark.Token]) -> Iterator[lark.Token]:  # type: ignore[override]  # not text
+        """Return the tokens as they are."""
+        yield from tokens
 
 
 @cache

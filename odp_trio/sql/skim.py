@@ -14,6 +14,7 @@ from typing import Final, final
 from lark import Token
 
 from odp_trio.sql.lexer import Word
+from odp_trio.sql.lists import constants
 from odp_trio.sql.vocabulary import (
     AFTER_VERB,
     BEFORE_TABLE,
@@ -48,15 +49,15 @@ class Skim:
         self.dropped: list[tuple[int, int]] = []
         self.rows_cut = False
         self._out: list[Token] = []
+        self._starts: set[int] = set()  # where rows of VALUES begin
         self._partner = partners(words)
         self._at = 0
         self._verb = words[0].upper if words else ""
 
     def tokens(self) -> list[Token]:
         """Return the tokens."""
-        words, count = self.words, len(self.words)
-        while self._at < count:
-            word = words[self._at]
+        while self._at < len(self.words):
+            word = self.words[self._at]
             if word.kind == "NAME":
                 self._name(word)
             else:
@@ -85,10 +86,13 @@ class Skim:
     def _other(self, word: Word) -> None:
         kind = word.kind
         if kind == "MARK":
-            if word.text == "(" and self._after("VALUES"):
-                self._rows()
+            if word.text == "(" and self._list(word):
                 return
-            self._emit(MARKS.get(word.text, "BANG_"), word)
+            if word.text == ":" and self._peek() is not None:
+                self._emit("CALLED", word)  # :1 and :name are bound by the client, as ? is not
+                self._at += 1
+            else:
+                self._emit(MARKS.get(word.text, "BANG_"), word)
         elif kind == "QUOTED":
             self._emit("NAME", word)
         elif kind == "VARIABLE" and self._after("NAME"):
@@ -123,6 +127,8 @@ class Skim:
             return self._join(word)
         if upper == "CASE":
             self._case(word)
+        elif upper == "ROW" and self._upper() == "(":
+            self._at += 1
         elif upper in ("USE", "FORCE", "IGNORE") and self._upper() in ("INDEX", "KEY"):
             self._index_hint()
         elif upper == "AS" and self._upper() == "OF":
@@ -252,6 +258,7 @@ class Skim:
         start = at = self._at
         count = 0
         while at < len(self.words) and self.words[at].text == "(":
+            self._starts.add(at)
             end = self._partner.get(at)
             if end is None or count == ROWS_LOOKED_AT:
                 self.rows_cut = True
@@ -260,18 +267,24 @@ class Skim:
             at = end + 1
             if at < len(self.words) and self.words[at].text == ",":
                 at += 1
+            if at < len(self.words) and self.words[at].upper == "ROW":
+                at += 1
         if self.rows_cut and count:
-            first_end = self._partner[start] + 1
-            self._copy(start, first_end)
-            self._at = len(self.words)
-            return
-        self._emit("LPAR", self.words[start])
-        self._at = start + 1
+            self.words = self.words[: self._partner[start] + 1]
 
-    def _copy(self, start: int, end: int) -> None:
-        inner = Skim(self.words[start:end])
-        inner._verb = self._verb
-        self._out += inner.tokens()
+    def _list(self, word: Word) -> bool:
+        """Deal with the parenthesis of a row or an IN list; answer whether it is done with."""
+        if self._after("VALUES"):
+            self._rows()
+        if self._at not in self._starts and not self._after("IN"):
+            return False
+        end = self._partner.get(self._at, -1)
+        found = constants(self.words, self._at + 1, end)
+        if found is None:
+            return False
+        self._out.append(Token("LIST", found))
+        self._at = end + 1
+        return True
 
     def _index_hint(self) -> None:
         at = self._at
