@@ -1,6 +1,6 @@
 """What a proxy costs: direct, HAProxy in TCP mode and odp_trio, measured in one run.
 
-python -m benchmarks [--suite first|smoke] [--only canned,live,micro,routing] [--rounds N] [--json FILE]
+python -m benchmarks [--suite first|smoke] [--only canned,live,micro,routing,cold] [--rounds N] [--json FILE]
 
 packets         the few packets that the server and the clients below need
 canned_answers  what the canned server says
@@ -13,6 +13,7 @@ scenarios       what is measured over any back end
 canned, live    the two back ends: the canned server, an OceanBase kernel with sysbench
 micro           pure functions alone
 routing         facts, decisions, the router; how the number of tables matters
+cold            statements on tables that nothing is known of yet
 figures         samples, medians, the machine
 report          the table and the JSON file
 """

@@ -11,7 +11,7 @@ import msgspec
 import trio
 from rich.console import Console
 
-from benchmarks import canned, contenders, live, micro, routing
+from benchmarks import canned, cold, contenders, live, micro, routing
 from benchmarks.figures import Report, Sample, Skipped, figures, machine
 from benchmarks.processes import Failed
 from benchmarks.report import print_report, write_json
@@ -20,7 +20,7 @@ from benchmarks.session import WrongAnswer
 from odp_trio.testing.live import KernelUnavailable
 
 _WIDTH = 150
-PARTS = ("canned", "live", "micro", "routing")
+PARTS = ("canned", "live", "micro", "routing", "cold")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,7 +59,12 @@ async def run(plan: Plan, parts: tuple[str, ...], logs: Path) -> tuple[list[Samp
     if "micro" in parts:
         samples += micro.measure(plan.seconds / 3)
     if "routing" in parts:
-        samples += routing.measure(plan.seconds / 6)
+        for _ in range(plan.rounds):
+            samples += routing.measure(plan.seconds / 6)
+    if "cold" in parts:
+        more, why_not = await cold.measure(plan, logs)
+        samples += more
+        skipped += why_not
     return samples, skipped
 
 

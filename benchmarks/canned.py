@@ -5,18 +5,23 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import product
 from pathlib import Path
+
+import trio
 
 from benchmarks import scenarios
 from benchmarks.canned_answers import POINT_VALUE, BigResult
-from benchmarks.contenders import Backend, open_contenders
+from benchmarks.contenders import ODP_TRIO, Backend, open_contenders
 from benchmarks.figures import Sample
 from benchmarks.lateness import lateness
 from benchmarks.processes import first_answer, free_port, python, running
 from benchmarks.scenarios import Plan
-from benchmarks.session import Account
+from benchmarks.session import Account, Session, check_routed
 
 _SQL = "select c from sbtest1 where id=5001"
+_PREPARED = "select c from sbtest1 where id=?"
+_STATEMENTS = {"canned point select": _SQL, "canned point select, prepared": _PREPARED}
 _CLUSTER = "canned"
 _CONNECTIONS = (1, 16)
 
@@ -37,13 +42,13 @@ async def measure(plan: Plan, log_dir: Path) -> list[Sample]:
     samples: list[Sample] = []
     async with open_canned(log_dir) as backend, open_contenders(backend) as contenders:
         size, checksum = expected_big(plan.big_mebibytes)
+        await trio.to_thread.run_sync(_check, next(one.account for one in contenders if one.name == ODP_TRIO))
         for _ in range(plan.rounds):
-            for connections in _CONNECTIONS:
+            for (scenario, sql), connections in product(_STATEMENTS.items(), _CONNECTIONS):
                 for contender in contenders:
                     samples += await scenarios.point_select(
-                        "canned point select", contender, backend, plan,
-                        connections=connections, sql=_SQL, expect=POINT_VALUE,
-                    )  # fmt: skip
+                        scenario, contender, backend, plan, connections=connections, sql=sql, expect=POINT_VALUE
+                    )
             for contender in contenders:
                 samples += await scenarios.big_result(
                     contender, plan, sql=f"select {plan.big_mebibytes} big", size=size, checksum=checksum
@@ -54,6 +59,14 @@ async def measure(plan: Plan, log_dir: Path) -> list[Sample]:
             samples += await scenarios.start_up(contender, backend, plan)
         samples += await lateness(backend, plan, sql=_SQL, expect=POINT_VALUE)
     return samples
+
+
+def _check(account: Account) -> None:
+    session = Session(account)
+    try:
+        check_routed(session, _SQL)
+    finally:
+        session.close()
 
 
 def expected_big(mebibytes: int) -> tuple[int, int]:

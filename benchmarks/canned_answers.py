@@ -30,6 +30,9 @@ POINT_VALUE: Final = "-".join(f"{number * 7919 % 100_000_000_000:011d}" for numb
 BIG_ROW_BYTES: Final = 1024
 """One row of a big result with its header: 1,024 of them are a MiB."""
 
+PARTS: Final = 8
+"""Partitions of a table that has some."""
+
 _BLOCK_ROWS: Final = 256
 _BIG: Final = re.compile(rb"\d+ big")
 _SCRAMBLE: Final = b"Nd.XOc&/^[DvKR8cha1j"
@@ -134,7 +137,23 @@ def _metadata(cluster: str, ip: str, port: int) -> Sequence[tuple[bytes, Sequenc
         "part_num": 1, "replica_num": 1, "table_type": 0, "schema_version": 1, "replica_type": 0,
         "dup_replica_type": 0, "svr_ip": ip, "sql_port": port, "svr_port": 2882,
     }  # fmt: skip
+    # Tables whose names begin with "parted" have partitions by HASH.
+    parted: Row = {**dummy, "table_id": 136, "part_num": PARTS, "database_name": "test"}
+    info: Row = {
+        "part_level": 1, "part_num": PARTS, "part_type": 0, "part_expr": "id", "part_key_num": 1,
+        "part_key_name": "id", "part_key_type": 4, "part_key_idx": 0, "part_key_level": 1, "part_key_extra": "",
+        "part_key_collation_type": 63, "part_key_rowkey_idx": 0, "part_key_expr": "", "part_key_length": 0,
+        "part_key_precision": 11, "part_key_scale": 0,
+    }  # fmt: skip
+    partitions: Sequence[Row] = [
+        {"tablet_id": 1000 + at, "ls_id": 1, "part_id": at, "part_name": f"p{at}", "sub_part_num": 0}
+        for at in range(PARTS)
+    ]
     return (
+        (b"a.tablet_id in (", [{**parted, "tablet_id": 1000 + at} for at in range(PARTS)]),
+        (b"a.table_name = 'parted", (parted,)),
+        (b"__all_virtual_proxy_partition_info", (info,)),
+        (b"__all_virtual_proxy_partition a", partitions),
         (b"ob_version()", ({"cluster_version": "4.3.5.3"},)),
         (b"v$ob_parameters", (first,)),
         (b"dba_ob_zones", ({"status": "ACTIVE", "is_merging": 0, **zone},)),

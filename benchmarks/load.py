@@ -20,8 +20,8 @@ from collections.abc import Callable
 import msgspec
 
 from benchmarks.cpu import cpu_seconds
-from benchmarks.packets import query
-from benchmarks.session import Account, Session, WrongAnswer, account_of, add_account
+from benchmarks.packets import execute, query
+from benchmarks.session import Account, Answer, Session, WrongAnswer, account_of, add_account
 
 _STALLED = 30.0
 _READ_BYTES = 1 << 18
@@ -64,10 +64,10 @@ class Lane:
 
 
 class ClosedLoop:
-    """Asks ``sql`` on every session as soon as its last answer is in."""
+    """Sends a request on every session as soon as its last answer is in."""
 
-    def __init__(self, sessions: list[Session], sql: str, expected: bytes) -> None:
-        self._request = query(sql)
+    def __init__(self, sessions: list[Session], request: bytes, expected: bytes) -> None:
+        self._request = request
         self._expected = expected
         self._epoll = select.epoll()
         self._lanes = {session.sock.fileno(): Lane(session) for session in sessions}
@@ -120,9 +120,9 @@ class ClosedLoop:
 def run_point(account: Account, arguments: argparse.Namespace) -> PointLoad:
     """Open the sessions, check the first answer, warm up, measure."""
     sessions = [Session(account) for _ in range(arguments.connections)]
-    first = sessions[0].ask(arguments.sql)
+    request, first = _prepare(sessions, arguments) if "?" in arguments.sql else _ask(sessions, arguments)
     check(first.values, arguments.expect)
-    loop = ClosedLoop(sessions, arguments.sql, first.raw)
+    loop = ClosedLoop(sessions, request, first.raw)
     loop.run(arguments.warm_up, arguments.requests)
     before, own = _watch(arguments.watch), time.process_time()
     seconds, latencies = loop.run(arguments.seconds, arguments.requests)
@@ -131,6 +131,21 @@ def run_point(account: Account, arguments: argparse.Namespace) -> PointLoad:
     p50, p99, p999 = (ordered[int(share * (len(ordered) - 1))] / 1e3 for share in (0.5, 0.99, 0.999))
     watched = tuple(end - begin for begin, end in zip(before, after, strict=True))
     return PointLoad(len(ordered), seconds, p50, p99, p999, watched, own)
+
+
+def _ask(sessions: list[Session], arguments: argparse.Namespace) -> tuple[bytes, Answer]:
+    """Return the request that all sessions send, and its answer."""
+    return query(arguments.sql), sessions[0].ask(arguments.sql)
+
+
+def _prepare(sessions: list[Session], arguments: argparse.Namespace) -> tuple[bytes, Answer]:
+    """Prepare the statement on all sessions and execute it once with types; later executions have none."""
+    statements = {session.prepare(arguments.sql) for session in sessions}
+    if len(statements) != 1:
+        raise WrongAnswer(f"the sessions have different numbers for their only statement: {statements}")
+    (statement,) = statements
+    answers = [session.execute(statement, arguments.value) for session in sessions]
+    return execute(statement, (arguments.value,)), answers[0]
 
 
 def run_big(account: Account, arguments: argparse.Namespace) -> BigLoad:
@@ -194,6 +209,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("mode", choices=("point", "big", "idle"))
     add_account(parser)
     parser.add_argument("--sql", default="select c from t where id=1")
+    parser.add_argument("--value", type=int, default=1, help="of the parameter, if the statement has one: prepared")
     parser.add_argument("--expect", default="", help="value of the one row of the first answer")
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=3.0)

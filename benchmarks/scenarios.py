@@ -29,10 +29,12 @@ class Plan(msgspec.Struct, frozen=True):
     start_ups: int
     check_big: bool
     table_rows: int
+    cold_tables: int
+    """So many tables, of each kind, are asked for the first time."""
 
 
-FIRST = Plan(3, 3.0, 0.5, 10_000_000, 100, 3, 1000, 5, False, 10_000)
-SMOKE = Plan(1, 0.2, 0.05, 300, 4, 1, 20, 1, True, 100)
+FIRST = Plan(3, 3.0, 0.5, 10_000_000, 100, 3, 1000, 5, False, 10_000, 100)
+SMOKE = Plan(1, 0.2, 0.05, 300, 4, 1, 20, 1, True, 100, 3)
 SUITES = {"first": FIRST, "smoke": SMOKE}
 
 

@@ -6,7 +6,7 @@ import argparse
 import socket
 from dataclasses import dataclass
 
-from benchmarks.packets import login, packet, query, scramble_of
+from benchmarks.packets import execute, login, packet, prepare, query, scramble_of
 
 _TIMEOUT = 30.0
 
@@ -78,13 +78,34 @@ class Session:
 
     def ask(self, sql: str) -> Answer:
         """Run a statement that answers one small result set."""
-        self.sock.sendall(query(sql))
+        raw, rows = self._result(query(sql), sql)
+        return Answer(raw, tuple(_first_column(row) for row in rows))
+
+    def prepare(self, sql: str) -> int:
+        """Prepare a statement with parameters that answers a result set; return its id."""
+        self.sock.sendall(prepare(sql))
+        head = self._receive()
+        if head[4] != 0:
+            raise WrongAnswer(f"{sql!r} could not be prepared: {head[4:]!r}")
+        for at in (9, 11):  # columns, parameters
+            if int.from_bytes(head[at : at + 2], "little"):
+                self._until_eof()
+        return int.from_bytes(head[5:9], "little")
+
+    def execute(self, statement: int, value: int) -> Answer:
+        """Execute a prepared statement of one parameter for the first time; it answers one column of text."""
+        raw, rows = self._result(execute(statement, (value,), first=True), f"statement {statement}")
+        return Answer(raw, tuple(_first_column(row[2:]) for row in rows))
+
+    def _result(self, request: bytes, what: str) -> tuple[bytes, list[bytes]]:
+        """Return an answer's bytes and its rows."""
+        self.sock.sendall(request)
         head = self._receive()
         if head[4] in (0x00, 0xFF):
-            raise WrongAnswer(f"{sql!r} was answered with {head[4:]!r}")
+            raise WrongAnswer(f"{what!r} was answered with {head[4:]!r}")
         definitions = self._until_eof()
         rows = self._until_eof()
-        return Answer(head + b"".join(definitions + rows), tuple(_first_column(row[4:]) for row in rows[:-1]))
+        return head + b"".join(definitions + rows), [row[4:] for row in rows[:-1]]
 
     def close(self) -> None:
         """Say goodbye and leave."""
@@ -120,6 +141,13 @@ def ask_once(account: Account, sql: str) -> tuple[str, ...]:
         return session.ask(sql).values
     finally:
         session.close()
+
+
+def check_routed(session: Session, sql: str) -> None:
+    """Raise WrongAnswer unless a statement goes where the location of its table says."""
+    explained = session.ask(f"explain route {sql}").raw
+    if b"\x04rule\x06leader" not in explained:
+        raise WrongAnswer(f"{sql!r} is not routed by a location: {explained!r}")
 
 
 def _first_column(row: bytes) -> str:

@@ -48,12 +48,21 @@ def test_every_canned_scenario_gives_figures_for_odp_trio(tmp_path: Path) -> Non
         "proxy CPU", "requests", "latency p50", "latency p99", "throughput", "per core", "memory of the proxy",
         "to the first answer",
     }  # fmt: skip
+    assert ("canned point select, prepared, 16 connections", "proxy CPU") in ours
     assert {"direct", "odp_trio"} <= contenders(report)
 
 
 @pytest.mark.slow
 def test_the_benchmarks_of_routing_give_figures(tmp_path: Path) -> None:
     assert contenders(smoke("routing", tmp_path)) == {"odp_trio"}
+
+
+@pytest.mark.live
+@pytest.mark.slow
+def test_cold_statements_are_measured_before_both_back_ends(tmp_path: Path) -> None:
+    found = smoke("cold", tmp_path)["figures"]
+    assert isinstance(found, list)
+    assert {figure["scenario"] for figure in found} == {"cold, canned server", "cold, kernel"}
 
 
 def test_the_microbenchmarks_give_figures(tmp_path: Path) -> None:
