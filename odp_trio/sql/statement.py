@@ -49,6 +49,8 @@ def facts_of(pieces: Sequence[bytes], dialect: int = 0, *, cut: bool = False) ->
     """Return the facts of a split statement; ``cut`` says that the text went on behind the last piece."""
     every = list(words(pieces))
     cut = cut or len(every) >= WORDS_LOOKED_AT
+    if cut and not pieces[-1][-1:].isspace():
+        every = _whole(every)
     executable = any(word.kind == "EXECUTABLE" for word in every)
     every = [word for word in every if word.kind != "EXECUTABLE"] if executable else every
     statements = _statements(every)
@@ -95,7 +97,7 @@ def _dml(kind: Kind, body: list[Word], count: int, dialect: int, *, cut: bool) -
     found["tables"] = _tables_by_words(hintless)
     if kind is Kind.LOAD_DATA:
         return found
-    skim = Skim(_opened(hintless) if cut else hintless)
+    skim = Skim(_opened(hintless) if cut and kind in (Kind.INSERT, Kind.REPLACE) else hintless)
     try:
         parsed = parse_dml(skim.tokens())
     except (lark.UnexpectedInput, lark.LarkError) as exc:
@@ -126,22 +128,33 @@ def _upper(tables: tuple[TableRef, ...]) -> tuple[TableRef, ...]:
     )
 
 
+def _whole(every: list[Word]) -> list[Word]:
+    """Leave out the word in which the text may be cut, and the names that it belongs to."""
+    end = len(every)
+    if end and every[-1].kind not in ("MARK", "SLOT"):
+        end -= 1
+    while end > 1 and every[end - 1].text == ".":
+        end -= 2
+    return every[:end]
+
+
 def _opened(hintless: list[Word]) -> list[Word]:
-    """Cut a statement of which the end is missing behind its last whole row of VALUES, if it has one."""
-    depth, last = 0, 0
-    seen_values = False
+    """Cut an INSERT of which the end is missing behind its last whole row, or behind the last whole value of one."""
+    depth = last = comma = 0
+    behind = ""
     for at, word in enumerate(hintless):
-        if word.upper in ("VALUES", "VALUE"):
-            seen_values = True
+        if word.upper in ("VALUES", "VALUE", "SET"):
+            behind = behind or word.upper
         if word.kind != "MARK":
             continue
-        if word.text == "(":
-            depth += 1
-        elif word.text == ")":
-            depth -= 1
-            if not depth and seen_values:
-                last = at
-    return hintless[: last + 1] if last else hintless
+        depth += (word.text == "(") - (word.text == ")")
+        if word.text == ")" and not depth and behind not in ("", "SET"):
+            last = at + 1
+        elif word.text == "," and behind and depth == (behind != "SET"):
+            comma = at
+    if last or not comma:
+        return hintless[:last] if last else hintless
+    return hintless[:comma] + ([] if behind == "SET" else [Word("MARK", ")")])
 
 
 def _where_it_stopped(error: Exception) -> str:
