@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final
 
 from odp_trio.routing.partition import Located, NotComputable, Plan, plan_partition
 from odp_trio.routing.request import Lookup, RouteRequest
@@ -128,7 +128,7 @@ def _by_annotation(request: RouteRequest, key: str, partitioning: Partitioning) 
 
 def plan_for(shape: Shape, partitioning: Partitioning) -> Plan | NotComputable:
     """Return the plan for a shape and a table, worked out once."""
-    plans = cast("dict[int, tuple[Partitioning, Plan | NotComputable]] | None", shape.plan)
+    plans: dict[int, tuple[Partitioning, Plan | NotComputable]] | None = shape.plan  # type: ignore[assignment]
     if plans is None:
         plans = {}
         shape.plan = plans

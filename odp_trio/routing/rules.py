@@ -125,21 +125,23 @@ def leader(request: RouteRequest, view: View) -> Decision | None:
     address = found.leader
     if address in view.out or address in request.refused or view.settings.primary_zone_name:
         return None
-    entry = found.table
-    if entry.duplicate and request.shape.facts.is_read:
-        return None
     renew = _dirty(found)
+    if renew is None and not request.reason:
+        known = found.orders.get(view.epoch)
+        if known is not None:
+            return known  # type: ignore[return-value]  # only this rule uses a bare epoch as key
+    entry = found.table
+    duplicate = entry.duplicate
+    if duplicate and request.shape.facts.is_read:
+        return None
     if request.reason:  # several partitions
         return Route(address, "leader", renew=renew, to_leader=True, tally=entry.tally("leader"))
-    if renew is None:
-        known = found.orders.get(view.epoch)
-        if known is None:
-            known = Route(address, "leader", location=found, to_leader=True, tally=entry.tally("leader"))
-            if len(found.orders) >= ORDERS_KEPT:  # of views that are no more
-                found.orders.clear()
-            found.orders[view.epoch] = known
-        return known  # type: ignore[return-value]  # only this rule uses a bare epoch as key
-    return Route(address, "leader", location=found, to_leader=True, renew=renew, tally=entry.tally("leader"))
+    route = Route(address, "leader", location=found, to_leader=True, renew=renew, tally=entry.tally("leader"))
+    if renew is None and not duplicate:  # then it is the same for every statement
+        if len(found.orders) >= ORDERS_KEPT:  # of views that are no more
+            found.orders.clear()
+        found.orders[view.epoch] = route
+    return route
 
 
 def replica(request: RouteRequest, view: View) -> Decision | None:

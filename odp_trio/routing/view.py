@@ -9,7 +9,7 @@ with a new one.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Final, cast, final
+from typing import Final, final
 
 import msgspec
 
@@ -142,7 +142,7 @@ class View:
         if location is None:
             return in_order(policy, self.candidates(None, idc))
         key = (self.epoch, policy, idc or self.settings.idc)
-        found = cast("tuple[Tier, ...] | None", location.orders.get(key))
+        found: tuple[Tier, ...] | None = location.orders.get(key)  # type: ignore[assignment]
         if found is None:
             if len(location.orders) >= ORDERS_KEPT:
                 location.orders.clear()
