@@ -52,7 +52,6 @@ from odp_trio.session.views import Views
 from odp_trio.sql.cache import Statements
 from odp_trio.sql.dml import prepare as prepare_grammar
 from odp_trio.supervise.periodic import every
-from odp_trio.supervise.restart import Restart
 from odp_trio.supervise.supervisor import ChildSpec, Supervisor, open_supervisor
 from odp_trio.topology.location import Locations
 from odp_trio.topology.snapshot import Snapshot, take_snapshot
@@ -261,10 +260,12 @@ class Proxy:
             wall_clock_us=lambda: time.time_ns() // 1000,
         )
 
-    async def _prepare_grammar(self, *, task_status: Started) -> None:
+    async def _prepare_grammar(self) -> None:
         """Build the grammar's tables in a thread, once: the first statement must not wait for them."""
-        task_status.started()
-        await trio.to_thread.run_sync(prepare_grammar, abandon_on_cancel=True)
+        try:
+            await trio.to_thread.run_sync(prepare_grammar, abandon_on_cancel=True)
+        except Exception:  # then the first statement fails of it, visibly, and is routed without facts
+            log.exception("building the grammar")
 
     async def _clean_locations(self, *, task_status: Started) -> NoReturn:
         """Drop the locations whose time has come."""
@@ -328,7 +329,7 @@ async def _running(proxy: Proxy, root: Supervisor, rng: random.Random) -> AsyncI
             poller = ChildSpec(f"cluster:{name}", proxy.clusters.maintain, intensity=None)
             await catalog.start(poller, name)
         await catalog.start(ChildSpec("locations", proxy._clean_locations, intensity=None))
-        catalog.start_soon(ChildSpec("grammar", proxy._prepare_grammar, Restart.TRANSIENT))
+        nursery.start_soon(proxy._prepare_grammar)
         async with open_supervisor("front", rng=rng, parent=root) as front:
             await front.start(ChildSpec("listener", proxy._listen))
             if settings.enable_http:

@@ -70,7 +70,7 @@ def facts_of(pieces: Sequence[bytes], dialect: int = 0, *, cut: bool = False) ->
         found |= read_hints(body, pieces)
         if executable:
             found |= {"alternatives": EVERYTHING, "why": "the server's version decides about /*! … */"}
-    elif kinds.has_a_body(kind, first):
+    elif kinds.has_a_body(kind, body):
         found["statements"] = 1
     if count > 1 and found["statements"] > 1 and not found.get("tables"):
         found |= _many(statements, kind)
@@ -180,8 +180,9 @@ def _tables_by_words(hintless: Sequence[Word]) -> tuple[TableRef, ...]:
             continue
         verb = at == 0 and word.upper in ("INSERT", "REPLACE", "DELETE")
         after_key = word.upper == "UPDATE" and at > 0 and hintless[at - 1].upper in ("KEY", "FOR")
+        convert = word.upper == "USING" and hintless[0].upper not in ("DELETE", "MERGE")
         option = word.upper == "STRAIGHT_JOIN" and (at == 0 or hintless[at - 1].upper in _OPTIONS)
-        if (word.upper not in _TABLE_WORDS and not verb) or after_key or option:
+        if (word.upper not in _TABLE_WORDS and not verb) or after_key or convert or option:
             continue
         start = at + 1
         while start < min(count, at + 8) and hintless[start].upper in _MODIFIERS:

@@ -346,3 +346,11 @@ def test_every_row_that_a_condition_admits_satisfies_an_alternative(expression: 
                 all(_satisfies(row, condition, literals) for condition in alternative)
                 for alternative in shape.facts.alternatives
             ), (text, row)
+
+
+def test_what_is_explained_has_the_facts_of_the_statement_itself() -> None:
+    sql = b"create procedure p() begin insert into log values (1); update log set a = 2; end"
+
+    plain, explained = (Statements().shape(text)[0].facts for text in (sql, b"explain route " + sql))
+
+    assert (explained.kind, explained.tables, explained.statements) == (plain.kind, plain.tables, plain.statements)
