@@ -106,7 +106,7 @@ class _Callbacks(lark.Transformer[lark.Token, Any]):
 
     inner = union = query
 
-    def bracketed_branch(self, children: list[Any]) -> Source:
+    def bracketed(self, children: list[Any]) -> Source:
         return next(child for child in children if isinstance(child, Source))
 
     def no_table(self, children: list[Any]) -> Source:

@@ -26,7 +26,9 @@ def read_hints(body: Sequence[Word], pieces: Sequence[bytes]) -> dict[str, Any]:
     hints: list[Hint] = []
     for text in texts:
         for match in _ONE.finditer(text):
-            if match[1] is None or match[1].lower() == "hint" or len(hints) >= _HINTS_SHOWN:
+            if len(hints) >= _HINTS_SHOWN:
+                break
+            if match[1] is None or match[1].lower() == "hint":
                 continue
             ignored = _read(match[1].upper(), match[2], found)
             hints.append(Hint(match[0].strip(), ignored))

@@ -127,8 +127,11 @@ class Skim:
             return self._join(word)
         if upper == "CASE":
             self._case(word)
-        elif upper == "ROW" and self._upper() == "(":
+        elif (upper == "ROW" and self._upper() == "(") or (upper == "SOUNDS" and self._upper() == "LIKE"):
             self._at += 1
+        elif upper == "MEMBER" and self._upper() == "OF":
+            self._emit("LIKE", word)  # as little is said of the column
+            self._at += 2
         elif upper in ("USE", "FORCE", "IGNORE") and self._upper() in ("INDEX", "KEY"):
             self._index_hint()
         elif upper == "AS" and self._upper() == "OF":
@@ -334,7 +337,7 @@ class Skim:
     def _next_is_call(self, upper: str) -> bool:
         if self._upper() != "(" or not self._out:
             return False
-        if upper in CALLS_LIKE_KEYWORDS:
+        if upper in CALLS_LIKE_KEYWORDS or (upper == "INTERVAL" and self._compares_intervals()):
             return True
         if (
             upper in KEYWORDS
@@ -344,6 +347,11 @@ class Skim:
         ):
             return False
         return not self._names_a_table()
+
+    def _compares_intervals(self) -> bool:
+        """Whether INTERVAL is the function, which has no unit behind its parentheses."""
+        end = self._partner.get(self._at + 1, len(self.words)) + 1
+        return end >= len(self.words) or self.words[end].kind != "NAME" or self.words[end].upper in KEYWORDS
 
     def _names_a_table(self) -> bool:
         """Whether a name before a parenthesis is a table: INSERT INTO t (a), or a CTE: WITH c (a) AS."""
