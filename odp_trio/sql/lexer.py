@@ -189,7 +189,17 @@ _TOKEN: Final = re.compile(
 )
 
 
-def words(pieces: Sequence[bytes], limit: int = WORDS_LOOKED_AT) -> Iterator[Word]:
+_WIDE: Final = re.compile('`[^`]*+`?+|"[^"]*+"?+|[\u3000\uff0c\uff08\uff09]')
+_NARROW: Final = {"\u3000": " ", "\uff0c": ",", "\uff08": "(", "\uff09": ")"}
+
+
+def _narrowed(piece: bytes, dialect: int) -> bytes:
+    """Return a text in UTF-8, its full-width spaces, commas and parentheses as their ASCII counterparts."""
+    text = piece.decode("gb18030" if dialect & MULTIBYTE else "utf-8", "replace")
+    return _WIDE.sub(lambda found: _NARROW.get(found[0], found[0]), text).encode()
+
+
+def words(pieces: Sequence[bytes], limit: int = WORDS_LOOKED_AT, *, dialect: int = MYSQL) -> Iterator[Word]:
     """Return the tokens of a split statement, comments left out; at most ``limit`` of them."""
     count = parameters = 0
     for at, piece in enumerate(pieces):
@@ -198,7 +208,7 @@ def words(pieces: Sequence[bytes], limit: int = WORDS_LOOKED_AT) -> Iterator[Wor
                 count += 1
                 yield Word("SLOT", "?", slot=at // 2)
             continue
-        for match in _TOKEN.finditer(piece):
+        for match in _TOKEN.finditer(piece if piece.isascii() else _narrowed(piece, dialect)):
             count += 1
             if count > limit:
                 return

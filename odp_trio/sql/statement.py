@@ -47,7 +47,7 @@ _MODIFIERS: Final = frozenset({"LOW_PRIORITY", "IGNORE", "INTO", "TABLE", "QUICK
 
 def facts_of(pieces: Sequence[bytes], dialect: int = 0, *, cut: bool = False) -> StatementFacts:
     """Return the facts of a split statement; ``cut`` says that the text went on behind the last piece."""
-    every = list(words(pieces))
+    every = list(words(pieces, dialect=dialect))
     cut = cut or len(every) >= WORDS_LOOKED_AT
     if cut and not pieces[-1][-1:].isspace():
         every = _whole(every)

