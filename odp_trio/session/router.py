@@ -22,10 +22,12 @@ from odp_trio.sql.cache import Statements
 from odp_trio.sql.facts import Kind, Shape, TransactionEffect
 from odp_trio.sql.literals import read_annotation
 from odp_trio.state.client import ClientState
+from odp_trio.state.prepared import Prepared
 from odp_trio.topology.location import Location
 from odp_trio.topology.tenant import EntryState
 from odp_trio.wire.command import Com
 from odp_trio.wire.fields import Status
+from odp_trio.wire.parameters import HEAD_BYTES
 from odp_trio.wire.response import ResponseTracker
 
 _QUERY, _PREPARE, _EXECUTE = int(Com.QUERY), int(Com.STMT_PREPARE), int(Com.STMT_EXECUTE)
@@ -73,9 +75,9 @@ class Router:
 
     # fmt: off
     __slots__ = (
-        "_again", "_decide", "_feedback", "_generation", "_missed", "_revision", "_rules", "_seed", "_shape_of",
-        "_text", "_turn", "_views", "_what", "decision", "dialect", "key", "looks_at", "request", "rules", "servers",
-        "state", "statements", "tracker", "user", "values", "view", "watching",
+        "_again", "_again_running", "_decide", "_feedback", "_generation", "_missed", "_revision", "_rules", "_seed",
+        "_shape_of", "_text", "_turn", "_views", "_what", "decision", "dialect", "key", "looks_at", "request",
+        "rules", "servers", "state", "statements", "tracker", "user", "values", "view", "watching",
     )
     # fmt: on
 
@@ -114,6 +116,7 @@ class Router:
         self._what = 0
         self._text = b""
         self._again: Shape | None = None
+        self._again_running: Prepared | None = None
         self._revision = 0
 
     # ---- a command comes ------------------------------------------------------------
@@ -128,6 +131,8 @@ class Router:
             self._what = _QUERY
             if not self._read_query(sql, shape, literals):
                 return None
+        elif self._again_running is not None and (upstream := self._executed_again(buffer, end)) is not None:
+            return upstream
         elif not self.read(buffer, end):
             return None
         decision = self.decide()
@@ -166,6 +171,22 @@ class Router:
         tally[0] += 1
         return upstream
 
+    def _executed_again(self, buffer: bytearray, end: int) -> Upstream | None:
+        """Do what ``_repeated`` does for executions of one statement that bring no types; no value is looked at."""
+        statement, upstream = self._again_running, self.servers.active
+        if statement is None or upstream is None or buffer[4] != _EXECUTE or buffer[9]:  # a cursor
+            return None
+        if int.from_bytes(buffer[5:9], "little") != statement.id:
+            return None
+        brings_types = 4 + HEAD_BYTES + (statement.parameters + 7) // 8
+        if statement.parameters and (brings_types >= end or buffer[brings_types]):
+            return None
+        if not self.statements.is_ready(upstream, _EXECUTE) or self._repeated(statement.literals) is None:
+            return None
+        self.values.parameters = None
+        self.statements.note_sent(upstream, buffer)
+        return upstream
+
     def read(self, buffer: bytearray, end: int) -> bool:
         """Work out what a command is about; answer False when the session's task must handle it itself."""
         self._what = command = buffer[4]
@@ -192,7 +213,7 @@ class Router:
     def _forget_statement(self) -> None:
         """Another statement comes: nothing of the one before counts."""
         self.watching = False
-        self._again = None
+        self._again = self._again_running = None
         self.statements.running = self.statements.opening = None
 
     def _read_query(self, sql: bytes, shape: Shape, literals: Sequence[bytes]) -> bool:
@@ -263,7 +284,7 @@ class Router:
             self.request.entry.not_computable += 1
         if self.state.route_address is not None:
             self.state.route_address = None
-        if route.location is not None and self._what == _QUERY:
+        if route.location is not None and (self._what == _QUERY or self._what == _EXECUTE):
             self._note_repeatable(route)
         statements = self.statements
         if statements.running is not None:
@@ -277,8 +298,9 @@ class Router:
         request, facts = self.request, self.request.shape.facts
         asked = facts.binds_last or facts.table_locks or facts.leading_comment is not None or self.watching
         if route.rule == "leader" and request.located is None and not asked and not self.rules.own:
-            self._again = request.shape
             self._revision = self.state.revision
+            self._again_running = running = self.statements.running
+            self._again = request.shape if running is None else None
 
     # ---- the answer ---------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from odp_trio.session.router import Router
 from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.sql.cache import Statements
 from odp_trio.state.client import ServerState
+from odp_trio.state.prepared import Copy, Prepared
 from odp_trio.topology.location import Location, Replica
 from odp_trio.wire.fields import Status
 from odp_trio.wire.packets import packet
@@ -70,8 +71,9 @@ class Bed:
             fake: Any = FakeUpstream(address(number))
             self.servers.add(fake)
         self.tracker = ResponseTracker()
+        self.shapes = Statements()
         self.router = Router(
-            self.world.view.key, "app", self.world.state, self.servers, self.tracker, Statements(), self.lent,
+            self.world.view.key, "app", self.world.state, self.servers, self.tracker, self.shapes, self.lent,
             self.lent, rule_set(), 5, 4096,
         )  # fmt: skip
 
@@ -181,3 +183,112 @@ def test_a_session_that_is_bound_does_not_outlive_its_server() -> None:
     assert bed.servers.active is not None
 
     assert not bed.router.lost(bed.servers.active)
+
+
+# ---- executions of prepared statements ------------------------------------------------------------
+
+BIGINT = b"\x08\x00"
+
+
+def prepared(bed: Bed, number: int = 1, sql: bytes = b"select v from t where id = ?") -> Prepared:
+    """A statement that every server has, under a number of its own."""
+    shape, literals = bed.shapes.shape(sql)
+    statement = Prepared(number, sql, shape, tuple(literals), sql.count(b"?"))
+    bed.router.statements.prepared.statements[number] = statement
+    for upstream in bed.servers.by_address.values():
+        upstream.copies[number] = Copy(100 * number + upstream.address.port % 10)
+    return statement
+
+
+def execution(number: int, value: int, *, types: bytes = b"", cursor: int = 0) -> bytearray:
+    head = b"\x17" + number.to_bytes(4, "little") + bytes((cursor,)) + b"\x01\0\0\0" + b"\0"
+    return bytearray(packet(0, head + bytes((bool(types),)) + types + value.to_bytes(8, "little")))
+
+
+def run(bed: Bed, data: bytearray) -> Address | None:
+    chosen = bed.router.choose(data, len(data))
+    return None if chosen is None else chosen.address
+
+
+def running(bed: Bed) -> Prepared:
+    """A statement that was executed twice: with types, by way of the session's task, and without."""
+    statement = prepared(bed)
+    statement.types, statement.types_version = BIGINT, 1
+    for upstream in bed.servers.by_address.values():
+        upstream.copies[1].types_version = 1
+    assert run(bed, execution(1, 5)) == address(2)
+    assert bed.router._again_running is statement
+    return statement
+
+
+def repeatable(bed: Bed) -> tuple[bool, Prepared | None]:
+    """Whether a text like the last one would be repeated, and the statement whose execution would be."""
+    return bed.router._again is not None, bed.router._again_running
+
+
+def test_executions_of_the_same_statement_are_repeated_with_the_servers_number_and_counted() -> None:
+    bed = Bed()
+    running(bed)
+    data = execution(1, 6)
+
+    assert run(bed, data) == address(2)
+
+    assert bed.servers.active is not None
+    assert int.from_bytes(data[5:9], "little") == bed.servers.active.copies[1].server_id
+    assert bed.world.entry.tallies["leader"] == [2, 0]
+    assert bed.router.values.parameters is None  # not looked at, and not those of the execution before
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (leader_moves, address(3)),
+        (transaction_begins, address(2)),
+        (consistency_is_set, None),
+        (table_is_replaced, None),
+        (server_goes, None),
+        (database_changes, None),
+    ],
+)
+def test_no_execution_is_repeated_that_a_change_might_concern(change: Any, expected: Address | None) -> None:
+    bed = Bed()
+    running(bed)
+
+    change(bed)
+
+    assert run(bed, execution(1, 6)) == expected
+
+
+def test_an_execution_with_other_types_or_a_cursor_is_read() -> None:
+    bed = Bed()
+    statement = running(bed)
+
+    run(bed, execution(1, 6, types=b"\x03\x00"))
+    assert statement.types == b"\x03\x00"
+
+    running(bed)
+    run(bed, execution(1, 6, cursor=1))
+    assert bed.router.watching
+    assert bed.router.statements.prepared.statements[1].cursor_on == address(2)
+
+
+def test_another_statement_in_between_ends_the_repetition() -> None:
+    bed = Bed()
+    running(bed)
+    second = prepared(bed, 2, b"select v from t")
+
+    assert bed.ask("select v from t where id = 7") == address(2)
+    assert repeatable(bed) == (True, None)
+    assert run(bed, bytearray(packet(0, b"\x17\2\0\0\0\0\1\0\0\0"))) == address(2)
+    assert repeatable(bed) == (False, second)  # the same text as a query is read anew
+    assert bed.ask("select v from t") == address(2)
+    assert bed.router.statements.running is None
+
+
+def test_an_execution_cut_before_its_types_is_read() -> None:
+    bed = Bed()
+    running(bed)
+    data = execution(1, 6)
+
+    assert bed.router._executed_again(data, 15) is None
+    assert bed.router._executed_again(data, 16) is not None
