@@ -131,6 +131,7 @@ def measure(seconds: float) -> Iterator[Sample]:
     for size in SIZES:
         many = World(size)
         scenario = f"{size:,} tables in the cache"
+        yield _sample(scenario, "decide, one of the same 10 tables", _time(_decider(many, 10), seconds))
         yield _sample(scenario, "decide, random table", _time(_decider(many, size), seconds))
         yield _sample(scenario, "router, random table", _time(_chooser(many, size), seconds))
     yield from _weight()
