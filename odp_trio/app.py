@@ -34,10 +34,10 @@ import odp_trio
 from odp_trio.admin.explain import Explained, ExplainRequest, explain_live
 from odp_trio.admin.proxysys import serve_admin
 from odp_trio.admin.routes import table_records
-from odp_trio.admin.status import ClusterStatus, ProxyStatus, flatten, own_rule_status
+from odp_trio.admin.status import ProxyStatus, proxy_status
 from odp_trio.catalog.clusters import Clusters, Started
 from odp_trio.catalog.locations import TableLocations
-from odp_trio.catalog.metadata import Credentials, MetadataClient, MetadataConnection
+from odp_trio.catalog.metadata import open_metadata
 from odp_trio.catalog.own_rules import load_own_rules
 from odp_trio.catalog.tenants import TenantRoutes
 from odp_trio.config import Settings
@@ -81,10 +81,10 @@ class Proxy:
         self.http_listener: socket.socket | None = None
         self._settings = settings
         self._rng = rng
-        self._started_at = trio.current_time()
+        self.started_at = trio.current_time()
         self.clusters = Clusters(
             {name: cluster.rslist for name, cluster in settings.clusters.items()},
-            self._open_metadata,
+            lambda name: open_metadata(self._settings, name),
             interval=lambda: self._settings.server_state_refresh_interval,
             jitter=lambda: self._settings.server_state_refresh_jitter,
             timeout=lambda: self._settings.short_async_task_timeout,
@@ -117,56 +117,7 @@ class Proxy:
 
     def statistics(self) -> ProxyStatus:
         """Return the state of everything at this moment."""
-        now, counts, traffic = trio.current_time(), self.counts, self.counts.traffic
-        sessions = tuple(self.sessions.table.values())
-        return ProxyStatus(
-            version=odp_trio.__version__,
-            addresses=tuple(f"{ip}:{port}" for ip, port in self.addresses),
-            uptime=now - self._started_at,
-            draining=self.sessions.draining,
-            reactor="inside" if self.reactor.attached else "nested",
-            sessions=len(sessions),
-            busy_sessions=sum(session.lane is not None and session.lane.busy for session in sessions),
-            accepted=counts.accepted,
-            logins=counts.logins,
-            statements=traffic.statements,
-            statement_errors=traffic.errors,
-            client_bytes=traffic.client_bytes_in,
-            server_bytes=traffic.server_bytes_in,
-            refused_logins=dict(counts.refused),
-            ends=dict(counts.ends),
-            server_connects=counts.server_connects,
-            server_connect_failures=counts.server_connect_failures,
-            tenant_fetches=counts.tenant_fetches,
-            tenant_invalidations=counts.tenant_invalidations,
-            tenants=len(self.tenants),
-            loop_turns=self.reactor.turns,
-            location_fetches=counts.location_fetches,
-            location_renewals=counts.location_renewals,
-            location_dirtied=counts.location_dirtied,
-            locations=len(self.locations),
-            location_evictions=self.locations.evictions,
-            route_waits=counts.route_waits,
-            replays=counts.replays,
-            reprepares=counts.reprepares,
-            shapes=len(self.statements),
-            shape_misses=self.statements.misses,
-            shape_evictions=self.statements.evictions,
-            clusters=tuple(
-                ClusterStatus(
-                    cluster.name,
-                    cluster.version,
-                    {str(address): server.state.value for address, server in cluster.servers.items()},
-                    cluster.refreshes,
-                    cluster.failures,
-                    cluster.last_failure,
-                    None if cluster.refreshed_at is None else now - cluster.refreshed_at,
-                )
-                for cluster in self.clusters.resources()
-            ),
-            tasks=flatten(self.root.statistics().children),
-            own_rules=tuple(map(own_rule_status, self.rules.own)),
-        )
+        return proxy_status(self)
 
     async def explain(self, request: ExplainRequest) -> Explained:
         """Say where a statement would go, and why; raise ConfigError for a request that cannot be used."""
@@ -206,23 +157,6 @@ class Proxy:
     def crash_session(self, connection_id: int, error: Exception) -> None:
         """Make one session die as of a bug; raise KeyError if there is none of that id."""
         self.sessions.table[connection_id].crash(error)
-
-    def _open_metadata(self, name: str) -> MetadataConnection:
-        settings = self._settings
-        cluster = settings.clusters[name]
-        passwords = [
-            str(secret.value)
-            for secret in (
-                cluster.observer_sys_password or settings.observer_sys_password,
-                cluster.observer_sys_password1 or settings.observer_sys_password1,
-            )
-            if secret
-        ]
-        return MetadataClient(
-            Credentials(cluster.observer_sys_user or settings.observer_sys_user, tuple(dict.fromkeys(passwords))),
-            timeout=settings.short_async_task_timeout,
-            connect_timeout=min(settings.connect_timeout, settings.short_async_task_timeout),
-        )
 
     def open_http(self) -> None:
         """Take the HTTP port; raise OSError if it cannot be had."""

@@ -158,6 +158,20 @@ class ClusterMismatch(CatalogError):
     errno = 4666
 
 
+class ConfigServerError(CatalogError):
+    """The config server (OCP) gave nothing that can be used; the message says what was asked and what is wrong."""
+
+    errno = 4669
+
+
+class ConfigServerUnavailable(ConfigServerError):
+    """It could not be reached, or not in time, or it did not answer with status 200."""
+
+
+class MalformedConfigAnswer(ConfigServerError):
+    """It answered with something else than ODP's JSON, or with values that cannot be true."""
+
+
 # ---- configuration --------------------------------------------------------
 
 

@@ -28,6 +28,8 @@ class Counts:
     """Sessions ended, by reason."""
     server_connects: int = 0
     server_connect_failures: int = 0
+    server_failures: Counter[str] = field(default_factory=Counter)
+    """Failures of OBServers that sessions saw, by kind."""
     tenant_fetches: int = 0
     tenant_invalidations: int = 0
     route_waits: int = 0

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
+import trio
 
+import odp_trio
 from odp_trio.routing.own_rules import OwnRule
 from odp_trio.supervise.supervisor import ChildStatistics
+
+if TYPE_CHECKING:
+    from odp_trio.app import Proxy
 
 
 class ClusterStatus(msgspec.Struct, frozen=True):
@@ -133,3 +139,57 @@ def own_rule_status(rule: OwnRule) -> OwnRuleStatus:
         "disagreed": rule.disagreed,
     }
     return OwnRuleStatus(rule.name, rule.mode.value, rule.state, rule.disabled, rule.last_error, outcomes)
+
+
+def proxy_status(proxy: Proxy) -> ProxyStatus:
+    """Return the state of everything at this moment."""
+    now, counts, traffic = trio.current_time(), proxy.counts, proxy.counts.traffic
+    sessions = tuple(proxy.sessions.table.values())
+    return ProxyStatus(
+        version=odp_trio.__version__,
+        addresses=tuple(f"{ip}:{port}" for ip, port in proxy.addresses),
+        uptime=now - proxy.started_at,
+        draining=proxy.sessions.draining,
+        reactor="inside" if proxy.reactor.attached else "nested",
+        sessions=len(sessions),
+        busy_sessions=sum(session.lane is not None and session.lane.busy for session in sessions),
+        accepted=counts.accepted,
+        logins=counts.logins,
+        statements=traffic.statements,
+        statement_errors=traffic.errors,
+        client_bytes=traffic.client_bytes_in,
+        server_bytes=traffic.server_bytes_in,
+        refused_logins=dict(counts.refused),
+        ends=dict(counts.ends),
+        server_connects=counts.server_connects,
+        server_connect_failures=counts.server_connect_failures,
+        tenant_fetches=counts.tenant_fetches,
+        tenant_invalidations=counts.tenant_invalidations,
+        tenants=len(proxy.tenants),
+        loop_turns=proxy.reactor.turns,
+        location_fetches=counts.location_fetches,
+        location_renewals=counts.location_renewals,
+        location_dirtied=counts.location_dirtied,
+        locations=len(proxy.locations),
+        location_evictions=proxy.locations.evictions,
+        route_waits=counts.route_waits,
+        replays=counts.replays,
+        reprepares=counts.reprepares,
+        shapes=len(proxy.statements),
+        shape_misses=proxy.statements.misses,
+        shape_evictions=proxy.statements.evictions,
+        clusters=tuple(
+            ClusterStatus(
+                cluster.name,
+                cluster.version,
+                {str(address): server.state.value for address, server in cluster.servers.items()},
+                cluster.refreshes,
+                cluster.failures,
+                cluster.last_failure,
+                None if cluster.refreshed_at is None else now - cluster.refreshed_at,
+            )
+            for cluster in proxy.clusters.resources()
+        ),
+        tasks=flatten(proxy.root.statistics().children),
+        own_rules=tuple(map(own_rule_status, proxy.rules.own)),
+    )

@@ -17,6 +17,8 @@ import pymysql
 import pymysql.cursors
 import trio
 
+from odp_trio.config import Settings
+from odp_trio.config.options import ClusterSettings
 from odp_trio.errors import MetadataUnavailable
 from odp_trio.model import Address
 from odp_trio.wire.auth import is_stage_one, stage_one, token_from_stage_one
@@ -168,6 +170,24 @@ class MetadataClient:
             cursorclass=pymysql.cursors.DictCursor,
             program_name="odp_trio",
         )
+
+
+def open_metadata(settings: Settings, name: str) -> MetadataClient:
+    """Return a client for one cluster: with its own account and passwords where it has them, else the global ones."""
+    own = settings.clusters.get(name) or ClusterSettings(())
+    passwords = [
+        str(secret.value)
+        for secret in (
+            own.observer_sys_password or settings.observer_sys_password,
+            own.observer_sys_password1 or settings.observer_sys_password1,
+        )
+        if secret
+    ]
+    return MetadataClient(
+        Credentials(own.observer_sys_user or settings.observer_sys_user, tuple(dict.fromkeys(passwords))),
+        timeout=settings.short_async_task_timeout,
+        connect_timeout=min(settings.connect_timeout, settings.short_async_task_timeout),
+    )
 
 
 def _run(connection: Connection, sql: str) -> Sequence[Row]:

@@ -33,12 +33,12 @@ _GROUPS: Final = {
     "client_max_connections is the limit": """
         max_connections
     """,
-    "clusters come from the settings; there is no config server and no metadata database": """
-        binlog_service_ip cluster_count_high_water_mark cluster_expire_time config_server_refresh_interval
-        current_local_config_version enable_get_rslist_remote enable_ldg enable_metadb_used enable_standby
-        idc_list_refresh_interval ignore_local_config ldg_info_refresh_interval local_vip_tenant_version
+    "there is no metadata database, and nothing is refreshed by setting an option": """
+        binlog_service_ip
+        current_local_config_version enable_ldg enable_metadb_used
+        ldg_info_refresh_interval local_vip_tenant_version
         long_async_task_timeout metadb_batch_interval metadb_batch_size metadb_server_state_refresh_interval
-        mysql_client_num need_convert_vip_to_tname obproxy_config_server_url proxy_info_check_interval
+        mysql_client_num need_convert_vip_to_tname proxy_info_check_interval
         refresh_config refresh_idc_list refresh_json_config refresh_rslist
     """,
     "connection ids always carry proxy_id, in version 2 of their layout": """
@@ -80,9 +80,6 @@ _GROUPS: Final = {
         fetch_proxy_bin_random_time fetch_proxy_bin_timeout hot_upgrade_failure_retries
         hot_upgrade_rollback_timeout proxy_hot_upgrade_check_interval
     """,
-    "see connect_timeout": """
-        min_congested_connect_timeout
-    """,
     "see enable_http": """
         enable_prometheus
     """,
@@ -91,11 +88,6 @@ _GROUPS: Final = {
     """,
     "send the process a signal instead": """
         proxy_local_cmd
-    """,
-    "servers are judged by the server list and by connecting to them": """
-        congestion_fail_window congestion_failure_threshold congestion_retry_interval detect_server_timeout
-        enable_congestion min_keep_congestion_interval server_detect_fail_threshold server_detect_mode
-        server_detect_refresh_interval
     """,
     "sharding and session pools are not offered": """
         auto_scan_all bt_mode bt_retry_times bt_server_addr citadel_agent_ip cloud_instance_id
@@ -121,8 +113,8 @@ _GROUPS: Final = {
         proxy_cluster
     """,
     "this limit or socket option cannot be set": """
-        client_sock_option_flag_out client_tcp_user_timeout connect_observer_max_retries
-        default_inactivity_timeout net_config_poll_timeout observer_query_timeout_delta server_tcp_init_cwnd
+        client_sock_option_flag_out client_tcp_user_timeout
+        default_inactivity_timeout net_config_poll_timeout server_tcp_init_cwnd
         server_tcp_user_timeout sock_option_flag_out sock_packet_mark_out sock_packet_tos_out
         sock_recv_buffer_size_out sock_send_buffer_size_out
     """,

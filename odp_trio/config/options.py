@@ -72,8 +72,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rootservice_list: Annotated[str, Option("rslist", "Root servers of one cluster, ip:port;ip:port (sql ports); the flag -r.", restart=True, section="Clusters")] = ""
     rootservice_cluster_name: Annotated[str, Option("text", "Name of the cluster of rootservice_list, and the default cluster of logins that name none; the flag -c.", restart=True)] = ""
     proxy_tenant_name: Annotated[str, Option("text", "Tenant of logins that name neither tenant nor cluster.")] = ""
+    obproxy_config_server_url: Annotated[str, Option("url", "Config server (OCP) that names the clusters: its whole URL, used as it is. Empty: only configured clusters can be logged in to.", restart=True)] = ""
+    config_server_refresh_interval: Annotated[float, Option("duration", "How often the config server is asked for its clusters.", 10.0, _DAY)] = 60.0
+    ignore_local_config: Annotated[bool, Option("bool", "Do not use the rslists that were kept in etc_dir when the config server fails.")] = True
+    enable_get_rslist_remote: Annotated[bool, Option("bool", "Ask the config server for the rslist at every creation of a cluster resource, though one is known.")] = False
+    idc_list_refresh_interval: Annotated[float, Option("duration", "How often a cluster's list of IDCs is asked for.", 10.0, _DAY)] = 7200.0
+    enable_standby: Annotated[bool, Option("bool", "Clusters of one name may be several: a primary, which logins go to, and standbys.")] = True
+    cluster_expire_time: Annotated[float, Option("duration", "Clusters of the config server that nobody has used for so long are forgotten; 0: never.", 0.0, 365 * _DAY)] = _DAY
+    cluster_count_high_water_mark: Annotated[int, Option("int", "Clusters kept; beyond that the least recently used without sessions go first.", 2, 102_400)] = 256
+    etc_dir: Annotated[str, Option("text", "Directory of obproxy_rslist_info.json, the rslists that were had from the config server.", own=True, restart=True)] = "etc"
     server_state_refresh_interval: Annotated[float, Option("duration", "How often each cluster's server list is fetched.", 0.01, 3600.0)] = 15.0
     server_state_refresh_jitter: Annotated[float, Option("fraction", "Share of that interval by which a fetch may come sooner or later, so that many proxies do not ask in step.", 0.0, 0.5, own=True)] = 0.1
+    server_state_failures_before_rslist: Annotated[int, Option("int", "Failed refreshes in a row before the rslist is fetched anew; as many again and the cluster resource is built anew.", 1, 1000, own=True)] = 10
     short_async_task_timeout: Annotated[float, Option("duration", "Limit of one metadata query, and of the wait for a cluster at its first login.", 0.1, 3600.0)] = 5.0
     observer_sys_user: Annotated[str, Option("text", "Account of the sys tenant that metadata queries use.", own=True, restart=True)] = "proxyro"
     observer_sys_password: Annotated[Secret, Option("secret", "Its password: clear, or the 40 hexadecimal digits of its SHA1 as ODP has it.", restart=True)] = Secret()
@@ -102,6 +112,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limited_pl_update_threshold: Annotated[int, Option("int", "The same for 10 to 20 seconds after more than that became stale at once.", 0, 1_000_000)] = 10
     location_expire_period_time: Annotated[float, Option("duration", "Locations are looked up anew after half to all of this time; 0: never.", 0.0, 30 * _DAY)] = 0.0
 
+    enable_congestion: Annotated[bool, Option("bool", "Keep statements away from servers that fail, beyond what the server list says.", section="Black- and greylist")] = True
+    congestion_failure_threshold: Annotated[int, Option("int", "Failures within the window that put a server on the greylist; 0: nothing of this section is in force.", 0, 1_000_000)] = 5
+    congestion_fail_window: Annotated[float, Option("duration", "Window in which failures are counted.", 1.0, 3600.0)] = 120.0
+    congestion_retry_interval: Annotated[float, Option("duration", "Pause after a failure of a server on the greylist before one request, or the prober, may try it.", 1.0, 3600.0)] = 20.0
+    min_keep_congestion_interval: Annotated[float, Option("duration", "Shortest stay on a list of a server that the server list calls ACTIVE.", 1.0, _DAY)] = 20.0
+    min_congested_connect_timeout: Annotated[float, Option("duration", "A client that gives up while a server has been connected to for longer counts as a failure of the server.", 0.001, 3600.0)] = 0.1
+    server_detect_mode: Annotated[int, Option("int", "Servers that are probed: 0 none, 1 those that are working for a session, that failed, or are on a list, 2 all.", 0, 2)] = 1
+    server_detect_refresh_interval: Annotated[float, Option("duration", "How often they are probed.", 0.001, 3600.0)] = 1.0
+    detect_server_timeout: Annotated[float, Option("duration", "Limit of one probe: to connect, and to get the server's greeting.", 1.0, 3600.0)] = 5.0
+    server_detect_fail_threshold: Annotated[int, Option("int", "Failed probes in a row that take a server off the routes.", 1, 10_000)] = 3
+    congestion_changes_per_second: Annotated[int, Option("int", "Servers that may be put on or taken off the lists in a second by failures and probes; further ones wait. 0: no bound.", 0, 100_000, own=True)] = 20
+
     username_separator: Annotated[str, Option("separators", "Separators of the form cluster:tenant:user, parted by semicolons; the first one that occurs twice counts.", section="Logins")] = ":;-;."
     enable_cluster_checkout: Annotated[bool, Option("bool", "Tell servers the cluster's name, so that they refuse a login to the wrong cluster.")] = True
     enable_client_ip_checkout: Annotated[bool, Option("bool", "Tell servers the client's address, which they check against the account's host.")] = True
@@ -112,6 +134,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     client_max_connections: Annotated[int, Option("int", "Clients at a time; further ones wait to be accepted. 0 means no limit.", 0, 1_000_000, section="Connections")] = 8192
     connect_timeout: Annotated[float, Option("duration", "Limit for connecting to a server, and for its answer to a login.", 0.05, 3600.0, own=True)] = 5.0
+    connect_observer_max_retries: Annotated[int, Option("int", "Least number of servers tried for one statement, or for one login, before the client is told.", 2, 5)] = 3
+    observer_query_timeout_delta: Annotated[float, Option("duration", "A server that has not begun to answer for this long after the statement's own time-out is given up.", 1.0, 30.0)] = 20.0
     client_tcp_keepidle: Annotated[int, Option("int", "Seconds of silence before a client is probed; 0 leaves the kernel's value.", 0, 7200)] = 5
     client_tcp_keepintvl: Annotated[int, Option("int", "Seconds between probes of a client.", 0, 75)] = 5
     client_tcp_keepcnt: Annotated[int, Option("int", "Probes without an answer before a client is given up.", 0, 9)] = 5

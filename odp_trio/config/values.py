@@ -12,6 +12,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from typing import Final, final
+from urllib.parse import urlsplit
 
 from odp_trio.errors import ConfigError
 from odp_trio.model import Address
@@ -47,6 +48,7 @@ _TRUE: Final = {"true", "on", "yes", "1", "t", "y"}
 _FALSE: Final = {"false", "off", "no", "0", "f", "n"}
 _ODP_LEVELS: Final = {"TRACE": "DEBUG", "WDIAG": "WARN", "EDIAG": "ERROR", "USER_ERR": "ERROR"}
 _SEPARATORS_LENGTH: Final = 64
+_URL_LENGTH: Final = 512
 _UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -193,6 +195,15 @@ def read_upper(value: object) -> str:
     return read_text(value).strip().upper()
 
 
+def read_url(value: object) -> str:
+    """Read an http or https URL, or nothing."""
+    text = read_text(value).strip()
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname or len(text) > _URL_LENGTH):
+        raise ConfigError(f"is no URL; write http://host:port/path?query, at most {_URL_LENGTH} characters")
+    return text
+
+
 def read_targets(value: object) -> str:
     """Read ``ip:port,ip:port;ip:port``."""
     text = read_text(value)
@@ -223,4 +234,5 @@ READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "log_level": read_log_level,
     "upper": read_upper,
     "targets": read_targets,
+    "url": read_url,
 }

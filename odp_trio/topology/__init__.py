@@ -1,6 +1,8 @@
 """What we believe about clusters: tables without I/O, told what is new and what time it is.
 
 cluster   one cluster: rslist, servers, zones; merging a fresh server list
+rslist    what a config server says: clusters, their rslists
+congestion  servers that fail: what counts as a failure
 tenant    where ordinary tenants live
 partitioning  how a table is partitioned, read from its metadata
 objects   the server's serialised objects: bounds and defaults
