@@ -92,7 +92,7 @@ class Proxy:
             rng=rng,
             changed=lambda: self.views.changed(),
         )
-        self.views = Views(self.clusters, self.settings)
+        self.views = Views(self.clusters, self.settings, self.counts)
         self.sessions: Sessions
         self._shutdown = trio.Event()
         self._stopped_http = trio.Event()

@@ -57,6 +57,7 @@ class View:
         "servers",
         "settings",
         "tenant_servers",
+        "watched",
         "zones",
     )
 
@@ -83,6 +84,8 @@ class View:
         self.has_readonly_zone = any(zone.kind.lower() == "readonly" for zone in zones.values())
         known = {address: server.takes_logins for address, server in servers.items()}
         self.out = frozenset(excluded) | {address for address, usable in known.items() if not usable}
+        self.watched: frozenset[Address] = frozenset()
+        """Servers that failed or are on a list: whoever they answer well is to say so."""
         self._near: dict[str, Nearness] = {}
 
     def near(self, idc: str) -> Nearness:

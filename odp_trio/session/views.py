@@ -15,8 +15,10 @@ from odp_trio.catalog.locations import TableLocations
 from odp_trio.catalog.tenants import TenantRoutes
 from odp_trio.config import Settings
 from odp_trio.config.values import parse_targets
-from odp_trio.model import TenantKey
+from odp_trio.model import Address, TenantKey
+from odp_trio.observe import Counts
 from odp_trio.routing.view import RouteSettings, View
+from odp_trio.topology.congestion import Failure
 from odp_trio.topology.location import Location, TableKey
 
 _VIEWS_KEPT: Final = 4096
@@ -32,8 +34,9 @@ _NAMES: Final = re.compile(
 class Views:
     """Views by tenant and user, made when they are asked for."""
 
-    def __init__(self, clusters: Clusters, settings: Callable[[], Settings]) -> None:
+    def __init__(self, clusters: Clusters, settings: Callable[[], Settings], counts: Counts) -> None:
         self.generation = 0
+        self._counts = counts
         self._clusters = clusters
         self._settings = settings
         self._views: dict[tuple[TenantKey, str], View] = {}
@@ -83,6 +86,13 @@ class Views:
     def tenant_moved(self, key: TenantKey) -> None:
         """A server says that the tenant is not there."""
         self.tenants.invalidate(key)
+
+    def server_failed(self, key: TenantKey, address: Address, failure: Failure) -> None:
+        """A server failed a session: at most once for a statement, and once for each server that a login tries."""
+        self._counts.server_failures[failure.value] += 1
+
+    def server_answered(self, key: TenantKey, address: Address) -> None:
+        """A server has answered a statement well; to be told of those in ``View.watched``."""
 
     def tables_changed(self, key: TenantKey, database: str, sql: bytes) -> None:
         """DDL was executed: the tables that it names are looked up anew; if it names none, all of the tenant's."""
