@@ -8,6 +8,12 @@ edits      answers that are changed
 relay      one connection through an OBServer
 observers  OBServers: listeners, relays
 bed        all of that, and the verbs
+client     a small MySQL client on Trio
+ledger     what clients were told about their writes, held against what is there
+load       clients that read and write, and write down what they were told
+measures   what a load says: gaps, rates, percentiles, errors by kind
+scenarios  what may fail, as data
+fault_matrix  every fault under load, as a table
 demo       ``odp-trio demo``
 commands   ``odp-trio testbed``
 """

@@ -199,10 +199,10 @@ class Relay:
             await self._pass_on(reader)
             if not (data := await self._client.receive_some(CHUNK_BYTES)):
                 return
-            await self._faults.wait_thawed()
 
     async def _pass_on(self, reader: RequestReader) -> None:
         if passed := reader.passed():
+            await self._faults.wait_thawed()
             await self._server.send_all(passed)
 
     async def _copy_up(self, data: bytes | bytearray) -> None:
@@ -214,6 +214,7 @@ class Relay:
 
     async def _request(self, request: Request) -> None:
         sql = self._note_request(request)
+        await self._faults.wait_thawed()
         if self._faults.slow:
             await trio.sleep(self._faults.slow)
         if request.whole and (fault := self._faults.take_answer(sql)) is not None:
