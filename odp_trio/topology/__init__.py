@@ -2,6 +2,9 @@
 
 cluster   one cluster: rslist, servers, zones; merging a fresh server list
 rslist    what a config server says: clusters, their rslists
+config_questions  the URLs that a config server is asked for
+config_envelope   the JSON around its answers, and values read out of it
+config_answers    its answers as records of rslist, or the reason why not
 congestion  servers that fail: what counts as a failure
 tenant    where ordinary tenants live
 partitioning  how a table is partitioned, read from its metadata

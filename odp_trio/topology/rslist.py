@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from typing import Final
 
 import msgspec
 
 from odp_trio.model import Address
+
+METADB: Final = "MetaDataBase"
+"""The cluster that keeps ODP's own database; a main document always tells its URL."""
 
 
 class ClusterRole(Enum):
@@ -44,7 +48,19 @@ class Rslist(msgspec.Struct, frozen=True):
 
 
 class ConfigDocument(msgspec.Struct, frozen=True):
-    """The config server's main document: URLs of rslists by cluster, in its order; the first is the default cluster."""
+    """The config server's main document: URLs of rslists by cluster, in its order; the first is the default cluster.
+
+    Its ``repr`` leaves the URLs out: their queries may be secret.
+    """
 
     version: str
     rslist_urls: Mapping[str, str]
+    metadb_url: str = ""
+
+    def url(self, cluster: str) -> str | None:
+        """Return the URL of a cluster's rslist, of METADB's too; None for a cluster that is not named."""
+        found = self.rslist_urls.get(cluster)
+        return (self.metadb_url or None) if found is None and cluster == METADB else found
+
+    def __repr__(self) -> str:
+        return f"ConfigDocument(version={self.version!r}, clusters={list(self.rslist_urls)!r})"
