@@ -140,6 +140,28 @@ def test_a_bad_secret_is_not_shown_in_its_error() -> None:
     assert "hunter" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url", ["ocp:8080", "ftp://ocp/x", "http://", "http://[::1", "http://[zz]/x", "http://ocp:99999/", "http://ocp:x/"]
+)
+def test_what_is_no_url_is_refused_by_name_and_value(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(from_optstr(f"obproxy_config_server_url={url}"))
+
+    assert f"obproxy_config_server_url = {url!r} is no URL" in str(caught.value)
+
+
+def test_what_may_be_secret_in_a_url_is_not_shown() -> None:
+    url = "http://odp:s3cret@ocp:8080/services?Action=GetObProxyConfig&uid=s3cret"
+    built = build(from_optstr(f"obproxy_config_server_url={url}"))
+
+    assert built.settings.obproxy_config_server_url == url
+    assert b"s3cret" not in effective_json(built)
+    assert 'obproxy_config_server_url = "http://***@ocp:8080/services?***"' in effective(built)
+    with pytest.raises(ConfigError) as caught:
+        build(from_optstr(f"obproxy_config_server_url=x{url}"))
+    assert "s3cret" not in str(caught.value)
+
+
 def test_the_example_file_without_its_comment_signs_is_the_defaults() -> None:
     head = render_example().split("[clusters.", 1)[0]
     lines = [

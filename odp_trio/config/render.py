@@ -9,7 +9,7 @@ import msgspec
 
 from odp_trio.config.options import Described, options
 from odp_trio.config.settings import Built, allowed
-from odp_trio.config.values import Secret, write_capacity, write_duration
+from odp_trio.config.values import Secret, masked_url, write_capacity, write_duration
 
 _HEAD = """\
 # Settings of odp-trio.  Every option is shown with its default; remove the '#' to change it.
@@ -38,7 +38,7 @@ _CLUSTERS = """
 
 
 def value_text(described: Described, value: Any) -> str:
-    """Write a value as TOML; a secret as ``***``."""
+    """Write a value as TOML; a secret, and what may be one in a URL, as ``***``."""
     if isinstance(value, Secret):
         return '"***"' if value else '""'
     if isinstance(value, bool):
@@ -47,6 +47,8 @@ def value_text(described: Described, value: Any) -> str:
         return f'"{write_duration(value)}"'
     if described.option.kind == "capacity":
         return f'"{write_capacity(value)}"'
+    if described.option.kind == "url":
+        return _quoted(masked_url(value))
     return _quoted(value) if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -139,14 +141,20 @@ def effective(built: Built) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _json_value(described: Described, value: Any) -> Any:
+    if described.option.kind == "url":
+        return masked_url(value)
+    return str(value) if isinstance(value, Secret) else value
+
+
 def effective_json(built: Built) -> bytes:
     """Return the same as JSON."""
     values = {
         name: {
-            "value": str(value) if isinstance(value, Secret) else value,
+            "value": _json_value(described, value),
             "source": built.sources.get(name, "default"),
         }
-        for name in options()
+        for name, described in options().items()
         for value in (getattr(built.settings, name),)
     }
     clusters = {name: [str(address) for address in c.rslist] for name, c in built.settings.clusters.items()}

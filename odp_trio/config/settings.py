@@ -15,7 +15,7 @@ import msgspec
 
 from odp_trio.config.foreign import FOREIGN
 from odp_trio.config.options import ClusterSettings, Described, Settings, options
-from odp_trio.config.values import READERS, is_bare, write_capacity, write_duration
+from odp_trio.config.values import READERS, is_bare, masked_url, write_capacity, write_duration
 from odp_trio.errors import ConfigError
 from odp_trio.model import parse_rslist
 
@@ -219,7 +219,8 @@ def read_option(described: Described, value: Any, *, as_odp: bool = False) -> An
     ``as_odp`` reads a bare number in ODP's own unit.
     """
     option = described.option
-    shown = f"{described.name} = {'***' if option.kind == 'secret' else _shown(value)}"
+    masked = masked_url(value) if option.kind == "url" and isinstance(value, str) else value
+    shown = f"{described.name} = {'***' if option.kind == 'secret' else _shown(masked)}"
     if option.odp_unit and is_bare(value):
         if not as_odp:
             raise ConfigError(f'{shown} needs a unit, as in "15s": {allowed(described)}')

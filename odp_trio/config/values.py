@@ -198,10 +198,20 @@ def read_upper(value: object) -> str:
 def read_url(value: object) -> str:
     """Read an http or https URL, or nothing."""
     text = read_text(value).strip()
-    parts = urlsplit(text)
-    if text and (parts.scheme not in ("http", "https") or not parts.hostname or len(text) > _URL_LENGTH):
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that hold no IPv6 address, a port that is none
+        usable = False
+    if text and not (usable and len(text) <= _URL_LENGTH):
         raise ConfigError(f"is no URL; write http://host:port/path?query, at most {_URL_LENGTH} characters")
     return text
+
+
+def masked_url(text: str) -> str:
+    """Return a URL as it may be shown: without a password and its query, which may hold one."""
+    head, mark, _ = re.sub("//[^/?#]*@", "//***@", text).partition("?")
+    return f"{head}{mark}***" if mark else head
 
 
 def read_targets(value: object) -> str:
