@@ -12,8 +12,7 @@ client     a small MySQL client on Trio
 ledger     what clients were told about their writes, held against what is there
 load       clients that read and write, and write down what they were told
 measures   what a load says: gaps, rates, percentiles, errors by kind
-scenarios  what may fail, as data
-fault_matrix  every fault under load, as a table
+matrix     every fault under load, as a table
 ocp        a config server and its faults
 ocp_answers  what that config server tells
 demo       ``odp-trio demo``

@@ -214,10 +214,8 @@ class _Seat:
         """Use a connection until the load stops; raise ConnectionLost when it is lost."""
         self._connection, self._prepared = connection, {}
         load, plan = self._load, self._load.plan
-        if plan.statement_timeout:
-            await self._tried(
-                "set", -1, connection.query(f"set ob_query_timeout = {round(plan.statement_timeout * 1e6)}")
-            )
+        if not await self._begin(plan.statement_timeout):
+            return
         while not load.stopping:
             await load.think(self._rng.uniform(0, 2 * plan.think))
             abroad = self._rng.random() < self._mix.abroad
@@ -226,6 +224,15 @@ class _Seat:
                 await self._rng.choice(self._steps)(home)
             except StatementFailed:
                 continue
+
+    async def _begin(self, timeout: float) -> bool:
+        """Set the session's time-out; answer whether it could be set."""
+        try:
+            if timeout:
+                await self._tried("set", -1, self._connection.query(f"set ob_query_timeout = {round(timeout * 1e6)}"))
+        except StatementFailed:
+            return False
+        return True
 
     async def _tried(self, what: str, home: int, answer: Awaitable[T]) -> T:
         """Wait for the answer to one statement, and write down how it went."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from odp_trio.testing.fault_matrix import SHORT, Phases, markdown, run_fault, usual_plan, violations
 from odp_trio.testing.ledger import Fate
 from odp_trio.testing.live import KernelProcess
-from odp_trio.testing.scenarios import Bounds, Fault, World, faults, nothing
+from odp_trio.testing.matrix.fault import Bounds, Fault, World, nothing
+from odp_trio.testing.matrix.row import markdown, violations
+from odp_trio.testing.matrix.run import SHORT, Phases, faults, run_fault
 
-FAULTS = {fault.name: fault for fault in faults(usual_plan())}
+FAULTS = {fault.name: fault for fault in faults()}
 
 
 @pytest.mark.slow

@@ -1,0 +1,110 @@
+"""What came of one fault, what of that must not be, and the table."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+import trio
+
+import odp_trio
+from odp_trio.testing.ledger import Audit
+from odp_trio.testing.live import VERSION
+from odp_trio.testing.matrix.fault import Fault
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """What one fault did."""
+
+    name: str
+    sees: str
+    errors: int
+    kinds: Mapping[str, int]
+    gap: float
+    """Longest time that any client was without an answer, in seconds."""
+    gap_of_all: float
+    """Longest time that every client was."""
+    recovery: float | None
+    """Seconds from the fault's end until every client was served again; None: it did not come."""
+    rates: tuple[float, float, float]
+    """Successful statements per second before, during and after."""
+    p99: tuple[float, float]
+    """Of statements for other servers than the victim, before and during, in seconds."""
+    left: float
+    """Seconds from the fault's begin to the last statement of the load that the victim got while it lasted."""
+    back: float | None
+    """Seconds from the fault's end to the first one that it got then; None: it got none."""
+    audit: Audit
+    wrong: tuple[str, ...]
+    """Reads whose answer was not what it must be."""
+    seconds: float
+    """Length of the fault."""
+    notes: Mapping[str, str]
+
+
+def violations(fault: Fault, row: Row) -> list[str]:
+    """Return what a row breaks of what must hold."""
+    bounds, found = fault.bounds, []
+    if not row.audit.clean:
+        found.append(f"ledger: {row.audit}")
+    if row.wrong:
+        found.append(f"{len(row.wrong)} reads were answered wrongly: {row.wrong[0]}")
+    if bounds.errors is not None and row.errors > bounds.errors:
+        found.append(f"{row.errors} errors, at most {bounds.errors} may be: {dict(row.kinds)}")
+    if row.gap > (limit := bounds.gap + bounds.gap_during * row.seconds):
+        found.append(f"a client was without an answer for {row.gap:.2f} s, at most {limit:.2f} s may be")
+    if row.recovery is None or row.recovery > bounds.recovery:
+        found.append(f"recovery took {row.recovery} s, at most {bounds.recovery} s may be")
+    if bounds.leaves is not None and row.left > bounds.leaves:
+        found.append(f"the server got statements for {row.left:.2f} s, at most {bounds.leaves} s may be")
+    if bounds.returns is not None and (row.back is None or row.back > bounds.returns):
+        found.append(f"the server got statements again after {row.back} s, at most {bounds.returns} s may be")
+    return found
+
+
+def markdown(rows: Iterable[Row]) -> str:
+    """Return the table for people."""
+    lines = [
+        "| fault | errors | longest gap of a client, of all | whole again after | statements/s before, during, after "
+        "| acknowledged: lost | ran twice | unknown: there |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        audit = row.audit
+        rates = ", ".join(f"{each:.0f}" for each in row.rates)
+        recovery = "never" if row.recovery is None else f"{row.recovery:.2f} s"
+        lines.append(
+            f"| {row.name} | {row.errors} | {row.gap:.2f} s, {row.gap_of_all:.2f} s | {recovery} | {rates} "
+            f"| {audit.acknowledged}: **{len(audit.lost)}** | **{len(audit.doubled)}** "
+            f"| {audit.unknown}: {audit.unknown_there} |"
+        )
+    return "\n".join(lines)
+
+
+def errors_markdown(rows: Iterable[Row]) -> str:
+    """Return what clients were told, fault by fault."""
+    lines = ["| fault | what clients were told | times |", "|---|---|---|"]
+    lines += [f"| {row.name} | {kind} | {count} |" for row in rows for kind, count in sorted(row.kinds.items())]
+    return "\n".join(lines)
+
+
+def head() -> str:
+    """Return what the numbers are of: versions and machine."""
+    processor = next(
+        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.machine(),
+    )
+    return (
+        f"odp-trio {odp_trio.__version__}, Python {platform.python_version()}, trio {trio.__version__}, kernel: "
+        f"pylibseekdb {VERSION}; {os.cpu_count()} cores ({processor}), {platform.system()} {platform.release()}."
+    )
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []

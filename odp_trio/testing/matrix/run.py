@@ -1,0 +1,145 @@
+"""One fault before a fresh proxy under load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import trio
+
+from odp_trio.app import Proxy, open_proxy
+from odp_trio.model import Address
+from odp_trio.testing import measures
+from odp_trio.testing.bed import Testbed, open_testbed
+from odp_trio.testing.demo import settings_for
+from odp_trio.testing.ledger import Audit
+from odp_trio.testing.live import KernelProcess
+from odp_trio.testing.load import Load, Mix, Plan, open_load, rows_statement, table_statements
+from odp_trio.testing.matrix.cluster import cluster_faults
+from odp_trio.testing.matrix.fault import TENANT, VICTIM, Bounds, Fault, World, nothing, spread
+from odp_trio.testing.matrix.process import process_faults
+from odp_trio.testing.matrix.row import Row
+from odp_trio.testing.matrix.servers import server_faults
+
+CLIENTS: Final = 16
+SETTINGS: Final[Mapping[str, Any]] = {
+    "enable_http": False,
+    "hot_upgrade_exit_timeout": 2.0,
+    "server_state_refresh_interval": 0.3,
+    "short_async_task_timeout": 0.5,
+    "connect_timeout": 0.5,
+    "observer_query_timeout_delta": 1.0,
+    "delay_update_entry_interval": 0.3,
+    "congestion_retry_interval": 1.0,
+    "min_keep_congestion_interval": 1.0,
+    "server_detect_refresh_interval": 0.2,
+    "detect_server_timeout": 1.0,
+    "server_detect_fail_threshold": 1,
+}
+"""Times of a proxy that make faults short; every one has a longer default."""
+_FLOWING: Final = 15.0
+"""Seconds within which every client must be served, before a fault and after it."""
+_SETTLED: Final = 10.0
+
+
+class Phases(msgspec.Struct, frozen=True):
+    """How long the load runs before, during and after a fault, in seconds."""
+
+    before: float = 3.0
+    during: float = 5.0
+    after: float = 3.0
+
+
+SHORT: Final = Phases(0.7, 1.5, 0.7)
+
+
+def usual_plan(**changes: Any) -> Plan:
+    """Return the load of the matrix: 16 clients of an ordinary tenant."""
+    mix = Mix(**changes.pop("mix", {}))
+    return Plan(f"app@{TENANT}#demo", "app_pw", statement_timeout=1.0, mix=mix, **changes)
+
+
+async def run_fault(fault: Fault, kernel: KernelProcess, phases: Phases, clients: int = CLIENTS) -> Row:
+    """Run one fault before a fresh proxy; raise RuntimeError when the load does not even begin to flow."""
+    plan = usual_plan(clients=clients, **fault.plan)
+    async with open_testbed(kernel=kernel) as bed:
+        await bed.query(*table_statements(plan))
+        tablets = await spread(bed, plan)
+        settings = settings_for(bed, **{**SETTINGS, **fault.settings})
+        async with open_proxy(settings) as proxy:
+            load, times, world = await _under_load(fault, bed, proxy, plan, tablets, phases)
+        audit = await _audited(bed, load)
+        return _row(fault, load, times, world, audit)
+
+
+async def _under_load(
+    fault: Fault, bed: Testbed, proxy: Proxy, plan: Plan, tablets: Sequence[int], phases: Phases
+) -> tuple[Load, Sequence[float], World]:
+    async with open_load(plan, Address(*proxy.addresses[0])) as load:
+        world = World(bed, proxy, load, tablets)
+        if not await load.wait_flowing(trio.current_time(), _FLOWING):
+            raise RuntimeError(f"the load does not flow: {measures.kinds(load.failures)}")
+        start = trio.current_time()
+        await trio.sleep(phases.before)
+        begun = trio.current_time()
+        await fault.begin(world)
+        await trio.sleep(max(0.0, begun + phases.during - trio.current_time()))
+        ended = trio.current_time()
+        await fault.end(world)
+        await load.wait_flowing(ended, _FLOWING)
+        await trio.sleep(phases.after)
+        over = trio.current_time()
+    return load, (start, begun, ended, over), world
+
+
+async def _audited(bed: Testbed, load: Load) -> Audit:
+    """Read the table straight on the kernel, when nobody can write to it any more."""
+    user = load.plan.user.partition("@")[0]
+    sessions = f"select id from information_schema.processlist where user = '{user}'"
+    with trio.move_on_after(_SETTLED):
+        while sum(observer.open_connections for observer in bed.observers):  # noqa: ASYNC110  # of relays, many
+            await trio.sleep(0.01)
+        while await bed.query(sessions):  # noqa: ASYNC110
+            await trio.sleep(0.01)
+    rows = await bed.query(rows_statement(load.plan))
+    return load.ledger.audit((int(row["client"]), int(row["seq"])) for row in rows)
+
+
+def _row(fault: Fault, load: Load, times: Sequence[float], world: World, audit: Audit) -> Row:
+    start, begun, ended, over = times
+    clients = load.plan.clients
+    failures = [failed for failed in load.failures if failed.at >= start]
+    gap, gap_of_all = measures.gaps(load.answers, clients, begun, over)
+    elsewhere = [answer for answer in load.answers if answer.partition not in (-1, VICTIM)]
+    victim = [each.at for each in world.bed.statements("writes") if each.observer == VICTIM]
+    return Row(
+        name=fault.name,
+        sees=fault.sees,
+        errors=len(failures),
+        kinds=measures.kinds(failures),
+        gap=gap,
+        gap_of_all=gap_of_all,
+        recovery=measures.recovery(load.answers, failures, clients, ended),
+        rates=(
+            measures.rate(load.answers, start, begun),
+            measures.rate(load.answers, begun, ended),
+            measures.rate(load.answers, ended, over),
+        ),
+        p99=(
+            measures.percentile((answer.seconds for answer in elsewhere if start <= answer.at < begun), 0.99),
+            measures.percentile((answer.seconds for answer in elsewhere if begun <= answer.at < ended), 0.99),
+        ),
+        left=max((at - begun for at in victim if begun <= at < ended), default=0.0),
+        back=min((at - ended for at in victim if at >= ended), default=None),
+        audit=audit,
+        wrong=tuple(load.wrong),
+        seconds=ended - begun,
+        notes=world.notes,
+    )
+
+
+def faults(clients: int = CLIENTS) -> tuple[Fault, ...]:
+    """Return the rows of the matrix, with bounds for so many clients."""
+    control = Fault(name="nothing, for comparison", sees="nothing", begin=nothing, end=nothing, bounds=Bounds())
+    return (control, *server_faults(clients), *cluster_faults(clients), *process_faults())
