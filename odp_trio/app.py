@@ -19,7 +19,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -36,6 +36,7 @@ from odp_trio.admin.proxysys import serve_admin
 from odp_trio.admin.routes import table_records
 from odp_trio.admin.status import ProxyStatus, proxy_status
 from odp_trio.catalog.clusters import Clusters, Started
+from odp_trio.catalog.keeper import Surroundings
 from odp_trio.catalog.locations import TableLocations
 from odp_trio.catalog.metadata import open_metadata
 from odp_trio.catalog.own_rules import load_own_rules
@@ -62,6 +63,8 @@ log = logging.getLogger("odp_trio")
 LOCATION_BYTES = 512
 """What ODP reckons for one location, of three quarters of the memory that locations may take."""
 CLEANING_SECONDS = 1.0
+MOVED_SECONDS = (30.0, 60.0)
+"""When the locations of a tenant whose locality or primary zone changed are looked up anew, as ODP does it."""
 SCRAMBLE_ALPHABET = bytes(range(0x21, 0x7F))
 
 
@@ -83,14 +86,10 @@ class Proxy:
         self._rng = rng
         self.started_at = trio.current_time()
         self.clusters = Clusters(
-            {name: cluster.rslist for name, cluster in settings.clusters.items()},
+            {name: cluster.rslist for name, cluster in settings.clusters.items() if cluster.rslist},
             lambda name: open_metadata(self._settings, name),
-            interval=lambda: self._settings.server_state_refresh_interval,
-            jitter=lambda: self._settings.server_state_refresh_jitter,
-            timeout=lambda: self._settings.short_async_task_timeout,
-            check_name=lambda: self._settings.enable_cluster_checkout,
-            rng=rng,
-            changed=lambda: self.views.changed(),
+            Surroundings(self.settings, rng, lambda: self.views.changed(), self._tenants_moved),
+            dropped=self._cluster_dropped,
         )
         self.views = Views(self.clusters, self.settings, self.counts)
         self.sessions: Sessions
@@ -149,6 +148,19 @@ class Proxy:
         """Sleep until somebody asks for the end."""
         await self._shutdown.wait()
 
+    def _tenants_moved(self, cluster: str, tenants: Sequence[str] | None) -> None:
+        """Fetch the routes of some tenants of a cluster anew, or of all; soon the locations of those that are named."""
+        self.views.tenants.renew(cluster, tenants)
+        now = trio.current_time()
+        for tenant in tenants or ():
+            self.locations.expire_tenant(cluster, tenant, lambda: now + self._rng.uniform(*MOVED_SECONDS))
+
+    def _cluster_dropped(self, cluster: str) -> None:
+        """Forget what is known of a cluster that is gone."""
+        self.views.tenants.forget(cluster)
+        self.locations.drop_cluster(cluster)
+        self.views.changed()
+
     def crash_task(self, path: str, error: Exception) -> None:
         """Make a supervised task die as of a bug, such as ``catalog/cluster:demo``; raise KeyError for no such task."""
         supervisor, name = self.root.find(path)
@@ -170,6 +182,7 @@ class Proxy:
         )
         proxy_id = self._settings.proxy_id or self._rng.randrange(1, PROXY_ID_LIMIT)
         ids = ConnectionIds(proxy_id, self._rng.randrange(1 << 17))
+        self.clusters.in_use = self._clusters_in_use
         self.sessions = Sessions(self._services(), ids, nursery, lambda: self._settings.client_max_connections)
 
     def close(self) -> None:
@@ -193,6 +206,9 @@ class Proxy:
             rules=self.rules,
             wall_clock_us=lambda: time.time_ns() // 1000,
         )
+
+    def _clusters_in_use(self) -> Collection[str]:
+        return {session.destination.key for session in self.sessions.table.values() if session.destination is not None}
 
     async def _prepare_grammar(self) -> None:
         """Build the grammar's tables in a thread, once: the first statement must not wait for them."""
@@ -259,9 +275,9 @@ async def _running(proxy: Proxy, root: Supervisor, rng: random.Random) -> AsyncI
         await root.start(ChildSpec("reactor", proxy._nested_reactor))
     async with open_supervisor("catalog", rng=rng, parent=root) as catalog, trio.open_nursery() as nursery:
         proxy.start_sessions(nursery)
-        for name in proxy.clusters.names:
-            poller = ChildSpec(f"cluster:{name}", proxy.clusters.maintain, intensity=None)
-            await catalog.start(poller, name)
+        if proxy.clusters.directory is not None:
+            await proxy.clusters.directory.open(nursery)
+        proxy.clusters.start(catalog)
         await catalog.start(ChildSpec("locations", proxy._clean_locations, intensity=None))
         nursery.start_soon(proxy._prepare_grammar)
         async with open_supervisor("front", rng=rng, parent=root) as front:
@@ -269,7 +285,7 @@ async def _running(proxy: Proxy, root: Supervisor, rng: random.Random) -> AsyncI
             if settings.enable_http:
                 proxy.open_http()
                 root.start_soon(ChildSpec("http", proxy._http, intensity=None))
-            log.info("listening on %s; clusters: %s", proxy.addresses[0], ", ".join(proxy.clusters.names) or "none")
+            log.info("listening on %s; clusters: %s", proxy.addresses[0], proxy.clusters)
             yield
         proxy.listener.close()
         left = await proxy.sessions.drain(settings.hot_upgrade_exit_timeout)

@@ -147,10 +147,12 @@ def _run(options: argparse.Namespace) -> int:
         log.warning("ignored: %s", warning)
     if options.nodaemon:
         log.info("ignored: -N: this process never becomes a daemon")
-    if not built.settings.clusters:
+    if not built.settings.clusters and not built.settings.obproxy_config_server_url:
         from odp_trio.errors import ConfigError
 
-        raise ConfigError("no cluster is configured: give -r and -c, or [clusters.NAME] in the file")
+        raise ConfigError(
+            "no cluster is configured: give -r and -c, or [clusters.NAME] in the file, or obproxy_config_server_url"
+        )
     import trio
 
     from odp_trio.app import run_proxy

@@ -148,6 +148,14 @@ class MetadataUnavailable(CatalogError):
     """A metadata query failed: refused, timed out, or answered with an error."""
 
 
+class MetadataRefused(MetadataUnavailable):
+    """Every server that was asked answered with the same error; ``number`` is the server's."""
+
+    def __init__(self, message: str, number: int = 0) -> None:
+        super().__init__(message)
+        self.number = number
+
+
 class MalformedMetadata(CatalogError):
     """A metadata answer lacks a column or holds a value that cannot be true."""
 

@@ -28,6 +28,7 @@ from odp_trio.sql.literals import read_annotation
 from odp_trio.state.client import WEAK, ClientState
 from odp_trio.topology.cluster import interleave
 from odp_trio.topology.snapshot import Restored
+from odp_trio.wire.login_name import parse_login_name
 
 _ROUNDS: Final = 8
 NOT_IN_SNAPSHOT: Final = "the table is not in the snapshot"
@@ -76,7 +77,7 @@ async def explain_live(
     Raises ConfigError for a request that cannot be used, and what a login to the tenant would get.
     """
     changes = _changes(request)
-    key = _tenant_key(request, settings)
+    key = await _live_key(views, request, settings)
     question = _question(statements, request, settings, key)
     lookup: Lookup | None = None
     for _ in range(_ROUNDS):
@@ -133,7 +134,15 @@ def view_of(restored: Restored, key: TenantKey, user: str) -> View:
     scoped = restored.settings.scoped(key.cluster, key.tenant, user)
     primary_zone = cluster.primary_zones.get(key.tenant, "")
     return View(
-        key, 0, cluster.servers, cluster.zones, servers, restored.locations, route_settings(scoped), primary_zone
+        key,
+        0,
+        cluster.servers,
+        cluster.zones,
+        servers,
+        restored.locations,
+        route_settings(scoped),
+        primary_zone,
+        idcs=cluster.idcs,
     )
 
 
@@ -148,15 +157,26 @@ def _changes(request: ExplainRequest) -> tuple[WhatIf, ...]:
     return tuple(parse_what_if(text) for text in request.what_if)
 
 
+async def _live_key(views: Views, request: ExplainRequest, settings: Settings) -> TenantKey:
+    """As ``_tenant_key``; a config server's clusters are made as at a login, and may be named with their id."""
+    if not settings.obproxy_config_server_url:
+        return _tenant_key(request, settings)
+    named = parse_login_name(f"explain#{request.cluster}") if request.cluster else None
+    name, cluster_id = (named.cluster or "", named.cluster_id) if named else (settings.default_cluster or "", None)
+    cluster = await views.cluster(name, cluster_id)
+    return TenantKey(cluster.name, _tenant(request, settings))
+
+
+def _tenant(request: ExplainRequest, settings: Settings) -> str:
+    return request.tenant or ("" if request.cluster else settings.proxy_tenant_name) or DEFAULT_TENANT
+
+
 def _tenant_key(request: ExplainRequest, settings: Settings) -> TenantKey:
     cluster = request.cluster or settings.default_cluster or ""
     if cluster not in settings.clusters:
         near = did_you_mean(cluster, settings.clusters)
         raise ConfigError(f"cluster {cluster!r} is not known{near}" if cluster else "no cluster is named or configured")
-    tenant = request.tenant
-    if not tenant and not request.cluster:
-        tenant = settings.proxy_tenant_name
-    return TenantKey(cluster, tenant or DEFAULT_TENANT)
+    return TenantKey(cluster, _tenant(request, settings))
 
 
 def _question(statements: Statements, request: ExplainRequest, settings: Settings, key: TenantKey) -> RouteRequest:

@@ -113,6 +113,7 @@ class _World:
             self._settings,
             view.primary_zone,
             self._excluded,
+            idcs=view.idcs,
         )
 
     def change(self, change: WhatIf) -> None:

@@ -2,7 +2,11 @@
 
 metadata   the MetadataConnection port and its PyMySQL implementation
 queries    ODP's own statements, and rows read into topology values
-clusters   one supervised task a cluster: creation, then the server list every 15 seconds
+clusters   the clusters that may be logged in to, one supervised task each; they come and go with logins
+keeper     one cluster: creation, then the chain of every 15 seconds, what follows failures
+directory  what the config server says, kept, and who may ask it when
+trouble    failures in a row, and when they are worth a line in the log
+config_wiring  the directory of the config server that the settings name
 config_server  the questions to a config server (OCP)
 http_get   one GET, and a reason for everything that can go wrong
 tenants    single-flight fetch of tenant routes

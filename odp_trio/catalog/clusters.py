@@ -1,31 +1,38 @@
-"""One supervised task a cluster: it makes the cluster resource, then keeps the server list fresh.
+"""The clusters that may be logged in to: those of the settings, and the config server's, made at their first login.
 
-The resource is owned here, above the tasks, so that a restarted task finds it
-as it was.  A login that names a cluster without a server list wakes the task
-and waits for its next attempt: one attempt, however many logins wait.
+One supervised task a cluster keeps it fresh.  The resources are owned here,
+above the tasks, so that a restarted task finds them as they were.  A cluster of
+the config server is dropped, with all that is known of it, when nobody has used
+it for ``cluster_expire_time``, when there are more than
+``cluster_count_high_water_mark``, and when the config server no longer names
+it: never while it has sessions.
 """
 
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from typing import NoReturn, Protocol, final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final, NoReturn, Protocol, final
 
 import trio
 
-from odp_trio.catalog import queries
+from odp_trio.catalog.directory import Directory
+from odp_trio.catalog.keeper import Configured, Keeper, Surroundings
 from odp_trio.catalog.metadata import MetadataConnection, Row
-from odp_trio.errors import CatalogError, ClusterMismatch, UnknownCluster
+from odp_trio.errors import CatalogError, UnknownCluster
 from odp_trio.model import Address
 from odp_trio.supervise.periodic import Bell, every
-from odp_trio.topology.cluster import Changes, ClusterResource, Server, Zone
+from odp_trio.supervise.supervisor import ChildSpec, Supervisor
+from odp_trio.topology.cluster import ClusterResource
+from odp_trio.topology.rslist import Rslist, SubCluster
 
 log = logging.getLogger("odp_trio.catalog")
 
-RSLIST_AFTER_FAILURES = 10
+SWEEP_SECONDS: Final = 20.0
+"""How often it is looked for clusters to drop."""
+STANDBY: Final = "STANDBY"
+_SOON_SECONDS: Final = 5.0
+"""How often the config server is asked while it has never answered, if that is sooner."""
 
 
 class Started(Protocol):
@@ -36,172 +43,335 @@ class Started(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Keeper:
-    """A cluster resource and those who wait for its next refresh."""
+@final
+class FromConfigServer:
+    """The rslist that the config server has of one cluster id of a name; id 0 is not told."""
 
-    resource: ClusterResource
-    metadata: MetadataConnection
-    wanted: Bell = field(default_factory=Bell)
-    attempting: bool = False
-    attempted: trio.Event = field(default_factory=trio.Event)
-    failure: CatalogError | None = None
+    def __init__(self, directory: Directory, name: str, cluster_id: int, around: Surroundings) -> None:
+        self.name = name
+        self.cluster_id = cluster_id
+        self._directory = directory
+        self._around = around
+
+    @property
+    def follows_roles(self) -> bool:
+        """Whether primaries and standbys are told apart."""
+        return self._around.settings().enable_standby
+
+    @property
+    def named(self) -> bool:
+        """Whether the config server still has it."""
+        if not self._directory.knows(self.name):
+            return False
+        entry = self._directory.entries.get(self.name)
+        return entry is None or bool(self._of(entry.rslist))
+
+    async def rslist(self) -> tuple[Address, ...]:
+        """Return the rslist, asked for anew."""
+        subs = self._of(await self._directory.fetch(self.name))
+        if not subs:
+            raise UnknownCluster(f"cluster {self.name!r} has no cluster of id {self.cluster_id} any more")
+        return addresses_of(subs[0])
+
+    async def idcs(self) -> Mapping[str, str]:
+        """Return the region of every IDC."""
+        return await self._directory.server.idcs(self.name, self.cluster_id)
+
+    def learn(self, servers: Sequence[Address]) -> None:
+        """The whole server list is the rslist from now on."""
+        self._directory.learn(self.name, self.cluster_id, servers)
+
+    def _of(self, rslist: Rslist) -> tuple[SubCluster, ...]:
+        return rslist.choose(self.cluster_id, 0) if self.cluster_id else rslist.clusters[:1]
+
+
+def addresses_of(sub: SubCluster) -> tuple[Address, ...]:
+    """Return the servers of a cluster that may be asked, those that are read-only last."""
+    return tuple(dict.fromkeys((*sub.servers, *sub.readonly)))
 
 
 @final
 class Clusters:
-    """The clusters that we know, by name."""
+    """The clusters that we know, by name; with its id, ``name:2``, if there are several of the name.
+
+    ``dropped`` is told the name of a cluster that is gone; ``in_use`` returns the names that have sessions.
+    """
 
     def __init__(
         self,
-        rslists: Mapping[str, Sequence[Address]],
+        configured: Mapping[str, Sequence[Address]],
         open_metadata: Callable[[str], MetadataConnection],
+        around: Surroundings,
         *,
-        interval: Callable[[], float],
-        jitter: Callable[[], float],
-        timeout: Callable[[], float],
-        check_name: Callable[[], bool],
-        rng: random.Random,
-        changed: Callable[[], None] = lambda: None,
+        directory: Directory | None = None,
+        dropped: Callable[[str], None] = lambda name: None,
     ) -> None:
-        self._changed = changed
-        self._keepers = {
-            name: _Keeper(ClusterResource(name, tuple(rslist)), open_metadata(name)) for name, rslist in rslists.items()
-        }
-        self._interval = interval
-        self._jitter = jitter
-        self._timeout = timeout
-        self._check_name = check_name
-        self._rng = rng
+        self.directory = directory
+        self.in_use: Callable[[], Collection[str]] = tuple
+        self._around = around
+        self._settings = around.settings
+        self._open_metadata = open_metadata
+        self._dropped = dropped
+        self._keepers: dict[str, Keeper] = {}
+        self._leaving: dict[str, trio.Event] = {}
+        self._sweep_wanted = Bell()
+        self._supervisor: Supervisor | None = None
+        for name, rslist in configured.items():
+            resource = ClusterResource(name, tuple(rslist))
+            self._keepers[name] = Keeper(resource, open_metadata(name), Configured(rslist), around)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every cluster that may be logged in to."""
+        """Every cluster that we hold."""
         return tuple(self._keepers)
 
     def resources(self) -> tuple[ClusterResource, ...]:
         """Every cluster resource, available or not."""
         return tuple(keeper.resource for keeper in self._keepers.values())
 
+    def __str__(self) -> str:
+        """Say which clusters may be logged in to."""
+        held = ", ".join(self._keepers)
+        server = "" if self.directory is None else "those of the config server"
+        return " and ".join(part for part in (held, server) if part) or "none"
+
     def find(self, name: str) -> ClusterResource | None:
-        """Return a cluster resource, available or not; None for a cluster that is not configured."""
+        """Return a cluster resource, available or not; None for one that we do not hold."""
         keeper = self._keepers.get(name)
         return None if keeper is None else keeper.resource
+
+    def is_configured(self, name: str) -> bool:
+        """Whether a cluster is of the settings, not of the config server."""
+        keeper = self._keepers.get(name)
+        return keeper is not None and isinstance(keeper.origin, Configured)
+
+    def rebuilding(self, name: str) -> str:
+        """Return why a cluster is being built anew; empty if it is not."""
+        keeper = self._keepers.get(name)
+        return "" if keeper is None else keeper.rebuild
 
     def close(self) -> None:
         """Close the metadata connections."""
         for keeper in self._keepers.values():
             keeper.metadata.close()
 
+    async def ask(self, name: str, sql: str) -> Sequence[Row]:
+        """Run a metadata query on one of the servers of a cluster."""
+        keeper = self._keepers.get(name)
+        if keeper is None:
+            raise CatalogError(f"cluster {name!r} is gone")
+        return await keeper.ask(sql)
+
     async def wait_available(self, name: str) -> ClusterResource:
         """Return a cluster that has a server list, waiting for one attempt to get it.
 
         Raises UnknownCluster, or what that attempt failed of (CatalogError).
         """
-        keeper = self._keeper(name)
-        if not keeper.resource.available:
-            attempted = keeper.attempted
-            if not keeper.attempting:
-                keeper.wanted.ring()
-            with trio.move_on_after(self._timeout()):
-                await attempted.wait()
-        if not keeper.resource.available:
-            failure = keeper.failure or CatalogError(f"no server has answered within {self._timeout():g} s")
-            raise type(failure)(f"cluster {name!r} is not available: {failure}") from failure
-        return keeper.resource
+        return await self._keeper(name).wait_available()
 
-    async def ask(self, name: str, sql: str) -> Sequence[Row]:
-        """Run a metadata query on one of the servers of a cluster."""
-        keeper = self._keeper(name)
-        return await keeper.metadata.query(sql, self._servers_to_ask(keeper.resource))
+    def note_mismatch(self, name: str) -> None:
+        """A server refused a login because it is of another cluster (4666)."""
+        keeper = self._keepers.get(name)
+        if keeper is not None:
+            keeper.note_mismatch()
 
-    def _keeper(self, name: str) -> _Keeper:
+    def _keeper(self, name: str) -> Keeper:
         keeper = self._keepers.get(name)
         if keeper is None:
             raise UnknownCluster(f"cluster {name!r} does not exist")
         return keeper
+
+    # ---- logins ---------------------------------------------------------------------------
+
+    async def enter(self, name: str, cluster_id: int | None = None) -> ClusterResource:
+        """Return the cluster that a login goes to, made if need be; an empty name is the config server's default.
+
+        Raises UnknownCluster; ConfigServerError and other CatalogErrors when it cannot be had
+        within ``short_async_task_timeout``.
+        """
+        if name in self._keepers and self.is_configured(name):
+            return await self.wait_available(name)
+        if self.directory is None:
+            raise UnknownCluster(f"cluster {name!r} does not exist")
+        seconds = self._settings().short_async_task_timeout
+        with trio.move_on_after(seconds):
+            return await self._enter(self.directory, name, cluster_id)
+        raise CatalogError(
+            f"cluster {name!r} is not available: neither the config server nor its servers have "
+            f"answered within {seconds:g} s"
+        )
+
+    async def _enter(self, directory: Directory, name: str, cluster_id: int | None) -> ClusterResource:
+        name = name or await directory.default()
+        entry = directory.entries.get(name)
+        known = entry is not None and self._held(name, entry.rslist, cluster_id)
+        rslist = entry.rslist if entry is not None and known else await directory.rslist(name)
+        subs = self._choose(rslist, cluster_id)
+        if not subs:
+            subs = self._choose(await directory.fetch(name), cluster_id)
+        if not subs:
+            ids = ", ".join(str(sub.cluster_id) for sub in rslist.clusters)
+            raise UnknownCluster(f"cluster {name!r} has no cluster of id {cluster_id}: its ids are {ids}")
+        failure: CatalogError | None = None
+        for sub in subs:
+            try:
+                resource = await (await self._obtain(directory, name, rslist, sub)).wait_available()
+            except CatalogError as exc:
+                failure = exc
+                continue
+            if resource.role == STANDBY and cluster_id is None and self._settings().enable_standby:
+                failure = CatalogError(f"cluster {resource.name!r}: its servers say that it is a standby")
+                continue
+            return resource
+        assert failure is not None
+        raise failure
+
+    def _choose(self, rslist: Rslist, cluster_id: int | None) -> tuple[SubCluster, ...]:
+        turn = self._around.rng.randrange(1 << 16)
+        return rslist.choose(cluster_id, turn, roles=self._settings().enable_standby)
+
+    def _held(self, name: str, rslist: Rslist, cluster_id: int | None) -> bool:
+        """Whether a login needs no creation: the config server need not be asked for the rslist."""
+        subs = self._choose(rslist, cluster_id)
+        return bool(subs) and all(self._find(name, sub.cluster_id) is not None for sub in subs)
+
+    def _find(self, name: str, cluster_id: int) -> Keeper | None:
+        for keeper in self._keepers.values():
+            origin = keeper.origin
+            if isinstance(origin, FromConfigServer) and (origin.name, origin.cluster_id) == (name, cluster_id):
+                return keeper
+        return None
+
+    async def _obtain(self, directory: Directory, name: str, rslist: Rslist, sub: SubCluster) -> Keeper:
+        """Return the keeper of a cluster of the config server; make it and its task if there is none."""
+        while True:
+            keeper = self._find(name, sub.cluster_id)
+            if keeper is not None:
+                return keeper
+            key = f"{name}:{sub.cluster_id}" if len(rslist.clusters) > 1 or name in self._keepers else name
+            leaving = self._leaving.get(key)
+            if leaving is None:
+                return self._make(directory, key, name, rslist, sub)
+            await leaving.wait()
+
+    def _make(self, directory: Directory, key: str, name: str, rslist: Rslist, sub: SubCluster) -> Keeper:
+        resource = ClusterResource(
+            key, addresses_of(sub), cluster_id=sub.cluster_id or None, real_name=rslist.real_name or name
+        )
+        origin = FromConfigServer(directory, name, sub.cluster_id, self._around)
+        keeper = self._keepers[key] = Keeper(resource, self._open_metadata(name), origin, self._around)
+        self._start(key)
+        if self._of_config_server() > self._settings().cluster_count_high_water_mark:
+            self._sweep_wanted.ring()
+        return keeper
+
+    def _of_config_server(self) -> int:
+        return sum(isinstance(keeper.origin, FromConfigServer) for keeper in self._keepers.values())
+
+    # ---- services -------------------------------------------------------------------------
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Start a task for every cluster, and those that clusters of a config server need."""
+        self._supervisor = supervisor
+        for name in self._keepers:
+            self._start(name)
+        if self.directory is not None:
+            for child, run in (
+                ("config_server", self._poll),
+                ("rslist_file", self._save),
+                ("cluster_expiry", self._expire),
+            ):
+                supervisor.start_soon(ChildSpec(child, run, intensity=None))
+
+    def _start(self, name: str) -> None:
+        if self._supervisor is not None:
+            self._supervisor.start_soon(ChildSpec(f"cluster:{name}", self.maintain, intensity=None), name)
 
     async def maintain(self, name: str, *, task_status: Started) -> NoReturn:
         """Refresh one cluster for ever: at once, then every interval, and when somebody wants it."""
         keeper = self._keeper(name)
         task_status.started()
         # Jitter, so that many proxies do not ask in step.
-        attempt = partial(self._attempt, keeper)
-        await every(self._interval, attempt, rng=self._rng, jitter=self._jitter, wake=keeper.wanted)
+        await every(
+            lambda: self._settings().server_state_refresh_interval,
+            keeper.attempt,
+            rng=self._around.rng,
+            jitter=lambda: self._settings().server_state_refresh_jitter,
+            wake=keeper.wanted,
+        )
 
-    async def _attempt(self, keeper: _Keeper) -> None:
-        keeper.attempting = True
+    async def _poll(self, *, task_status: Started) -> NoReturn:
+        """Ask the config server for ever, after half to all of the interval; often while it has never answered."""
+        directory = self.directory
+        assert directory is not None
+
+        async def poll() -> None:
+            await directory.poll()
+            self._sweep_wanted.ring()
+
+        def pause() -> float:
+            interval = self._settings().config_server_refresh_interval * 0.75
+            return interval if directory.document is not None else min(interval, _SOON_SECONDS)
+
+        task_status.started()
+        await every(pause, poll, rng=self._around.rng, jitter=lambda: 1 / 3)
+
+    async def _save(self, *, task_status: Started) -> NoReturn:
+        assert self.directory is not None
+        task_status.started()
+        await self.directory.keep_saved()
+
+    async def _expire(self, *, task_status: Started) -> NoReturn:
+        task_status.started()
+        await every(lambda: SWEEP_SECONDS, self.sweep, rng=self._around.rng, wake=self._sweep_wanted)
+
+    async def sweep(self) -> None:
+        """Drop the clusters of the config server whose time has come."""
+        now, settings = trio.current_time(), self._settings()
+        in_use = self.in_use()
+        for name in in_use:
+            if (used := self._keepers.get(name)) is not None:
+                used.used_at = now
+        idle = sorted(
+            (
+                (keeper.used_at, name, keeper.origin)
+                for name, keeper in self._keepers.items()
+                if isinstance(keeper.origin, FromConfigServer) and name not in in_use and not keeper.waiting
+            ),
+            key=lambda item: item[0],
+        )
+        over = self._of_config_server() - settings.cluster_count_high_water_mark
+        for used_at, name, origin in idle:
+            why = ""
+            if not origin.named:
+                why = "the config server no longer names it"
+            elif settings.cluster_expire_time and now - used_at >= settings.cluster_expire_time:
+                why = f"nobody has used it for {now - used_at:.0f} s"
+            elif over > 0:
+                why = f"there are more than {settings.cluster_count_high_water_mark} clusters"
+            if why and self._is_idle(name, used_at):
+                over -= 1
+                await self._drop(name, why)
+
+    def _is_idle(self, name: str, used_at: float) -> bool:
+        """Whether nobody has come since the clusters were looked at: dropping one takes its time."""
+        keeper = self._keepers.get(name)
+        return keeper is not None and keeper.used_at == used_at and not keeper.waiting and name not in self.in_use()
+
+    async def _drop(self, name: str, why: str) -> None:
+        keeper = self._keepers.pop(name)
+        leaving = self._leaving[name] = trio.Event()
+        log.info("cluster %s is dropped: %s", name, why)
         try:
-            changes = await self._refresh(keeper)
-        except CatalogError as exc:
-            keeper.failure = exc
-            self._note_failure(keeper.resource, exc)
-        else:
-            keeper.failure = None
-            _log_changes(keeper.resource, changes)
+            if self._supervisor is not None:
+                await self._supervisor.stop(f"cluster:{name}")
         finally:
-            keeper.attempting = False
-        attempted, keeper.attempted = keeper.attempted, trio.Event()
-        attempted.set()
-
-    def _note_failure(self, cluster: ClusterResource, error: CatalogError) -> None:
-        news = cluster.last_failure != str(error)
-        cluster.note_failure(str(error))
-        level = logging.WARNING if news else logging.DEBUG
-        kept = f"; {len(cluster.servers)} servers stay in force" if cluster.available else ""
-        log.log(level, "cluster %s: refresh %d in a row failed: %s%s", cluster.name, cluster.failures, error, kept)
-
-    async def _refresh(self, keeper: _Keeper) -> Changes:
-        cluster = keeper.resource
-        ask = keeper.metadata.query
-        servers = self._servers_to_ask(cluster)
-        if not cluster.available:
-            version = queries.read_version(await ask(queries.VERSION, servers))
-            rows = await ask(queries.FIRST_SERVERS, servers)
-            self._check(cluster.name, queries.read_cluster_name(rows))
-            cluster.version = version
-            changes = self._merge(cluster, queries.read_servers(rows), queries.read_zones(rows))
-        else:
-            zones = queries.read_zones(await ask(queries.ZONES, servers))
-            changes = self._merge(cluster, queries.read_servers(await ask(queries.SERVERS, servers)), zones)
-        self._take_tenants(cluster, await ask(queries.TENANTS, servers))
-        return changes
-
-    def _merge(self, cluster: ClusterResource, servers: Iterable[Server], zones: Iterable[Zone]) -> Changes:
-        before = cluster.zones
-        changes = cluster.merge(servers, zones, trio.current_time())
-        if changes or before != cluster.zones:
-            self._changed()
-        return changes
-
-    def _take_tenants(self, cluster: ClusterResource, rows: Sequence[Row]) -> None:
-        primary_zones = queries.read_primary_zones(rows)
-        if primary_zones != cluster.primary_zones:
-            cluster.primary_zones = primary_zones
-            self._changed()
-
-    def _check(self, name: str, own_name: str) -> None:
-        """The servers would refuse every login with 4666 anyway; say so once, clearly."""
-        if self._check_name() and own_name != name:
-            raise ClusterMismatch(f"its servers call themselves {own_name!r}, not {name!r} (enable_cluster_checkout)")
-
-    def _servers_to_ask(self, cluster: ClusterResource) -> tuple[Address, ...]:
-        """The server list, started at random; behind it the rslist, first while the list keeps failing."""
-        known = list(cluster.sys_route())
-        if cluster.servers:
-            turn = self._rng.randrange(len(known))
-            known = known[turn:] + known[:turn]
-        if cluster.failures >= RSLIST_AFTER_FAILURES:
-            return tuple(dict.fromkeys((*cluster.rslist, *known)))
-        return tuple(dict.fromkeys((*known, *cluster.rslist)))
-
-
-def _log_changes(cluster: ClusterResource, changes: Changes) -> None:
-    if not changes:
-        return
-    parts = [f"{len(cluster.servers)} servers"]
-    for word, addresses in (("added", changes.added), ("removed", changes.removed)):
-        if addresses:
-            parts.append(f"{word} " + ", ".join(map(str, addresses)))
-    parts += [f"{address} is {cluster.servers[address].state.value}" for address in changes.moved]
-    log.info("cluster %s: %s", cluster.name, "; ".join(parts))
+            del self._leaving[name]
+            leaving.set()
+            keeper.metadata.close()
+            origin = keeper.origin
+            assert isinstance(origin, FromConfigServer)
+            assert self.directory is not None
+            if all(getattr(other.origin, "name", "") != origin.name for other in self._keepers.values()):
+                self.directory.forget(origin.name)
+            self._dropped(name)

@@ -19,7 +19,7 @@ import trio
 
 from odp_trio.config import Settings
 from odp_trio.config.options import ClusterSettings
-from odp_trio.errors import MetadataUnavailable
+from odp_trio.errors import MetadataRefused, MetadataUnavailable
 from odp_trio.model import Address
 from odp_trio.wire.auth import is_stage_one, stage_one, token_from_stage_one
 
@@ -32,6 +32,8 @@ else:
 
 Row = Mapping[str, Any]
 _ACCESS_DENIED = 1045
+_ANSWERS = frozenset({1142, 1146})
+"""No privilege, no such table: what is asked about is not to be had, wherever it is asked."""
 _IDLE_KEPT = 2
 """For one server."""
 
@@ -101,13 +103,19 @@ class MetadataClient:
     # ---- in a worker thread -----------------------------------------------------
 
     def _ask(self, sql: str, servers: tuple[Address, ...]) -> Sequence[Row]:
-        failures: list[str] = []
+        failures: dict[str, Exception] = {}
         for address in servers:
             try:
                 return self._ask_one(sql, address)
             except (pymysql.err.MySQLError, OSError) as exc:
-                failures.append(f"{address}: {_reason(exc)}")
-        raise MetadataUnavailable(f"{self._credentials.user}@sys got no answer from " + "; ".join(failures))
+                failures[str(address)] = exc
+        # Sorted: servers are asked in any order, and the same failures shall read the same.
+        reasons = "; ".join(f"{address}: {_reason(failures[address])}" for address in sorted(failures))
+        text = f"{self._credentials.user}@sys got no answer from {reasons}"
+        numbers = {_number(exc) for exc in failures.values()}
+        if numbers and numbers <= _ANSWERS:
+            raise MetadataRefused(text, max(numbers))
+        raise MetadataUnavailable(text)
 
     def _ask_one(self, sql: str, address: Address) -> Sequence[Row]:
         connection = self._take(address)
@@ -208,6 +216,11 @@ def _close(connection: Connection) -> None:
         connection.close()
     except (pymysql.err.MySQLError, OSError) as exc:
         log.debug("closing a metadata connection: %s", exc)
+
+
+def _number(error: Exception) -> int:
+    first = error.args[0] if isinstance(error, pymysql.err.MySQLError) and error.args else 0
+    return first if isinstance(first, int) else 0
 
 
 def _reason(error: Exception) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -53,6 +53,8 @@ class TenantRoutes:
         self._counts = counts
         self._fetches: dict[TenantKey, _Fetch] = {}
         self._changed = changed
+        self._to_renew: dict[TenantKey, None] = {}
+        self._renewing = False
 
     def known(self, key: TenantKey) -> tuple[Address, ...] | None:
         """Return the tenant's servers, those of a list that is down included; None when they must be fetched."""
@@ -72,12 +74,46 @@ class TenantRoutes:
         cluster = await self._clusters.wait_available(key.cluster)
         return cluster.sys_route() if key.tenant == SYS else (await self._route(key)).servers
 
+    def renew(self, cluster: str, tenants: Sequence[str] | None = None) -> None:
+        """Fetch known tenants of a cluster again, all or some; their routes stay in use meanwhile.
+
+        One after the other, in the background.
+        """
+        wanted = None if tenants is None else set(tenants)
+        keys = [
+            route.key
+            for route in self._table.entries()
+            if route.key.cluster == cluster and (wanted is None or route.key.tenant in wanted)
+        ]
+        self._to_renew.update(dict.fromkeys(keys))
+        if self._to_renew and not self._renewing:
+            self._renewing = True
+            self._nursery.start_soon(self._renew)
+
+    def forget(self, cluster: str) -> None:
+        """Drop the routes of a cluster that is gone."""
+        self._table.forget(cluster)
+
     def invalidate(self, key: TenantKey) -> None:
         """Fetch the tenant again at its next use (OB_TENANT_NOT_IN_SERVER)."""
         if self._table.invalidate(key):
             self._changed()
             self._counts.tenant_invalidations += 1
             log.info("tenant %s of cluster %s: route is stale", key.tenant, key.cluster)
+
+    async def _renew(self) -> None:
+        try:
+            while self._to_renew:
+                key = next(iter(self._to_renew))
+                del self._to_renew[key]
+                if key in self._fetches or self._table.find(key) is None:
+                    continue  # it is fetched anyway, now or at its next use
+                fetch = self._fetches[key] = _Fetch()
+                await self._run(key, fetch)
+                if fetch.failure is not None:
+                    log.info("tenant %s of cluster %s: no new route: %s", key.tenant, key.cluster, fetch.failure)
+        finally:
+            self._renewing = False
 
     async def _route(self, key: TenantKey) -> TenantRoute:
         if (known := self._table.find(key)) is not None:
@@ -95,13 +131,17 @@ class TenantRoutes:
     async def _run(self, key: TenantKey, fetch: _Fetch) -> None:
         self._counts.tenant_fetches += 1
         try:
-            rows = await self._clusters.ask(key.cluster, queries.tenant_servers(key.tenant))
+            cluster = self._clusters.find(key.cluster)
+            version = "" if cluster is None else cluster.version
+            rows = await self._clusters.ask(key.cluster, queries.tenant_servers(key.tenant, version))
             servers = queries.read_tenant_servers(rows)
             if not servers:
                 raise AccessDenied(f"tenant {key.tenant!r} is unknown to cluster {key.cluster!r}")
             fetch.route = TenantRoute(key, servers, trio.current_time())
+            known = self._table.find(key)
             self._table.store(fetch.route)
-            self._changed()
+            if known is None or known.servers != servers:
+                self._changed()
         except (CatalogError, AccessDenied) as exc:
             fetch.failure = exc
         except Exception as exc:  # a bug: those who wait must not wait for ever

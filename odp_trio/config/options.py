@@ -38,7 +38,10 @@ class Option(msgspec.Struct, frozen=True):
 
 
 class ClusterSettings(msgspec.Struct, frozen=True):
-    """``[clusters.NAME]``: one cluster that may be logged in to.  Empty passwords mean the global ones."""
+    """``[clusters.NAME]``: one cluster that may be logged in to.  Empty passwords mean the global ones.
+
+    An empty ``rslist`` is had from the config server.
+    """
 
     rslist: tuple[Address, ...]
     cluster_id: int | None = None
@@ -73,11 +76,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rootservice_cluster_name: Annotated[str, Option("text", "Name of the cluster of rootservice_list, and the default cluster of logins that name none; the flag -c.", restart=True)] = ""
     proxy_tenant_name: Annotated[str, Option("text", "Tenant of logins that name neither tenant nor cluster.")] = ""
     obproxy_config_server_url: Annotated[str, Option("url", "Config server (OCP) that names the clusters: its whole URL, used as it is. Empty: only configured clusters can be logged in to.", restart=True)] = ""
-    config_server_refresh_interval: Annotated[float, Option("duration", "How often the config server is asked for its clusters.", 10.0, _DAY)] = 60.0
+    config_server_refresh_interval: Annotated[float, Option("duration", "How often, at most, the config server is asked for its clusters: after half to all of this time.", 10.0, _DAY)] = 60.0
     ignore_local_config: Annotated[bool, Option("bool", "Do not use the rslists that were kept in etc_dir when the config server fails.")] = True
     enable_get_rslist_remote: Annotated[bool, Option("bool", "Ask the config server for the rslist at every creation of a cluster resource, though one is known.")] = False
     idc_list_refresh_interval: Annotated[float, Option("duration", "How often a cluster's list of IDCs is asked for.", 10.0, _DAY)] = 7200.0
-    enable_standby: Annotated[bool, Option("bool", "Clusters of one name may be several: a primary, which logins go to, and standbys.")] = True
+    enable_standby: Annotated[bool, Option("bool", "Clusters of one name may be several: a primary, which logins go to, and standbys. Without it roles are not looked at: the first is taken.")] = True
     cluster_expire_time: Annotated[float, Option("duration", "Clusters of the config server that nobody has used for so long are forgotten; 0: never.", 0.0, 365 * _DAY)] = _DAY
     cluster_count_high_water_mark: Annotated[int, Option("int", "Clusters kept; beyond that the least recently used without sessions go first.", 2, 102_400)] = 256
     etc_dir: Annotated[str, Option("text", "Directory of obproxy_rslist_info.json, the rslists that were had from the config server.", own=True, restart=True)] = "etc"
@@ -150,12 +153,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def default_cluster(self) -> str | None:
-        """The cluster of logins that name none: rootservice_cluster_name, else the only or first one configured."""
-        return self.rootservice_cluster_name or next(iter(self.clusters), None)
+        """The cluster of logins that name none: rootservice_cluster_name, else the first one with an rslist.
+
+        None: the config server's, if there is one.
+        """
+        if self.rootservice_cluster_name:
+            return self.rootservice_cluster_name
+        has_server = bool(self.obproxy_config_server_url)
+        return next((name for name, cluster in self.clusters.items() if cluster.rslist or not has_server), None)
 
     def scoped(self, cluster: str, tenant: str, user: str) -> Settings:
         """Return the settings as they are in force for one login: cluster, tenant and user win, in this order."""
         known = self.clusters.get(cluster)
+        if known is None or not known.scopes:
+            known = self.clusters.get(cluster.rpartition(":")[0])  # one of several clusters of a name: ``name:2``
         if known is None or not known.scopes:
             return self
         values: dict[str, Any] = {}

@@ -60,7 +60,8 @@ def from_optstr(text: str) -> Layer:
     for number, item in enumerate(text.split(","), 1):
         name, equals, value = item.partition("=")
         if not equals and item.strip():  # it may be the rest of a password: not shown
-            raise ConfigError(f"-o: item {number} is not of the form name=value (a value cannot hold a comma)")
+            form = "name=value (a value cannot hold a comma; a URL has %2C for it)"
+            raise ConfigError(f"-o: item {number} is not of the form {form}")
         if not equals:
             continue
         values[name.strip()] = value.strip()
@@ -78,6 +79,7 @@ def build(*layers: Layer) -> Built:
     for layer in layers:
         for name, value in layer.values.items():
             check.take(layer, name, value)
+    check.check_rslists()
     check.add_default_cluster()
     if check.mistakes:
         raise ConfigError("; ".join(check.mistakes))
@@ -93,6 +95,7 @@ class _Check:
         self.sources: dict[str, str] = {}
         self.clusters: dict[str, ClusterSettings] = {}
         self.mistakes: list[str] = []
+        self.without_rslist: list[str] = []
         self.warnings: list[str] = []
 
     def take(self, layer: Layer, name: str, value: Any) -> None:
@@ -125,9 +128,11 @@ class _Check:
         except ConfigError as exc:
             self.mistakes.append(f"{layer.source}: clusters: the name {_shown(name)} {exc}")
             return
-        if not isinstance(table, dict) or "rslist" not in table:
-            self.mistakes.append(f'{where}: a cluster needs rslist = "ip:port;ip:port"')
+        if not isinstance(table, dict):
+            self.mistakes.append(f"{where}: must be a table")
             return
+        if "rslist" not in table:
+            self.without_rslist.append(where)
         values: dict[str, Any] = {}
         mistakes = len(self.mistakes)
         scopes: dict[tuple[str, str], dict[str, Any]] = {}
@@ -145,7 +150,7 @@ class _Check:
             for user, options_of_user in self._tables(below, "users", inner):
                 self._take_scope(f"{below[:-1]}.users.{user}]", (tenant, user), options_of_user, scopes)
         if len(self.mistakes) == mistakes:
-            self.clusters[name] = ClusterSettings(**values, scopes=scopes)
+            self.clusters[name] = ClusterSettings(**{"rslist": (), **values}, scopes=scopes)
             self.sources[f"clusters.{name}"] = layer.source
 
     def _tables(self, where: str, key: str, table: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -175,6 +180,15 @@ class _Check:
             except ConfigError as exc:
                 self.mistakes.append(f"{where}: {exc}")
 
+    @property
+    def _has_config_server(self) -> bool:
+        return bool(self.values.get("obproxy_config_server_url"))
+
+    def check_rslists(self) -> None:
+        """Without a config server every cluster needs its rslist."""
+        if not self._has_config_server:
+            self.mistakes += [f'{where}: a cluster needs rslist = "ip:port;ip:port"' for where in self.without_rslist]
+
     def add_default_cluster(self) -> None:
         """-r and -c name a cluster too; -r needs -c, and -c alone must pick a configured one."""
         rslist, name = self.values.get("rootservice_list", ""), self.values.get("rootservice_cluster_name", "")
@@ -188,7 +202,7 @@ class _Check:
                 self.sources[f"clusters.{name}"] = source
             except ConfigError as exc:
                 self.mistakes.append(f"{source}: rootservice_list: {exc}")
-        elif name and name not in self.clusters and not self.mistakes:
+        elif name and name not in self.clusters and not self.mistakes and not self._has_config_server:
             near = _did_you_mean(name, tuple(self.clusters))
             self.mistakes.append(
                 f"rootservice_cluster_name: cluster {name!r} is not configured and has no rslist{near}"

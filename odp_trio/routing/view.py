@@ -50,6 +50,7 @@ class View:
         "_near",
         "epoch",
         "has_readonly_zone",
+        "idcs",
         "key",
         "locations",
         "out",
@@ -72,6 +73,8 @@ class View:
         settings: RouteSettings,
         primary_zone: str = "",
         excluded: Collection[Address] = (),
+        *,
+        idcs: Mapping[str, str] | None = None,
     ) -> None:
         self.key = key
         self.epoch = epoch
@@ -80,6 +83,8 @@ class View:
         self.tenant_servers = tenant_servers
         self.locations = locations
         self.settings = settings
+        self.idcs = idcs or {}
+        """Region by IDC, for an IDC that no zone has."""
         self.primary_zone = "" if primary_zone.upper() == _RANDOM else primary_zone
         self.has_readonly_zone = any(zone.kind.lower() == "readonly" for zone in zones.values())
         known = {address: server.takes_logins for address, server in servers.items()}
@@ -95,7 +100,7 @@ class View:
         if found is None:
             if len(self._near) >= ORDERS_KEPT:
                 self._near.clear()
-            found = self._near[name] = measure(name, self.servers, self.zones)
+            found = self._near[name] = measure(name, self.servers, self.zones, self.idcs)
         return found
 
     def usable(self, address: Address, refused: Collection[Address]) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+import msgspec
+
 from odp_trio.errors import (
     AccessDenied,
     ClientProtocolError,
@@ -35,6 +37,7 @@ from odp_trio.session.retry import after_failed_login
 from odp_trio.session.services import Services, Session
 from odp_trio.session.upstream import Identity, ServerSession, open_server_session, server_keepalive
 from odp_trio.state.client import ClientState
+from odp_trio.topology.cluster import ClusterResource
 from odp_trio.wire.handshake import Greeting
 from odp_trio.wire.packets import packet
 
@@ -102,10 +105,14 @@ class _Login:
         if destination.is_admin:
             await self._services.admin(self._session, self._client, self._credentials, destination)
             return None
-        self.identity = self._identity(destination)
-        return await self._log_in(TenantKey(destination.cluster, destination.tenant), destination.user)
+        cluster = await self._services.views.cluster(destination.cluster, destination.cluster_id)
+        destination = self._session.destination = msgspec.structs.replace(
+            destination, cluster=destination.cluster or cluster.name, key=cluster.name
+        )
+        self.identity = self._identity(destination, cluster)
+        return await self._log_in(TenantKey(destination.key, destination.tenant), destination.user)
 
-    def _identity(self, destination: Destination) -> Identity:
+    def _identity(self, destination: Destination, cluster: ClusterResource) -> Identity:
         settings, session = self._services.settings(), self._session
         configured = settings.clusters.get(destination.cluster)
         return Identity(
@@ -117,8 +124,8 @@ class _Login:
             client_ip=session.peer[0],
             client_port=session.peer[1],
             connect_time_us=self._services.wall_clock_us(),
-            cluster=destination.cluster if settings.enable_cluster_checkout else None,
-            cluster_id=destination.cluster_id or (configured.cluster_id if configured else None),
+            cluster=cluster.real_name or destination.cluster if settings.enable_cluster_checkout else None,
+            cluster_id=cluster.cluster_id or destination.cluster_id or (configured.cluster_id if configured else None),
             tell_client_ip=settings.enable_client_ip_checkout,
         )
 
@@ -137,6 +144,8 @@ class _Login:
                 except UpstreamError as exc:
                     verdict = after_failed_login(exc)
                     failures.append(exc)
+                    if verdict.rebuild_cluster:
+                        self._services.views.cluster_mismatch(key)
                     if verdict.renew_route:
                         self._services.views.tenant_moved(key)
                         renewed = True

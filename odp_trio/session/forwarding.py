@@ -74,7 +74,7 @@ class Forwarding:
         self._credentials, self._identity = credentials, identity
         self._server_ok = server.ok
         settings = services.settings()
-        key = TenantKey(destination.cluster, destination.tenant)
+        key = TenantKey(destination.key, destination.tenant)
         self._tracker = ResponseTracker(session_track=credentials.tracks_session)
         self._servers = ServerSet()
         state = ClientState()

@@ -87,7 +87,10 @@ class Destination(msgspec.Struct, frozen=True):
     user: str
     tenant: str
     cluster: str
+    """Empty: the config server's default."""
     cluster_id: int | None
+    key: str = ""
+    """The cluster as it is held: ``name:2`` if there are several of the name.  Empty until it is known."""
 
     @property
     def upstream_user(self) -> bytes:
@@ -118,7 +121,7 @@ def choose_destination(name: LoginName, settings: Settings) -> Destination:
         and not settings.skip_proxyro_check
     ):
         raise AccessDenied(f"{destination.user!r} is the proxy's own account")
-    if not destination.cluster:
+    if not destination.cluster and not settings.obproxy_config_server_url:
         raise UnknownCluster("the login names no cluster and none is configured as the default")
     return destination
 

@@ -27,11 +27,14 @@ class Verdict(msgspec.Struct, frozen=True):
 
     try_next: bool
     renew_route: bool
+    rebuild_cluster: bool = False
+    """The server is of another cluster."""
 
 
 def after_failed_login(failure: Exception) -> Verdict:
     """Rule on a login that failed on one server (protocol-level codes: OceanBase's)."""
     if isinstance(failure, LoginRefused):
-        return Verdict(failure.errno in _ELSEWHERE, failure.errno in _RENEWS_ROUTE)
+        number = failure.errno
+        return Verdict(number in _ELSEWHERE, number in _RENEWS_ROUTE, rebuild_cluster=number == CLUSTER_MISMATCH)
     # Nothing of the client's was changed by a connection that broke before its login was answered.
     return Verdict(isinstance(failure, ConnectFailed | UpstreamLost), renew_route=False)

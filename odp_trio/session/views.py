@@ -18,6 +18,7 @@ from odp_trio.config.values import parse_targets
 from odp_trio.model import Address, TenantKey
 from odp_trio.observe import Counts
 from odp_trio.routing.view import RouteSettings, View
+from odp_trio.topology.cluster import ClusterResource
 from odp_trio.topology.congestion import Failure
 from odp_trio.topology.location import Location, TableKey
 
@@ -69,6 +70,7 @@ class Views:
             self.locations.table,
             route_settings(self._settings().scoped(key.cluster, key.tenant, user)),
             cluster.primary_zones.get(key.tenant, ""),
+            idcs=cluster.idcs,
         )
         if len(self._views) >= _VIEWS_KEPT:
             self._views.clear()
@@ -94,6 +96,10 @@ class Views:
     def server_answered(self, key: TenantKey, address: Address) -> None:
         """A server has answered a statement well; to be told of those in ``View.watched``."""
 
+    def cluster_mismatch(self, key: TenantKey) -> None:
+        """A server says that it is of another cluster."""
+        self._clusters.note_mismatch(key.cluster)
+
     def tables_changed(self, key: TenantKey, database: str, sql: bytes) -> None:
         """DDL was executed: the tables that it names are looked up anew; if it names none, all of the tenant's."""
         named = table_names(sql, database)
@@ -103,6 +109,10 @@ class Views:
             self.locations.table.drop(TableKey(key.cluster, key.tenant, *table))
 
     # ---- for what may wait ----------------------------------------------------------------
+
+    async def cluster(self, name: str, cluster_id: int | None) -> ClusterResource:
+        """Return the cluster that a login names, made if need be; raise what the login would get."""
+        return await self._clusters.enter(name, cluster_id)
 
     async def tenant(self, key: TenantKey) -> None:
         """Fetch a tenant's servers; raise what a login would get."""

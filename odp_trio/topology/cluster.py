@@ -6,10 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import zip_longest
+from typing import Final
 
 import msgspec
 
 from odp_trio.model import Address
+
+MOST_TENANTS: Final = 16_384
+"""Tenants whose locality is remembered although a list of tenants does not have them."""
 
 
 class ServerState(Enum):
@@ -22,6 +26,16 @@ class ServerState(Enum):
     """ACTIVE, but not serving yet."""
     UPGRADE = "UPGRADE"
     """Stopped on purpose."""
+
+
+class ZoneState(Enum):
+    """State of a zone, as ODP derives it from a row of DBA_OB_ZONES."""
+
+    ACTIVE = "ACTIVE"
+    MERGE = "MERGE"
+    """A major compaction runs there: it is chosen later where the policy says so."""
+    UPGRADE = "UPGRADE"
+    """INACTIVE: stopped on purpose, and so is every server in it."""
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -48,6 +62,13 @@ class Zone(msgspec.Struct, frozen=True):
     merging: bool = False
     """A major compaction runs there; kernels from version 4 on never say so."""
 
+    @property
+    def state(self) -> ZoneState:
+        """What its status means for routing."""
+        if self.status.upper() != "ACTIVE":
+            return ZoneState.UPGRADE
+        return ZoneState.MERGE if self.merging else ZoneState.ACTIVE
+
 
 class Changes(msgspec.Struct, frozen=True):
     """What a fresh server list changed."""
@@ -71,6 +92,26 @@ def server_state(status: str, *, started: bool, stopped: bool) -> ServerState:
     return known
 
 
+def place(servers: Iterable[Server], zones: Iterable[Zone]) -> tuple[Server, ...]:
+    """Put servers into their zones: one whose zone is not listed is left out, one whose zone is stopped is stopped."""
+    states = {zone.name: zone.state for zone in zones}
+    return tuple(
+        msgspec.structs.replace(server, state=ServerState.UPGRADE)
+        if states[server.zone] is ZoneState.UPGRADE and server.takes_logins
+        else server
+        for server in servers
+        if server.zone in states
+    )
+
+
+class Tenant(msgspec.Struct, frozen=True):
+    """What a cluster's list of tenants says of one."""
+
+    locality: str
+    primary_zone: str
+    """Its zones in order, ``z1,z2;z3``, or RANDOM."""
+
+
 @dataclass(slots=True)
 class ClusterResource:
     """One cluster.  ``available`` once a server list has been had.
@@ -80,13 +121,23 @@ class ClusterResource:
     """
 
     name: str
+    """As clients name it; with its id, ``name:2``, if there are several clusters of the name."""
     rslist: tuple[Address, ...]
+    """As it was configured, or as the config server said last."""
     cluster_id: int | None = None
+    real_name: str = ""
+    """As its servers name it, if they name it differently."""
+    role: str = ""
+    """PRIMARY or STANDBY, as its servers say; only kernels before version 4 do."""
     version: str = ""
     servers: Mapping[Address, Server] = field(default_factory=dict)
     zones: Mapping[str, Zone] = field(default_factory=dict)
     primary_zones: Mapping[str, str] = field(default_factory=dict)
     """By tenant: its zones in order, ``z1,z2;z3``, or RANDOM."""
+    localities: Mapping[str, str] = field(default_factory=dict)
+    """By tenant, those whose locality is just being changed included."""
+    idcs: Mapping[str, str] = field(default_factory=dict)
+    """Region by IDC, as the config server has it; zones say it themselves, this is for IDCs without a zone."""
     refreshed_at: float | None = None
     refreshes: int = 0
     failures: int = 0
@@ -100,18 +151,43 @@ class ClusterResource:
     def merge(self, servers: Iterable[Server], zones: Iterable[Zone], now: float) -> Changes:
         """Take over a fresh list and say what it changed.  An empty one is no news: the caller refuses it."""
         fresh = {server.address: server for server in servers}
+        fresh_zones = {zone.name: zone for zone in zones}
         changes = Changes(
             added=tuple(address for address in fresh if address not in self.servers),
             removed=tuple(address for address in self.servers if address not in fresh),
             moved=tuple(address for address, server in fresh.items() if self.servers.get(address, server) != server),
         )
-        self.servers = fresh
-        self.zones = {zone.name: zone for zone in zones}
+        if changes:
+            self.servers = fresh
+        if fresh_zones != self.zones:
+            self.zones = fresh_zones
         self.refreshed_at = now
         self.refreshes += 1
         self.failures = 0
         self.last_failure = ""
         return changes
+
+    def take_tenants(self, tenants: Mapping[str, Tenant]) -> tuple[tuple[str, ...], bool]:
+        """Take over a list of tenants; return those that moved, and whether any primary zone is another.
+
+        A tenant whose locality is being changed is not in the list meanwhile: it has moved when it is back.
+        """
+        moved = tuple(
+            name
+            for name, tenant in tenants.items()
+            if (name in self.localities and self.localities[name] != tenant.locality)
+            or (name in self.primary_zones and self.primary_zones[name] != tenant.primary_zone)
+        )
+        primary_zones = {name: tenant.primary_zone for name, tenant in tenants.items()}
+        localities = {name: tenant.locality for name, tenant in tenants.items()}
+        absent = {name: locality for name, locality in self.localities.items() if name not in localities}
+        if len(absent) + len(localities) > MOST_TENANTS:
+            absent = {}
+        self.localities = localities | absent
+        changed = primary_zones != self.primary_zones
+        if changed:
+            self.primary_zones = primary_zones
+        return moved, changed
 
     def note_failure(self, reason: str) -> None:
         """A refresh failed; what is known stays."""

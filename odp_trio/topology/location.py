@@ -11,7 +11,7 @@ Fetches in flight are not states of an entry; they belong to the one who fetches
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Final, final
@@ -238,6 +238,20 @@ class Locations:
         """Forget every table of a tenant."""
         for key in [key for key in self._tables if (key.cluster, key.tenant) == (cluster, tenant)]:
             self.drop(key)
+
+    def drop_cluster(self, cluster: str) -> None:
+        """Forget every table of a cluster, counts included."""
+        for key in [key for key in self._tables if key.cluster == cluster]:
+            self.drop(key)
+        for tenant in [tenant for tenant in self.forgotten if tenant.cluster == cluster]:
+            del self.forgotten[tenant]
+
+    def expire_tenant(self, cluster: str, tenant: str, deadline: Callable[[], float]) -> None:
+        """Forget every table of a tenant soon, each at a time of its own: they are not all asked about at once."""
+        for entry in self._tables.values():
+            if (entry.key.cluster, entry.key.tenant) == (cluster, tenant) and (at := deadline()) < entry.expires_at:
+                entry.expires_at = at
+                heappush(self._deadlines, (at, id(entry), entry))
 
     def entries(self) -> tuple[TableEntry, ...]:
         """Every entry."""

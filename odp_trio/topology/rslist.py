@@ -46,6 +46,23 @@ class Rslist(msgspec.Struct, frozen=True):
         primaries = [cluster for cluster in self.clusters if cluster.role is ClusterRole.PRIMARY]
         return primaries[0] if len(primaries) == 1 else None
 
+    def choose(self, cluster_id: int | None, turn: int, *, roles: bool = True) -> tuple[SubCluster, ...]:
+        """Return the clusters that a login may go to, best first; none when there is no cluster of that id.
+
+        Without an id it is the primary; if none or several say that they are it, all of them, begun at
+        ``turn``.  Without ``roles`` it is the first one.
+        """
+        if cluster_id is not None:
+            untold = [cluster for cluster in self.clusters if not cluster.cluster_id]
+            named = [cluster for cluster in self.clusters if cluster.cluster_id == cluster_id]
+            return tuple(named or (untold if len(self.clusters) == 1 else ()))
+        if not roles:
+            return self.clusters[:1]
+        if self.primary is not None:
+            return (self.primary,)
+        at = turn % len(self.clusters) if self.clusters else 0
+        return self.clusters[at:] + self.clusters[:at]
+
 
 class ConfigDocument(msgspec.Struct, frozen=True):
     """The config server's main document: URLs of rslists by cluster, in its order; the first is the default cluster.

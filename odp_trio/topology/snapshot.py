@@ -56,6 +56,8 @@ class ClusterRecord(msgspec.Struct, frozen=True):
     servers: tuple[ServerRecord, ...]
     zones: tuple[Zone, ...]
     primary_zones: dict[str, str]
+    idcs: dict[str, str] = {}
+    """Region by IDC, as the config server has it."""
 
 
 class TenantRecord(msgspec.Struct, frozen=True):
@@ -189,6 +191,7 @@ def _write_cluster(cluster: ClusterResource) -> ClusterRecord:
         tuple(ServerRecord(str(server.address), server.zone, server.state) for server in cluster.servers.values()),
         tuple(cluster.zones.values()),
         dict(cluster.primary_zones),
+        dict(cluster.idcs),
     )
 
 
@@ -285,7 +288,9 @@ def _addresses(texts: Iterable[str]) -> tuple[Address, ...]:
 
 
 def _restore_cluster(record: ClusterRecord) -> ClusterResource:
-    cluster = ClusterResource(record.name, (), version=record.version, primary_zones=record.primary_zones)
+    cluster = ClusterResource(
+        record.name, (), version=record.version, primary_zones=record.primary_zones, idcs=record.idcs
+    )
     servers = [Server(Address.parse(server.address), server.zone, server.state) for server in record.servers]
     cluster.merge(servers, record.zones, 0.0)
     return cluster

@@ -64,6 +64,11 @@ class TenantTable:
         self._routes[key] = msgspec.structs.replace(route, state=EntryState.DIRTY)
         return True
 
+    def forget(self, cluster: str) -> None:
+        """Drop the entries of a cluster."""
+        for key in [key for key in self._routes if key.cluster == cluster]:
+            del self._routes[key]
+
     def __len__(self) -> int:
         return len(self._routes)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import pytest
 import trio
@@ -13,28 +14,26 @@ from trio.testing import MockClock
 
 from odp_trio.catalog import queries
 from odp_trio.catalog.clusters import Clusters
+from odp_trio.catalog.keeper import Surroundings
+from odp_trio.config import Settings
 from odp_trio.errors import CatalogError, UnknownCluster
 from odp_trio.model import Address
+from odp_trio.supervise.supervisor import open_supervisor
 from tests.catalog.fake_metadata import FakeMetadata
 
 RSLIST = (Address("10.0.0.1", 2881),)
 
 
 @asynccontextmanager
-async def open_clusters(fake: FakeMetadata, *, check_name: bool = True, jitter: float = 0.1) -> AsyncIterator[Clusters]:
-    clusters = Clusters(
-        {"demo": RSLIST},
-        lambda _: fake,
-        interval=lambda: 15.0,
-        jitter=lambda: jitter,
-        timeout=lambda: 5.0,
-        check_name=lambda: check_name,
-        rng=Random(0),
-    )
-    async with trio.open_nursery() as nursery:
-        await nursery.start(lambda task_status: clusters.maintain("demo", task_status=task_status))
+async def open_clusters(
+    fake: FakeMetadata, *, changed: Callable[[], None] = lambda: None, **settings: Any
+) -> AsyncIterator[Clusters]:
+    """One cluster that is configured."""
+    in_force = Settings(**settings)
+    clusters = Clusters({"demo": RSLIST}, lambda _: fake, Surroundings(lambda: in_force, Random(0), changed))
+    async with open_supervisor("catalog", rng=Random(0)) as supervisor:
+        clusters.start(supervisor)
         yield clusters
-        nursery.cancel_scope.cancel()
     clusters.close()
     assert fake.closed
 
@@ -189,7 +188,7 @@ async def test_an_unknown_cluster_is_an_error_of_its_own(autojump_clock: MockClo
 async def test_servers_of_another_cluster_are_refused_unless_told_not_to_check(
     autojump_clock: MockClock, check: bool
 ) -> None:
-    async with open_clusters(FakeMetadata(cluster="other"), check_name=check) as clusters:
+    async with open_clusters(FakeMetadata(cluster="other"), enable_cluster_checkout=check) as clusters:
         if check:
             with pytest.raises(CatalogError, match="call themselves 'other', not 'demo'"):
                 await clusters.wait_available("demo")

@@ -25,4 +25,5 @@ from odp_trio.session.retry import Verdict, after_failed_login
 def test_a_failed_login_is_tried_elsewhere_only_where_that_can_help(
     failure: Exception, try_next: bool, renew: bool
 ) -> None:
-    assert after_failed_login(failure) == Verdict(try_next, renew)
+    mismatch = isinstance(failure, LoginRefused) and failure.errno == 4666
+    assert after_failed_login(failure) == Verdict(try_next, renew, rebuild_cluster=mismatch)

@@ -1,0 +1,19 @@
+"""Puts the directory of a config server together: imports what it needs only if there is one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from odp_trio.catalog.directory import Directory
+from odp_trio.config import Settings
+
+
+def open_directory(settings: Callable[[], Settings]) -> Directory | None:
+    """Return the directory of the config server of the settings; None if they have none."""
+    url = settings().obproxy_config_server_url
+    if not url:
+        return None
+    from odp_trio.catalog.config_server import ConfigServer  # its HTTP client takes 0.1 s: others need not wait
+
+    return Directory(ConfigServer(url), None, settings, time.time)

@@ -1,0 +1,398 @@
+"""What the config server says, kept: which clusters there are, and the rslists of those that were visited.
+
+The config server is asked by the poller and by logins, never twice at a time for
+the same thing, and what it refused is not asked again for ``REFUSED_SECONDS``: a
+flood of logins makes no flood of requests.  While it fails, what it said last
+stays in force.  Rslists are written to a local file at every change; with
+``ignore_local_config = false`` that file stands in for a config server that fails.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, NoReturn, Protocol, final
+
+import msgspec
+import trio
+
+from odp_trio.catalog.trouble import Trouble
+from odp_trio.config import Settings
+from odp_trio.errors import ConfigServerError, ConfigServerUnavailable, OdpError, UnknownCluster
+from odp_trio.model import Address
+from odp_trio.supervise.periodic import Bell
+from odp_trio.topology.rslist import ConfigDocument, Rslist
+
+log = logging.getLogger("odp_trio.catalog")
+
+REFUSED_SECONDS: Final = 2.0
+"""How long a failure of the config server, or its "there is no such cluster", is believed."""
+MOST_REFUSED: Final = 1024
+SAVE_SECONDS: Final = 3600.0
+"""An rslist that stays the same is written again after this time, so that its age in the file says something."""
+_NAMES_SHOWN: Final = 8
+
+
+class ConfigServerPort(Protocol):
+    """The port: raises ConfigServerError for everything that can go wrong."""
+
+    async def clusters(self, *, force: bool = False) -> ConfigDocument:
+        """Return the main document."""
+        ...
+
+    async def rslist(self, cluster: str, cluster_id: int | None = None) -> Rslist:
+        """Return the rslist of a cluster that the main document names."""
+        ...
+
+    async def idcs(self, cluster: str, cluster_id: int) -> Mapping[str, str]:
+        """Return the region of every IDC."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give connections back."""
+        ...
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An rslist with the time it was confirmed last, seconds since 1970."""
+
+    rslist: Rslist
+    fetched_at: float
+
+
+class RslistStore(Protocol):
+    """The port: a file of rslists; ``problem`` says what is wrong with it, it never raises."""
+
+    problem: str
+
+    async def load(self) -> Sequence[Stored]:
+        """Return what it has."""
+        ...
+
+    async def save(self, entries: Sequence[Stored]) -> None:
+        """Replace what it has."""
+        ...
+
+
+class Source(Enum):
+    """Where an rslist is from."""
+
+    CONFIG_SERVER = "config server"
+    LOCAL_FILE = "local file"
+
+
+@dataclass(slots=True)
+class Entry:
+    """The rslist of a cluster name that was visited.  ``had_at`` is seconds since 1970."""
+
+    rslist: Rslist
+    source: Source
+    had_at: float
+    saved_at: float = 0.0
+    said_at: float = float("-inf")
+    """When the config server said it last, Trio's time."""
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A question that is under way, and what came of it."""
+
+    done: trio.Event = field(default_factory=trio.Event)
+    failure: OdpError | None = None
+
+
+@final
+class Directory:
+    """The clusters of a config server."""
+
+    def __init__(
+        self,
+        server: ConfigServerPort,
+        store: RslistStore,
+        settings: Callable[[], Settings],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self.document: ConfigDocument | None = None
+        self.said_at: float | None = None
+        """When it was last said, Trio's time."""
+        self.polls = 0
+        self.trouble = Trouble()
+        """With the main document."""
+        self.troubles: dict[str, Trouble] = {}
+        """With rslists, by cluster."""
+        self.entries: dict[str, Entry] = {}
+        self.store = store
+        self.server = server
+        self._settings = settings
+        self._wall_clock = wall_clock
+        self._stored: dict[str, Stored] = {}
+        self._flights: dict[str, _Flight] = {}
+        self._refused: OrderedDict[str, tuple[float, OdpError]] = OrderedDict()
+        self._asking = trio.Lock()
+        self._asked_at = -REFUSED_SECONDS
+        self._changed = Bell()
+        self._nursery: trio.Nursery
+
+    async def open(self, nursery: trio.Nursery) -> None:
+        """Read the file; questions of logins run in ``nursery`` from here on: a client that leaves ends none."""
+        self._nursery = nursery
+        self._stored = {stored.rslist.cluster: stored for stored in await self.store.load()}
+
+    def knows(self, name: str) -> bool:
+        """Whether the config server names a cluster, as far as we know."""
+        return self.document is None or name in self.document.rslist_urls
+
+    @property
+    def usable(self) -> bool:
+        """Whether a login can succeed: the config server has spoken, or the file may speak for it."""
+        return self.document is not None or bool(self.entries) or bool(self._fallbacks)
+
+    def age(self, entry: Entry) -> float:
+        """Return for how many seconds nobody has confirmed an rslist."""
+        return max(0.0, self._wall_clock() - entry.had_at)
+
+    # ---- for logins -------------------------------------------------------------------
+
+    async def default(self) -> str:
+        """Return the cluster of logins that name none: the document's first, if it has only that.
+
+        Raises UnknownCluster when it has several, ConfigServerError when it cannot be had.
+        """
+        if self.document is None:
+            await self._ask_document()
+        assert self.document is not None
+        names = tuple(self.document.rslist_urls)
+        if len(names) > 1:
+            raise UnknownCluster(
+                f"the login names no cluster, and the config server names {len(names)}: "
+                f"log in as user@tenant#cluster with one of {_shown(names)}"
+            )
+        return names[0]
+
+    async def rslist(self, name: str) -> Rslist:
+        """Return the rslist of a cluster, the one in memory if there is one.
+
+        Raises UnknownCluster, or ConfigServerError when it cannot be had.
+        """
+        entry = self.entries.get(name)
+        if entry is not None and not self._settings().enable_get_rslist_remote:
+            self._check_named(name)
+            return entry.rslist
+        return await self.fetch(name)
+
+    async def fetch(self, name: str) -> Rslist:
+        """Ask the config server; while it fails, return what is known, from memory or else from the file.
+
+        Raises as ``rslist`` does.
+        """
+        known = self._known(name)
+        if known is not None and trio.current_time() - known.said_at < REFUSED_SECONDS:
+            return known.rslist
+        if known is None:
+            return (await self._ask_rslist(name)).rslist
+        reason = self.trouble.reason
+        if not self.trouble.failures:
+            seconds = self._settings().short_async_task_timeout / 2
+            reason = f"the config server has not answered within {seconds:g} s"
+            with trio.move_on_after(seconds):  # one that hangs must not take all the time that a login has
+                try:
+                    return (await self._ask_rslist(name)).rslist
+                except ConfigServerError as exc:
+                    reason = str(exc)
+        return self._fall_back(name, known, reason).rslist
+
+    def learn(self, name: str, cluster_id: int | None, servers: Sequence[Address]) -> None:
+        """A cluster's own server list becomes its rslist: what the config server said last, brought up to date."""
+        entry = self.entries.get(name)
+        if entry is None or not servers:
+            return
+        now = self._wall_clock()
+        subs = tuple(
+            msgspec.structs.replace(sub, servers=tuple(servers))
+            if (sub.cluster_id or None) == (cluster_id or None) and set(sub.servers) != set(servers)
+            else sub
+            for sub in entry.rslist.clusters
+        )
+        entry.had_at = now
+        if subs != entry.rslist.clusters:
+            entry.rslist = msgspec.structs.replace(entry.rslist, clusters=subs)
+            self._changed.ring()
+        elif now - entry.saved_at >= SAVE_SECONDS:
+            self._changed.ring()
+
+    def forget(self, name: str) -> None:
+        """Drop a cluster's rslist from memory; from the file too if the config server no longer names it."""
+        entry = self.entries.pop(name, None)
+        if entry is not None and self.knows(name):
+            self._stored[name] = Stored(entry.rslist, entry.had_at)
+        elif not self.knows(name):
+            self._stored.pop(name, None)
+        self._changed.ring()
+
+    def _check_named(self, name: str) -> None:
+        if not self.knows(name):
+            assert self.document is not None
+            names = tuple(self.document.rslist_urls)
+            raise UnknownCluster(f"cluster {name!r} does not exist: the config server names {_shown(names)}")
+
+    @property
+    def _fallbacks(self) -> Mapping[str, Stored]:
+        return {} if self._settings().ignore_local_config else self._stored
+
+    def _known(self, name: str) -> Entry | None:
+        entry = self.entries.get(name)
+        if entry is None and (stored := self._fallbacks.get(name)) is not None:
+            entry = Entry(stored.rslist, Source.LOCAL_FILE, stored.fetched_at)
+        return entry
+
+    def _fall_back(self, name: str, known: Entry, reason: str) -> Entry:
+        self._check_named(name)
+        entry = self.entries.setdefault(name, known)  # the config server may have answered after all
+        if entry is known and known.source is Source.LOCAL_FILE:
+            age = self.age(known)
+            log.warning("cluster %s: its rslist is from the local file, %.0f s old: %s", name, age, reason)
+        return entry
+
+    # ---- asking -----------------------------------------------------------------------
+
+    async def _ask_rslist(self, name: str) -> Entry:
+        """One question however many wait; not again for a while after a failure."""
+        flight = self._flights.get(name)
+        if flight is None:
+            refused = self._refused.get(name)
+            if refused is not None and trio.current_time() < refused[0]:
+                raise _again(refused[1])
+            flight = self._flights[name] = _Flight()
+            self._nursery.start_soon(self._run, name, flight)
+        await flight.done.wait()
+        if flight.failure is not None:
+            raise _again(flight.failure)
+        return self.entries[name]
+
+    async def _run(self, name: str, flight: _Flight) -> None:
+        flight.failure = ConfigServerUnavailable("the proxy is shutting down")
+        try:
+            await self._fetch(name)
+            flight.failure = None
+        except (ConfigServerError, UnknownCluster) as exc:
+            flight.failure = exc
+            self._refuse(name, exc)
+        except Exception as exc:  # a bug: those who wait must not wait for ever
+            log.exception("fetching the rslist of cluster %s", name)
+            flight.failure = ConfigServerError(f"rslist of cluster {name!r}: {type(exc).__name__}")
+            self._refuse(name, flight.failure)
+        finally:
+            self._flights.pop(name, None)
+            flight.done.set()
+
+    async def _fetch(self, name: str) -> None:
+        if self.document is None or name not in self.document.rslist_urls:
+            try:
+                await self._ask_document()
+            except ConfigServerError:
+                if self.document is None:
+                    raise
+        self._check_named(name)
+        try:
+            rslist = await self.server.rslist(name)
+        except ConfigServerError as exc:
+            trouble = self.troubles.setdefault(name, Trouble())
+            level = logging.WARNING if trouble.note(str(exc), trio.current_time()) else logging.DEBUG
+            log.log(level, "cluster %s: failure %d in a row to have its rslist: %s", name, trouble.failures, exc)
+            raise
+        self.troubles.pop(name, None)
+        self._refused.pop(name, None)
+        entry = Entry(rslist, Source.CONFIG_SERVER, self._wall_clock(), said_at=trio.current_time())
+        known = self.entries.get(name)
+        self.entries[name] = entry
+        if known is None or known.rslist != rslist:
+            servers = ", ".join(str(address) for sub in rslist.clusters for address in sub.servers[:_NAMES_SHOWN])
+            log.info("cluster %s: rslist from the config server: %s", name, servers)
+            self._changed.ring()
+        else:
+            entry.saved_at = known.saved_at
+
+    def _refuse(self, name: str, failure: OdpError) -> None:
+        self._refused[name] = (trio.current_time() + REFUSED_SECONDS, failure)
+        self._refused.move_to_end(name)
+        if len(self._refused) > MOST_REFUSED:
+            self._refused.popitem(last=False)
+
+    async def _ask_document(self, *, at_once: bool = False) -> None:
+        """Have the main document, not older than ``REFUSED_SECONDS``; raise ConfigServerError."""
+        async with self._asking:
+            if not at_once and trio.current_time() - self._asked_at < REFUSED_SECONDS:
+                if self.trouble.failures:
+                    raise ConfigServerUnavailable(self.trouble.reason)
+                return
+            self.polls += 1
+            try:
+                document = await self.server.clusters()
+            except ConfigServerError as exc:
+                self._asked_at = trio.current_time()
+                self._note_failure(exc)
+                raise
+            self._asked_at = trio.current_time()
+            self._take(document)
+
+    def _note_failure(self, exc: ConfigServerError) -> None:
+        now = trio.current_time()
+        level = logging.WARNING if self.trouble.note(str(exc), now) else logging.DEBUG
+        kept = "no clusters are known yet" if self.said_at is None else f"{now - self.said_at:.0f} s old clusters stay"
+        log.log(level, "config server: failure %d in a row: %s; %s", self.trouble.failures, exc, kept)
+
+    def _take(self, document: ConfigDocument) -> None:
+        before, self.document, self.said_at = self.document, document, trio.current_time()
+        if failures := self.trouble.clear():
+            log.info("config server: it answers again after %d failures", failures)
+        old = {} if before is None else before.rslist_urls
+        if before is None or set(old) != set(document.rslist_urls):
+            added = [name for name in document.rslist_urls if name not in old]
+            gone = [name for name in old if name not in document.rslist_urls]
+            parts = [f"{len(document.rslist_urls)} clusters"]
+            parts += [f"{word} {_shown(names)}" for word, names in (("new:", added), ("gone:", gone)) if names]
+            log.info("config server: %s", "; ".join(parts))
+            self._refused.clear()
+            for name in gone:
+                self.troubles.pop(name, None)
+
+    # ---- services -----------------------------------------------------------------------
+
+    async def poll(self) -> None:
+        """Ask for the main document, and for the rslists that may not be as the config server has them.
+
+        Those are what came from the file, and those of several clusters, whose roles may have changed.
+        Raises ConfigServerError when the main document cannot be had.
+        """
+        await self._ask_document(at_once=True)
+        several = self._settings().enable_standby
+        for name, entry in tuple(self.entries.items()):
+            if entry.source is Source.LOCAL_FILE or (several and len(entry.rslist.clusters) > 1):
+                with suppress(ConfigServerError, UnknownCluster):  # it is noted
+                    await self._ask_rslist(name)
+
+    async def keep_saved(self) -> NoReturn:
+        """Write the file whenever something in it has changed."""
+        while True:
+            await self._changed.wait()
+            now = self._wall_clock()
+            stored = {name: Stored(entry.rslist, entry.had_at) for name, entry in self.entries.items()}
+            kept = {name: old for name, old in self._stored.items() if self.knows(name)}
+            for entry in self.entries.values():
+                entry.saved_at = now
+            await self.store.save(tuple((kept | stored).values()))
+
+
+def _shown(names: Sequence[str]) -> str:
+    """Return the first few of many names."""
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(map(repr, names[:_NAMES_SHOWN])) + more
+
+
+def _again(failure: OdpError) -> OdpError:
+    """Return a failure for one more who waits: every one has a traceback of its own."""
+    return type(failure)(str(failure))
