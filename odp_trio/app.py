@@ -36,9 +36,10 @@ from odp_trio.admin.proxysys import serve_admin
 from odp_trio.admin.routes import table_records
 from odp_trio.admin.status import ProxyStatus, proxy_status
 from odp_trio.catalog.clusters import Clusters, Started
-from odp_trio.catalog.keeper import Surroundings
+from odp_trio.catalog.config_wiring import open_directory
 from odp_trio.catalog.locations import TableLocations
 from odp_trio.catalog.metadata import open_metadata
+from odp_trio.catalog.origin import Surroundings
 from odp_trio.catalog.own_rules import load_own_rules
 from odp_trio.catalog.tenants import TenantRoutes
 from odp_trio.config import Settings
@@ -89,6 +90,7 @@ class Proxy:
             {name: cluster.rslist for name, cluster in settings.clusters.items() if cluster.rslist},
             lambda name: open_metadata(self._settings, name),
             Surroundings(self.settings, rng, lambda: self.views.changed(), self._tenants_moved),
+            directory=open_directory(self.settings),
             dropped=self._cluster_dropped,
         )
         self.views = Views(self.clusters, self.settings, self.counts)
@@ -292,6 +294,8 @@ async def _running(proxy: Proxy, root: Supervisor, rng: random.Random) -> AsyncI
         if left:
             log.warning("%d sessions were still in a statement or a transaction and were closed", left)
         nursery.cancel_scope.cancel()
+    if proxy.clusters.directory is not None:
+        await proxy.clusters.directory.aclose()
 
 
 async def run_proxy(

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from odp_trio.admin.routes import RouteTotals, Tally
-from odp_trio.admin.status import ProxyStatus
+from odp_trio.admin.status import ConfigServerStatus, ProxyStatus
 
 COUNTERS = {
     "odp_sessions_accepted": ("accepted", "Client connections accepted."),
@@ -69,6 +69,8 @@ class StatusCollector(Collector):
             "odp_task_restarts", "Restarts of supervised tasks.", "task", {t.path: t.restarts for t in status.tasks}
         )
         yield from _clusters(status)
+        if status.config_server is not None:
+            yield from _config_server(status.config_server)
         yield from _own_rules(status)
         yield from _routes(self.routes)
 
@@ -106,6 +108,25 @@ def _clusters(status: ProxyStatus) -> Iterator[Metric]:
         if cluster.age is not None:
             age.add_metric([cluster.name], cluster.age)
     yield from (servers, failures, age, refreshes)
+    rslists = GaugeMetricFamily(
+        "odp_cluster_rslist_age_seconds",
+        "Age of the rslist of a cluster of the config server, by where it is from.",
+        labels=["cluster", "source"],
+    )
+    for cluster in status.clusters:
+        if cluster.rslist_age is not None:
+            rslists.add_metric([cluster.name, cluster.rslist_source], cluster.rslist_age)
+    yield rslists
+
+
+def _config_server(server: ConfigServerStatus) -> Iterator[Metric]:
+    yield GaugeMetricFamily("odp_config_server_clusters", "Clusters that it names.", value=float(server.clusters))
+    yield GaugeMetricFamily("odp_config_server_failures", "Failures in a row.", value=float(server.failures))
+    yield CounterMetricFamily("odp_config_server_polls", "Questions for its clusters.", value=server.polls)
+    if server.age is not None:
+        yield GaugeMetricFamily(
+            "odp_config_server_age_seconds", "Seconds since it named its clusters.", value=server.age
+        )
 
 
 def _routes(routes: RouteTotals) -> Iterator[Metric]:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
 import odp_trio
+from odp_trio.catalog.clusters import Clusters
+from odp_trio.catalog.directory import Directory
 from odp_trio.routing.own_rules import OwnRule
 from odp_trio.supervise.supervisor import ChildStatistics
+from odp_trio.topology.cluster import ClusterResource
 
 if TYPE_CHECKING:
     from odp_trio.app import Proxy
 
 
 class ClusterStatus(msgspec.Struct, frozen=True):
-    """One cluster.  ``age`` is seconds since the last good refresh; None before the first."""
+    """One cluster.  ``age`` is seconds since the last good refresh; None before the first.
+
+    ``rslist_source`` is ``settings``, ``config server`` or ``local file``;
+    ``rslist_age`` is seconds since the config server, or its own servers, confirmed it.
+    """
 
     name: str
     version: str
@@ -27,6 +34,35 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     failures: int
     last_failure: str
     age: float | None
+    cluster_id: int | None = None
+    role: str = ""
+    rslist_source: str = "settings"
+    rslist_age: float | None = None
+    rslist_failure: str = ""
+    """Why the config server could not be asked for its rslist the last time; empty if it could."""
+    rebuilding: str = ""
+    """Why it is being built anew; empty if it is not."""
+
+    @property
+    def configured(self) -> bool:
+        """Whether it is of the settings: others come and go with logins."""
+        return self.rslist_source == "settings"
+
+
+class ConfigServerStatus(msgspec.Struct, frozen=True):
+    """The config server.  ``age`` is seconds since it named its clusters; None before the first time."""
+
+    url: str
+    clusters: int
+    version: str
+    polls: int
+    failures: int
+    last_failure: str
+    age: float | None
+    usable: bool
+    """Whether clusters can be found: it has spoken, or the local file may speak for it."""
+    file_problem: str = ""
+    """What is wrong with the local file of rslists."""
 
 
 class TaskStatus(msgspec.Struct, frozen=True):
@@ -88,6 +124,7 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     clusters: tuple[ClusterStatus, ...]
     tasks: tuple[TaskStatus, ...]
     own_rules: tuple[OwnRuleStatus, ...] = ()
+    config_server: ConfigServerStatus | None = None
 
     @property
     def why_not_ready(self) -> tuple[str, ...]:
@@ -96,8 +133,11 @@ class ProxyStatus(msgspec.Struct, frozen=True):
         reasons += [
             f"cluster {cluster.name} has no server list: {cluster.last_failure or 'not fetched yet'}"
             for cluster in self.clusters
-            if not cluster.servers
+            if not cluster.servers and cluster.configured
         ]
+        server = self.config_server
+        if server is not None and not server.usable:
+            reasons.append(f"no cluster is known: {server.last_failure or 'the config server has not answered yet'}")
         reasons += [
             f"{task.path} is {task.state}" for task in self.tasks if "listen" in task.path and task.state != "running"
         ]
@@ -114,8 +154,28 @@ class ProxyStatus(msgspec.Struct, frozen=True):
             for cluster in self.clusters
             if cluster.failures
         ]
+        reasons += [text for cluster in self.clusters for text in _rslist_troubles(cluster)]
+        if self.config_server is not None:
+            reasons += _config_server_troubles(self.config_server)
         reasons += [f"own rule {rule.name} is disabled: {rule.disabled}" for rule in self.own_rules if rule.disabled]
         return tuple(reasons)
+
+
+def _rslist_troubles(cluster: ClusterStatus) -> Iterator[str]:
+    if cluster.rslist_source == "local file":
+        yield f"cluster {cluster.name}: its rslist is from the local file, {cluster.rslist_age or 0:.0f} s old"
+    if cluster.rslist_failure:
+        yield f"cluster {cluster.name}: no new rslist: {cluster.rslist_failure}"
+    if cluster.rebuilding:
+        yield f"cluster {cluster.name} is being built anew: {cluster.rebuilding}"
+
+
+def _config_server_troubles(server: ConfigServerStatus) -> Iterator[str]:
+    if server.failures:
+        kept = "no clusters are known" if server.age is None else f"its clusters are {server.age:.0f} s old"
+        yield f"config server: {server.failures} failures in a row; {kept}: {server.last_failure}"
+    if server.file_problem:
+        yield f"local file of rslists: {server.file_problem}"
 
 
 def flatten(children: Sequence[ChildStatistics], prefix: str = "") -> tuple[TaskStatus, ...]:
@@ -139,6 +199,44 @@ def own_rule_status(rule: OwnRule) -> OwnRuleStatus:
         "disagreed": rule.disagreed,
     }
     return OwnRuleStatus(rule.name, rule.mode.value, rule.state, rule.disabled, rule.last_error, outcomes)
+
+
+def cluster_status(cluster: ClusterResource, clusters: Clusters, now: float) -> ClusterStatus:
+    """Return the state of one cluster."""
+    entry, failure = clusters.entry_of(cluster.name)
+    return ClusterStatus(
+        cluster.name,
+        cluster.version,
+        {str(address): server.state.value for address, server in cluster.servers.items()},
+        cluster.refreshes,
+        cluster.failures,
+        cluster.last_failure,
+        None if cluster.refreshed_at is None else now - cluster.refreshed_at,
+        cluster_id=cluster.cluster_id,
+        role=cluster.role,
+        rslist_source="settings" if clusters.is_configured(cluster.name) else entry.source.value if entry else "",
+        rslist_age=None if entry is None or clusters.directory is None else clusters.directory.age(entry),
+        rslist_failure=failure,
+        rebuilding=clusters.rebuilding(cluster.name),
+    )
+
+
+def config_server_status(directory: Directory | None, now: float) -> ConfigServerStatus | None:
+    """Return the state of what the config server says; None without one."""
+    if directory is None:
+        return None
+    document, store = directory.document, directory.store
+    return ConfigServerStatus(
+        url=directory.server.shown_url,
+        clusters=0 if document is None else len(document.rslist_urls),
+        version="" if document is None else document.version,
+        polls=directory.polls,
+        failures=directory.trouble.failures,
+        last_failure=directory.trouble.reason,
+        age=None if directory.said_at is None else now - directory.said_at,
+        usable=directory.usable,
+        file_problem="" if store is None else store.problem,
+    )
 
 
 def proxy_status(proxy: Proxy) -> ProxyStatus:
@@ -178,18 +276,8 @@ def proxy_status(proxy: Proxy) -> ProxyStatus:
         shapes=len(proxy.statements),
         shape_misses=proxy.statements.misses,
         shape_evictions=proxy.statements.evictions,
-        clusters=tuple(
-            ClusterStatus(
-                cluster.name,
-                cluster.version,
-                {str(address): server.state.value for address, server in cluster.servers.items()},
-                cluster.refreshes,
-                cluster.failures,
-                cluster.last_failure,
-                None if cluster.refreshed_at is None else now - cluster.refreshed_at,
-            )
-            for cluster in proxy.clusters.resources()
-        ),
+        clusters=tuple(cluster_status(cluster, proxy.clusters, now) for cluster in proxy.clusters.resources()),
+        config_server=config_server_status(proxy.clusters.directory, now),
         tasks=flatten(proxy.root.statistics().children),
         own_rules=tuple(map(own_rule_status, proxy.rules.own)),
     )

@@ -4,6 +4,8 @@ metadata   the MetadataConnection port and its PyMySQL implementation
 queries    ODP's own statements, and rows read into topology values
 clusters   the clusters that may be logged in to, one supervised task each; they come and go with logins
 keeper     one cluster: creation, then the chain of every 15 seconds, what follows failures
+origin     where a cluster's rslist is from
+rslists    rslists as they are kept, and the ports that they come from
 directory  what the config server says, kept, and who may ask it when
 trouble    failures in a row, and when they are worth a line in the log
 config_wiring  the directory of the config server that the settings name

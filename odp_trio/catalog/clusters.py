@@ -17,8 +17,10 @@ from typing import Final, NoReturn, Protocol, final
 import trio
 
 from odp_trio.catalog.directory import Directory
-from odp_trio.catalog.keeper import Configured, Keeper, Surroundings
+from odp_trio.catalog.keeper import Keeper
 from odp_trio.catalog.metadata import MetadataConnection, Row
+from odp_trio.catalog.origin import Configured, FromConfigServer, Surroundings, addresses_of
+from odp_trio.catalog.rslists import Entry
 from odp_trio.errors import CatalogError, UnknownCluster
 from odp_trio.model import Address
 from odp_trio.supervise.periodic import Bell, every
@@ -41,53 +43,6 @@ class Started(Protocol):
     def started(self, value: object = None) -> None:
         """Report that the service runs."""
         ...
-
-
-@final
-class FromConfigServer:
-    """The rslist that the config server has of one cluster id of a name; id 0 is not told."""
-
-    def __init__(self, directory: Directory, name: str, cluster_id: int, around: Surroundings) -> None:
-        self.name = name
-        self.cluster_id = cluster_id
-        self._directory = directory
-        self._around = around
-
-    @property
-    def follows_roles(self) -> bool:
-        """Whether primaries and standbys are told apart."""
-        return self._around.settings().enable_standby
-
-    @property
-    def named(self) -> bool:
-        """Whether the config server still has it."""
-        if not self._directory.knows(self.name):
-            return False
-        entry = self._directory.entries.get(self.name)
-        return entry is None or bool(self._of(entry.rslist))
-
-    async def rslist(self) -> tuple[Address, ...]:
-        """Return the rslist, asked for anew."""
-        subs = self._of(await self._directory.fetch(self.name))
-        if not subs:
-            raise UnknownCluster(f"cluster {self.name!r} has no cluster of id {self.cluster_id} any more")
-        return addresses_of(subs[0])
-
-    async def idcs(self) -> Mapping[str, str]:
-        """Return the region of every IDC."""
-        return await self._directory.server.idcs(self.name, self.cluster_id)
-
-    def learn(self, servers: Sequence[Address]) -> None:
-        """The whole server list is the rslist from now on."""
-        self._directory.learn(self.name, self.cluster_id, servers)
-
-    def _of(self, rslist: Rslist) -> tuple[SubCluster, ...]:
-        return rslist.choose(self.cluster_id, 0) if self.cluster_id else rslist.clusters[:1]
-
-
-def addresses_of(sub: SubCluster) -> tuple[Address, ...]:
-    """Return the servers of a cluster that may be asked, those that are read-only last."""
-    return tuple(dict.fromkeys((*sub.servers, *sub.readonly)))
 
 
 @final
@@ -144,6 +99,14 @@ class Clusters:
         """Whether a cluster is of the settings, not of the config server."""
         keeper = self._keepers.get(name)
         return keeper is not None and isinstance(keeper.origin, Configured)
+
+    def entry_of(self, name: str) -> tuple[Entry | None, str]:
+        """Return what the config server said of a cluster, and why it could not say it anew, if it could not."""
+        keeper = self._keepers.get(name)
+        if self.directory is None or keeper is None or not isinstance(keeper.origin, FromConfigServer):
+            return None, ""
+        trouble = self.directory.troubles.get(keeper.origin.name)
+        return self.directory.entries.get(keeper.origin.name), "" if trouble is None else trouble.reason
 
     def rebuilding(self, name: str) -> str:
         """Return why a cluster is being built anew; empty if it is not."""
@@ -203,6 +166,8 @@ class Clusters:
 
     async def _enter(self, directory: Directory, name: str, cluster_id: int | None) -> ClusterResource:
         name = name or await directory.default()
+        if name in directory.entries:
+            directory.check_named(name)
         entry = directory.entries.get(name)
         known = entry is not None and self._held(name, entry.rslist, cluster_id)
         rslist = entry.rslist if entry is not None and known else await directory.rslist(name)

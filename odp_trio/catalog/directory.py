@@ -14,12 +14,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import Final, NoReturn, Protocol, final
+from typing import Final, NoReturn, final
 
 import msgspec
 import trio
 
+from odp_trio.catalog.rslists import ConfigServerPort, Entry, RslistStore, Source, Stored
 from odp_trio.catalog.trouble import Trouble
 from odp_trio.config import Settings
 from odp_trio.errors import ConfigServerError, ConfigServerUnavailable, OdpError, UnknownCluster
@@ -37,66 +37,6 @@ SAVE_SECONDS: Final = 3600.0
 _NAMES_SHOWN: Final = 8
 
 
-class ConfigServerPort(Protocol):
-    """The port: raises ConfigServerError for everything that can go wrong."""
-
-    async def clusters(self, *, force: bool = False) -> ConfigDocument:
-        """Return the main document."""
-        ...
-
-    async def rslist(self, cluster: str, cluster_id: int | None = None) -> Rslist:
-        """Return the rslist of a cluster that the main document names."""
-        ...
-
-    async def idcs(self, cluster: str, cluster_id: int) -> Mapping[str, str]:
-        """Return the region of every IDC."""
-        ...
-
-    async def aclose(self) -> None:
-        """Give connections back."""
-        ...
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """An rslist with the time it was confirmed last, seconds since 1970."""
-
-    rslist: Rslist
-    fetched_at: float
-
-
-class RslistStore(Protocol):
-    """The port: a file of rslists; ``problem`` says what is wrong with it, it never raises."""
-
-    problem: str
-
-    async def load(self) -> Sequence[Stored]:
-        """Return what it has."""
-        ...
-
-    async def save(self, entries: Sequence[Stored]) -> None:
-        """Replace what it has."""
-        ...
-
-
-class Source(Enum):
-    """Where an rslist is from."""
-
-    CONFIG_SERVER = "config server"
-    LOCAL_FILE = "local file"
-
-
-@dataclass(slots=True)
-class Entry:
-    """The rslist of a cluster name that was visited.  ``had_at`` is seconds since 1970."""
-
-    rslist: Rslist
-    source: Source
-    had_at: float
-    saved_at: float = 0.0
-    said_at: float = float("-inf")
-    """When the config server said it last, Trio's time."""
-
-
 @dataclass(slots=True)
 class _Flight:
     """A question that is under way, and what came of it."""
@@ -112,7 +52,7 @@ class Directory:
     def __init__(
         self,
         server: ConfigServerPort,
-        store: RslistStore,
+        store: RslistStore | None,
         settings: Callable[[], Settings],
         wall_clock: Callable[[], float],
     ) -> None:
@@ -140,7 +80,13 @@ class Directory:
     async def open(self, nursery: trio.Nursery) -> None:
         """Read the file; questions of logins run in ``nursery`` from here on: a client that leaves ends none."""
         self._nursery = nursery
-        self._stored = {stored.rslist.cluster: stored for stored in await self.store.load()}
+        if self.store is not None:
+            self._stored = {stored.rslist.cluster: stored for stored in await self.store.load()}
+
+    async def aclose(self) -> None:
+        """Close the connections to the config server."""
+        with trio.move_on_after(1.0, shield=True):
+            await self.server.aclose()
 
     def knows(self, name: str) -> bool:
         """Whether the config server names a cluster, as far as we know."""
@@ -180,7 +126,7 @@ class Directory:
         """
         entry = self.entries.get(name)
         if entry is not None and not self._settings().enable_get_rslist_remote:
-            self._check_named(name)
+            self.check_named(name)
             return entry.rslist
         return await self.fetch(name)
 
@@ -233,7 +179,8 @@ class Directory:
             self._stored.pop(name, None)
         self._changed.ring()
 
-    def _check_named(self, name: str) -> None:
+    def check_named(self, name: str) -> None:
+        """Raise UnknownCluster for a cluster that the config server does not name."""
         if not self.knows(name):
             assert self.document is not None
             names = tuple(self.document.rslist_urls)
@@ -250,7 +197,7 @@ class Directory:
         return entry
 
     def _fall_back(self, name: str, known: Entry, reason: str) -> Entry:
-        self._check_named(name)
+        self.check_named(name)
         entry = self.entries.setdefault(name, known)  # the config server may have answered after all
         if entry is known and known.source is Source.LOCAL_FILE:
             age = self.age(known)
@@ -296,7 +243,7 @@ class Directory:
             except ConfigServerError:
                 if self.document is None:
                     raise
-        self._check_named(name)
+        self.check_named(name)
         try:
             rslist = await self.server.rslist(name)
         except ConfigServerError as exc:
@@ -384,7 +331,8 @@ class Directory:
             kept = {name: old for name, old in self._stored.items() if self.knows(name)}
             for entry in self.entries.values():
                 entry.saved_at = now
-            await self.store.save(tuple((kept | stored).values()))
+            if self.store is not None:
+                await self.store.save(tuple((kept | stored).values()))
 
 
 def _shown(names: Sequence[str]) -> str:

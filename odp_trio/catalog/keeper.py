@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, final
+from typing import final
 
 import trio
 
 from odp_trio.catalog import queries
 from odp_trio.catalog.metadata import MetadataConnection, Row
+from odp_trio.catalog.origin import Origin, Surroundings
 from odp_trio.catalog.trouble import Trouble
-from odp_trio.config import Settings
 from odp_trio.errors import CatalogError, ClusterMismatch, MalformedMetadata, MetadataRefused, UnknownCluster
 from odp_trio.model import Address
 from odp_trio.supervise.periodic import Bell
@@ -29,58 +28,6 @@ log = logging.getLogger("odp_trio.catalog")
 
 REBUILD_SECONDS = 5.0
 """How often a server's "this is another cluster" (4666) may lead to a rebuild."""
-
-
-class Origin(Protocol):
-    """Where a cluster's rslist is from."""
-
-    @property
-    def follows_roles(self) -> bool:
-        """Whether it matters if the cluster is a primary or a standby."""
-        ...
-
-    async def rslist(self) -> tuple[Address, ...]:
-        """Return the rslist, asked for anew; raise CatalogError or UnknownCluster."""
-        ...
-
-    async def idcs(self) -> Mapping[str, str]:
-        """Return the region of every IDC; raise CatalogError."""
-        ...
-
-    def learn(self, servers: Sequence[Address]) -> None:
-        """Take note of the whole server list."""
-        ...
-
-
-@final
-class Configured:
-    """The rslist of the settings: it never changes."""
-
-    follows_roles = False
-
-    def __init__(self, rslist: Sequence[Address]) -> None:
-        self._rslist = tuple(rslist)
-
-    async def rslist(self) -> tuple[Address, ...]:
-        """Return the rslist."""
-        return self._rslist
-
-    async def idcs(self) -> Mapping[str, str]:
-        """Return nothing: zones say where they are."""
-        return {}
-
-    def learn(self, servers: Sequence[Address]) -> None:
-        """Do nothing."""
-
-
-@dataclass(slots=True)
-class Surroundings:
-    """What every keeper is lent.  ``moved`` is told the tenants whose servers must be asked for anew; None: all."""
-
-    settings: Callable[[], Settings]
-    rng: random.Random
-    changed: Callable[[], None] = lambda: None
-    moved: Callable[[str, Sequence[str] | None], None] = lambda cluster, tenants: None
 
 
 @final
@@ -324,7 +271,7 @@ class Keeper:
         pause = settings.idc_list_refresh_interval
         try:
             idcs = await self.origin.idcs()
-        except CatalogError as exc:  # zones say where they are; this list only completes it
+        except (CatalogError, UnknownCluster) as exc:  # zones say where they are; this list only completes it
             level = logging.INFO if self._idc_trouble.note(str(exc), now) else logging.DEBUG
             log.log(level, "cluster %s: no list of IDCs: %s", cluster.name, exc)
             pause = min(pause, max(settings.config_server_refresh_interval, settings.server_state_refresh_interval))

@@ -30,7 +30,14 @@ class FakeSource:
 
     def statistics(self) -> ProxyStatus:
         values: dict[str, Any] = dict.fromkeys(ProxyStatus.__struct_fields__, 0)
-        empty: dict[str, Any] = {"refused_logins": {}, "ends": {}, "clusters": (), "tasks": (), "own_rules": ()}
+        empty: dict[str, Any] = {
+            "refused_logins": {},
+            "ends": {},
+            "clusters": (),
+            "tasks": (),
+            "own_rules": (),
+            "config_server": None,
+        }
         return ProxyStatus(**values | empty | {"route_waits": 7})
 
     async def explain(self, request: ExplainRequest) -> Explained:

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from odp_trio.catalog import queries
 from odp_trio.catalog.clusters import Clusters
-from odp_trio.catalog.keeper import Surroundings
+from odp_trio.catalog.origin import Surroundings
 from odp_trio.config import Settings
 from odp_trio.errors import CatalogError, UnknownCluster
 from odp_trio.model import Address
