@@ -193,6 +193,10 @@ class BadAddress(ConfigError):
     """Text that is not ``ip:port``."""
 
 
+class BadCacheFile(ConfigError):
+    """A file of rslists that cannot be used as it is; the message says why.  Not raised for one that is not there."""
+
+
 # ---- supervision ----------------------------------------------------------
 
 

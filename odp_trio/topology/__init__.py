@@ -5,6 +5,7 @@ rslist    what a config server says: clusters, their rslists
 config_questions  the URLs that a config server is asked for
 config_envelope   the JSON around its answers, and values read out of it
 config_answers    its answers as records of rslist, or the reason why not
+rslist_file  the local file of rslists: entries to bytes and back
 congestion  servers that fail: what counts as a failure
 tenant    where ordinary tenants live
 partitioning  how a table is partitioned, read from its metadata
