@@ -6,7 +6,9 @@ config_questions  the URLs that a config server is asked for
 config_envelope   the JSON around its answers, and values read out of it
 config_answers    its answers as records of rslist, or the reason why not
 rslist_file  the local file of rslists: entries to bytes and back
-congestion  servers that fail: what counts as a failure
+congestion  servers that fail: what counts as a failure, the lists, what is kept of a server
+congestion_table  the lists of one cluster: black, grey, by probes; the budget of changes
+network_loss  have they failed, or is it our network?
 tenant    where ordinary tenants live
 partitioning  how a table is partitioned, read from its metadata
 objects   the server's serialised objects: bounds and defaults
