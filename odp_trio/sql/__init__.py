@@ -5,6 +5,7 @@ lexer       one regular expression takes the literals out; words of a statement
 cache       shapes by text, bounded
 statement   from a split statement to its facts
 kinds       kinds of statements by their first words, marks of words anywhere
+effects     whether a statement may run twice without anybody noticing
 hints       what hints ask of routing
 skim        what routing does not need is taken out; tokens for the grammar
 vocabulary  the words that mean something to it

@@ -220,6 +220,8 @@ class StatementFacts(msgspec.Struct, frozen=True, kw_only=True):
     """User variables of EXECUTE … USING, lower-case."""
     database: str | None = None
     """USE names it."""
+    repeatable: bool = False
+    """It may run twice, on two servers, and nobody would notice: see ``effects``."""
     leading_comment: int | None = None
     """Slot of the comment at the very start of the text, in which annotations may stand."""
     by: str = "lexer"

@@ -15,6 +15,7 @@ import msgspec
 
 from odp_trio.sql import kinds
 from odp_trio.sql.dml import parse_dml
+from odp_trio.sql.effects import is_repeatable
 from odp_trio.sql.facts import DML, EVERYTHING, Kind, StatementFacts, TableRef, TransactionEffect
 from odp_trio.sql.hints import read_hints
 from odp_trio.sql.lexer import ORACLE, WORDS_LOOKED_AT, Word, is_comment, unquoted, words
@@ -76,6 +77,8 @@ def facts_of(pieces: Sequence[bytes], dialect: int = 0, *, cut: bool = False) ->
         found |= _many(statements, kind)
         kind = Kind.MULTI
     found["parameters"] = sum(1 for word in every if word.kind == "MARK" and word.text == "?")
+    certain = not cut and not executable and not dialect & ORACLE  # Oracle calls functions without parentheses
+    found["repeatable"] = certain and is_repeatable(found.get("kind", kind), every, found)
     return StatementFacts(kind=found.pop("kind", kind), **found)
 
 
