@@ -25,6 +25,7 @@ from odp_trio.state.client import ClientState, ServerState
 from odp_trio.state.prepared import Copy, Prepared
 from odp_trio.topology.cluster import Server, Zone
 from odp_trio.topology.cluster import ServerState as Health
+from odp_trio.topology.congestion import Failure
 from odp_trio.topology.location import Location, Locations, Replica, TableEntry, TableKey
 from odp_trio.topology.partitioning import read_partitioning
 from odp_trio.wire.packets import packet
@@ -290,6 +291,9 @@ class _Views:
 
     def tenant_moved(self, key: TenantKey) -> None:
         raise AssertionError(key)
+
+    def server_failed(self, key: TenantKey, address: Address, failure: Failure) -> None:
+        raise AssertionError(failure)
 
 
 def _time(work: Callable[[], object], seconds: float) -> float:

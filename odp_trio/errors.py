@@ -99,6 +99,24 @@ class UpstreamLost(UpstreamError):
     """A server connection ended while it was needed."""
 
 
+class UpstreamTimedOut(UpstreamLost):
+    """An OBServer did not answer in time."""
+
+
+class SessionLost(UpstreamLost):
+    """What the session had on its server is gone with it, a transaction most often; the client must connect again.
+
+    Drivers and pools know this number, their own CR_SERVER_LOST, as a connection to be thrown away.
+    """
+
+    errno = 2013
+    sqlstate = "08S01"
+
+
+class OutcomeUnknown(SessionLost):
+    """The connection was lost after a statement was sent that may have run."""
+
+
 class LoginRefused(UpstreamError):
     """An OBServer answered the login with an ERR packet, which the client is to see."""
 

@@ -30,6 +30,8 @@ class Counts:
     server_connect_failures: int = 0
     server_failures: Counter[str] = field(default_factory=Counter)
     """Failures of OBServers that sessions saw, by kind."""
+    failed_statements: Counter[str] = field(default_factory=Counter)
+    """Statements that failed on a server, by what became of them."""
     tenant_fetches: int = 0
     tenant_invalidations: int = 0
     route_waits: int = 0

@@ -6,8 +6,11 @@ retry         what may be tried again (pure)
 upstream      logging in to OBServers on behalf of a client
 server_set    the server sessions of one client
 lane          the express lane: everything that can be done without waiting
+ending        how a lane ends, how a statement on it fails
 events        what a lane tells its task; why sessions end
 router        which server session takes a command, without waiting
+ports         what routing is lent, as protocols
+failover      a statement failed: what is learnt from it, where it goes next
 statements    prepared statements on their way: ids, types, parameters
 views         what sessions are lent for routing: views of tenants, look-ups, feedback
 placing       finding a server session for a command when that needs waiting

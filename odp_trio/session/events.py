@@ -44,16 +44,33 @@ class Ended(msgspec.Struct, frozen=True):
     """Sequence number of an ERR packet that the client may be sent now; None where it would break a response."""
 
 
-LaneEvent = Parked | Ended
+class Failed(msgspec.Struct, frozen=True):
+    """The running statement failed on its server; both sockets are unregistered.  What becomes of it is to be ruled on.
+
+    Either ``error`` says why the connection is of no use any more, or ``refusal``
+    is the ERR packet that the client has not been shown, and the connection is well.
+    """
+
+    error: UpstreamLost | None = None
+    refusal: bytes = b""
+    errno: int = 0
+    unanswered: bool = True
+    """Nothing of an answer has come."""
+    whole: bool = True
+    """All of the statement was sent."""
+    received: bool = True
+    """All of the statement came from the client."""
+    waiting: bytes = b""
+    """What the client sent behind it."""
 
 
-def server_lost(error: OSError | None, *, running: bool, unanswered: bool) -> UpstreamLost:
-    """Say that a server connection is gone, and what that means for the statement that ran, if one did."""
-    reason = (error.strerror or str(error)) if error else "closed by the server"
-    meaning = "no statement was running"
-    if running:
-        meaning = "its outcome is unknown" if unanswered else "in the middle of an answer"
-    return UpstreamLost(f"the connection to the OBServer was lost ({reason}); {meaning}")
+LaneEvent = Parked | Failed | Ended
+
+
+def server_lost(error: Exception | None) -> UpstreamLost:
+    """Say that a server connection is gone."""
+    reason = str(getattr(error, "strerror", None) or error) if error else "closed by the server"
+    return UpstreamLost(f"the connection to the OBServer was lost ({reason})")
 
 
 @final

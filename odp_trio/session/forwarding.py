@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Final, final
 
 from odp_trio.errors import (
     ClientProtocolError,
     ConnectFailed,
     Draining,
+    NoReplica,
     NotSupported,
     OdpError,
+    OutcomeUnknown,
     OutOfOrder,
     RouteError,
     ServerProtocolError,
+    SessionLost,
     UnknownStatement,
     UpstreamError,
     UpstreamLost,
@@ -21,18 +25,20 @@ from odp_trio.errors import (
 from odp_trio.model import Address, TenantKey
 from odp_trio.net.channel import PacketChannel, PeerGone
 from odp_trio.session.change_user import change_user
-from odp_trio.session.events import End, Ended, Parked
+from odp_trio.session.events import End, Ended, Failed, Parked
 from odp_trio.session.explaining import answer_explain
+from odp_trio.session.failover import command_of, rule
 from odp_trio.session.lane import Lane
 from odp_trio.session.login import Credentials, login_ok
 from odp_trio.session.placing import Placing
 from odp_trio.session.refusing import refuse, send_last
+from odp_trio.session.retry import Action
 from odp_trio.session.router import Router
 from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.session.services import Services, Session
 from odp_trio.session.upstream import Identity, ServerSession, open_server_session, server_keepalive
 from odp_trio.state.client import ClientState
-from odp_trio.wire.command import HANDLING, Com, Handling, command_name
+from odp_trio.wire.command import HANDLING, Com, Handling, command_name, first_packet_end
 from odp_trio.wire.packets import packet
 from odp_trio.wire.response import ResponseTracker
 from odp_trio.wire.resultset import err_packet
@@ -146,9 +152,9 @@ class Forwarding:
             match await lane.events.wait():
                 case Ended() as ended:
                     return await self._ended(ended)
-                case Parked() as parked:
+                case event:
                     session.state = "parked"
-                    why = await self._parked_safely(parked)
+                    why = await self._handled(event)
                     if why is not None:
                         return why
                     session.state = "active"
@@ -160,16 +166,16 @@ class Forwarding:
 
     # ---- what the lane leaves -------------------------------------------------------
 
-    async def _parked_safely(self, parked: Parked) -> End | None:
+    async def _handled(self, event: Parked | Failed) -> End | None:
         """Handle one command off the lane and open it again; answer why the session ends if it does."""
         session, services, client = self._session, self._services, self._client
         try:
-            return await self._parked(parked)
+            return await (self._parked(event) if isinstance(event, Parked) else self._failed(event))
         except PeerGone as exc:
             log.info("%s: %s", session, exc)
             return End.CLIENT_GONE
         except (UpstreamError, ServerProtocolError) as exc:
-            return await refuse(session, services, client, 1, _lost(exc), End.SERVER_GONE)
+            return await refuse(session, services, client, 1, _transaction_lost(exc), End.SERVER_GONE)
         except ClientProtocolError as exc:
             return await refuse(session, services, client, 1, exc, End.CLIENT_PROTOCOL)
 
@@ -195,15 +201,21 @@ class Forwarding:
         self._lane.open(client.leftover())
         return None
 
-    async def _place(self, data: bytes) -> None:
-        """Find a server session for a command, and let the lane send it; or answer it here."""
+    async def _place(
+        self, data: bytes, tried: Sequence[Address] = (), target: Address | None = None, refusal: bytes = b""
+    ) -> None:
+        """Find a server session for a command, and let the lane send it; or answer it here.
+
+        ``refusal`` is the answer of the last of the servers that were ``tried``: the client's, if there is no other.
+        """
         router, lane = self._router, self._lane
         error: OdpError
-        if not router.read(bytearray(data), len(data)):
+        end = first_packet_end(data)
+        if not router.read(bytearray(data), end):
             await self._answer_here(data)
             return
         try:
-            upstream, command = await self._placing.place(data)
+            upstream, command = await self._placing.place(data[:end], tried, target)
         except RouteError as exc:
             error = exc
         except ConnectFailed as exc:
@@ -212,10 +224,41 @@ class Forwarding:
             error = exc
         else:
             lane.use(upstream)
-            lane.open(command, placed=True)
+            lane.open(command + data[end:], placed=True)
             return
         log.warning("%s: %s", self._session, error)
-        await self._answer(data, None if _SILENT[data[4]] else err_packet(1, error))
+        await self._answer(data, None if _SILENT[data[4]] else refusal or err_packet(1, error))
+
+    async def _failed(self, failed: Failed) -> End | None:
+        """Do with a statement that failed what ``retry`` rules: the truth table is there."""
+        router, lane, services = self._router, self._lane, self._services
+        upstream = lane.upstream
+        assert upstream is not None
+        action, target = rule(router, upstream, failed, services.settings().connect_observer_max_retries)
+        services.counts.failed_statements[action.value] += 1
+        if action is Action.CLOSE:
+            return await self._close(failed)
+        tried = (*router.request.refused, upstream.address)
+        if failed.error is not None:
+            self._tracker.abandon()
+            router.lost(upstream)
+        data = command_of(router) + failed.waiting
+        if action is Action.TELL:
+            nowhere = NoReplica(f"no server was left to run it after {failed.error}")
+            await self._answer(data, failed.refusal or err_packet(1, nowhere))
+            return None
+        why = failed.error or f"error {failed.errno}"
+        log.info("%s: %s: %s (%s)", self._session, upstream.address, action.value, why)
+        await self._place(data, tried, target, failed.refusal)
+        return None
+
+    async def _close(self, failed: Failed) -> End:
+        """The running statement is lost with its server: say so where the protocol has room for it."""
+        error = failed.error
+        log.warning("%s: %s on %s: %s", self._session, End.SERVER_GONE.value, self._router.state.last, error)
+        if failed.unanswered:
+            await send_last(self._client, err_packet(1, OutcomeUnknown(f"{error}; its outcome is unknown")))
+        return End.SERVER_GONE
 
     async def _answer_here(self, data: bytes) -> None:
         """Answer what no server is asked: EXPLAIN ROUTE, and statement ids that are not known."""
@@ -279,8 +322,9 @@ def _variables(ok: bytes) -> dict[bytes, bytes]:
     return {name: value for name in _NEEDED if (value := find_variable(ok, name)) is not None}
 
 
-def _lost(error: OdpError) -> OdpError:
-    return error if isinstance(error, UpstreamError) else UpstreamLost(str(error))
+def _transaction_lost(error: OdpError) -> OdpError:
+    """The session was bound to its server, for a transaction most often."""
+    return SessionLost(str(error))
 
 
 async def _no_password(seq: int, payload: bytes) -> tuple[int, bytes]:

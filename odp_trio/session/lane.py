@@ -17,12 +17,12 @@ import socket
 from typing import Final, final
 
 from odp_trio.errors import ClientProtocolError, ProtocolError, ServerProtocolError
-from odp_trio.net.leg import Leg
 from odp_trio.net.reactor import BROKEN, READ, WRITE, Reactor
 from odp_trio.observe import Traffic
-from odp_trio.session.events import End, Ended, EventBox, Parked, server_lost
+from odp_trio.session.ending import Ending
+from odp_trio.session.events import End, Failed, Parked
 from odp_trio.session.server_set import Routing, Upstream
-from odp_trio.wire.command import HANDLING, Handling, RequestTracker, is_too_short
+from odp_trio.wire.command import HANDLING, Handling, RequestTracker, first_packet_end, is_too_short
 from odp_trio.wire.response import ResponseTracker
 
 _WAITING_LIMIT: Final = 65536
@@ -30,20 +30,14 @@ _EXPRESS: Final = tuple(handling is Handling.FORWARD for handling in HANDLING)
 
 
 @final
-class Lane:
+class Lane(Ending):
     """Forwards between one client and its OBServers until something must wait.
 
     The owner: ``open()``, then ``await events.wait()``; after ``Parked`` the sockets are its
     own until it calls ``open()`` again; at the end ``close()``, before it closes the sockets.
     """
 
-    # fmt: off
-    __slots__ = (
-        "_buffer", "_choose", "_client", "_draining", "_held", "_open", "_placed", "_receive", "_reply", "_request",
-        "_respond", "_routing", "_server", "_submit", "_uploading", "_view", "_waiting",
-        "events", "tracker", "traffic", "upstream",
-    )
-    # fmt: on
+    __slots__ = ("_buffer", "_choose", "_placed", "_receive", "_reply", "_respond", "_submit")
 
     def __init__(
         self,
@@ -54,18 +48,12 @@ class Lane:
         traffic: Traffic,
         routing: Routing,
     ) -> None:
-        self._buffer, self._view = reactor.buffer, reactor.view
-        self._client = Leg(reactor, client, self._on_client, self.crash)
+        super().__init__(reactor, client, tracker, traffic, routing)
+        self._buffer = reactor.buffer
         self._receive, self._respond = client.recv_into, client.send  # bound once: the calls of every statement
-        self.upstream: Upstream | None = None
-        self._open = self._draining = self._uploading = False
-        self.use(upstream)
-        self.tracker, self.traffic = tracker, traffic
-        self._routing, self._choose = routing, routing.choose
+        self._choose = routing.choose
         self._placed = False
-        self._request: RequestTracker | None = None
-        self._waiting = self._held = b""
-        self.events = EventBox(reactor)
+        self.use(upstream)
 
     # ---- for the session's task -------------------------------------------------
 
@@ -94,46 +82,6 @@ class Lane:
             self._next_command()
         elif self._draining:
             self.drain()
-
-    def close(self) -> None:
-        """Unregister the sockets; may be called at any time, before they are closed."""
-        self._open = False
-        self._client.close()
-        if self.upstream is not None:
-            self._server.close()
-
-    def drain(self) -> None:
-        """End at the next moment outside a transaction at which no statement is running."""
-        self._draining = True
-        if self._open and not self.busy and not self.tracker.in_transaction:
-            self._end(End.DRAINED, tell_seq=0)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a statement is running, or its answer is still on its way to the client."""
-        return not self.tracker.ended or self._request is not None or bool(self._client.owed)
-
-    def _end(self, why: End, error: Exception | None = None, *, tell_seq: int | None = None) -> None:
-        if self._open:
-            self.close()
-            self.events.put(Ended(why, error, tell_seq))
-
-    def crash(self, error: Exception) -> None:
-        """End with ``error``, which the session's task then raises."""
-        self._end(End.CRASHED, error)
-
-    def _bad_client(self, error: ProtocolError) -> None:
-        self._end(End.CLIENT_PROTOCOL, error, tell_seq=1 if self.tracker.ended else None)
-
-    def _server_lost(self, error: OSError | None) -> None:
-        at_rest = self.tracker.ended and not self.tracker.in_transaction
-        if at_rest and self.upstream is not None and self._routing.lost(self.upstream):
-            self.upstream = None
-            return
-        # The client is told when its statement has no answer yet: then an ERR packet is in place.
-        unanswered = not self.tracker.ended and self.tracker.pos < 0
-        lost = server_lost(error, running=not self.tracker.ended, unanswered=unanswered)
-        self._end(End.SERVER_GONE, lost, tell_seq=1 if unanswered else None)
 
     # ---- from the client ----------------------------------------------------------
 
@@ -172,7 +120,7 @@ class Lane:
             except BlockingIOError:
                 sent = 0
             except OSError as exc:
-                self._server_lost(exc)
+                self._server_lost(exc, whole=False)
                 return
             if sent != count:
                 self._server.owe(self._view[sent:count])
@@ -193,7 +141,9 @@ class Lane:
             if flushed:
                 if self.upstream is not None:
                     self._server.read_on(True)
-                if self._draining:
+                if self._waiting:
+                    self._next_command()
+                elif self._draining:
                     self.drain()
         if events & BROKEN and not events & READ:
             self._end(End.CLIENT_GONE)
@@ -208,6 +158,8 @@ class Lane:
 
     def _next_command(self) -> None:
         while (data := self._waiting) and self.tracker.ended and self._request is None and self._open:
+            if self._client.owed:  # it goes on when the client has taken the answer before
+                return
             try:
                 if is_too_short(data, 0 if self._placed else self._routing.looks_at):
                     return
@@ -223,7 +175,7 @@ class Lane:
                 return
             if not self._placed:
                 editable = bytearray(data)
-                upstream = self._choose(editable, len(editable))
+                upstream = self._choose(editable, first_packet_end(data))
                 if upstream is None:
                     self._park(data)
                     return
@@ -275,7 +227,7 @@ class Lane:
             if self._open and not self._server.write(data):
                 self._client.read_on(False)
         except OSError as exc:
-            self._server_lost(exc)
+            self._server_lost(exc, whole=False)
 
     # ---- from the server ------------------------------------------------------------
 
@@ -302,6 +254,8 @@ class Lane:
         except ProtocolError as exc:
             self._end(End.SERVER_PROTOCOL, exc)
             return
+        if tracker.errno and self._withhold(stop):
+            stop = 0
         if stop:
             try:
                 sent = self._respond(self._view[:stop])
@@ -376,6 +330,9 @@ class Lane:
         if self.tracker.errno:
             self.traffic.errors += 1
         self._routing.answered()
+        if self._withheld:
+            self._fail(Failed(refusal=self._withheld, errno=self.tracker.errno, unanswered=False))
+            return
         if self._request is not None or not self._open:
             return
         if self._waiting:

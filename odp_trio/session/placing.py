@@ -9,7 +9,7 @@ Nothing of the command has been sent before it is placed, so nothing runs twice.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, final
 
 import trio
@@ -19,7 +19,9 @@ from odp_trio.model import Address, TenantKey
 from odp_trio.net.reactor import BUFFER_BYTES
 from odp_trio.observe import Counts
 from odp_trio.routing.request import Lookup, Refuse, Route
-from odp_trio.session.router import Router
+from odp_trio.session.failover import note_failed
+from odp_trio.session.retry import failure_of
+from odp_trio.session.router import PINNED, Router
 from odp_trio.session.server_set import Upstream
 from odp_trio.state.prepared import Copy, Prepared
 from odp_trio.state.sync import SetVariables, UseDatabase, sync_plan, synced
@@ -32,7 +34,6 @@ from odp_trio.wire.response import ResponseTracker
 log = logging.getLogger("odp_trio.session")
 
 _ROUNDS = 100
-_PINNED = frozenset({"statement_owner", "open_transaction", "bound_session", "lock_holder"})
 
 
 class Lookups(Protocol):
@@ -69,16 +70,20 @@ class Placing:
         self._timeout = timeout
         self._counts = counts
 
-    async def place(self, data: bytes) -> tuple[Upstream, bytes]:
+    async def place(
+        self, data: bytes, tried: Sequence[Address] = (), target: Address | None = None
+    ) -> tuple[Upstream, bytes]:
         """Return the server session for a command that the router has read, and the command as it goes there.
 
-        Raises RouteError (the session goes on), or UpstreamError when the
+        ``tried`` are the servers that failed it; ``target`` is the one that a
+        server has named for it.  Raises RouteError (the session goes on), or UpstreamError when the
         server that the session is bound to is gone.
         """
         command = bytearray(data)
-        refused: list[Address] = []
+        refused = [*tried]
         for _ in range(_ROUNDS):
-            route = await self._route(refused)
+            route = await self._route(refused) if target is None else Route(target, "reroute")
+            target = None
             try:
                 upstream = await self._ready(route)
             except (UpstreamError, ServerProtocolError) as exc:
@@ -122,9 +127,12 @@ class Placing:
 
     def _give_up(self, route: Route, error: OdpError) -> None:
         """A server cannot be had: go on with the next one, unless the session is bound to it."""
-        if route.rule in _PINNED:
+        if route.rule in PINNED:
             raise error
         log.warning("%s cannot be had (%s): %s", route.server, route.rule, error)
+        failure = failure_of(error.__cause__ if isinstance(error.__cause__, OdpError) else error)
+        if failure is not None:
+            note_failed(self._router, route.server, failure)
         state = self._router.state
         if state.last == route.server and route.server not in self._router.servers.by_address:
             state.last = None
@@ -135,7 +143,7 @@ class Placing:
         router, new = self._router, False
         upstream = router.servers.by_address.get(route.server)
         if upstream is None:
-            if route.rule in _PINNED:
+            if route.rule in PINNED:
                 raise UpstreamError(f"the session is bound to {route.server} ({route.rule}), whose connection is gone")
             upstream = await self._connect(route.server)
             router.servers.add(upstream)

@@ -8,7 +8,7 @@ run the same ``decide``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol, final
+from typing import Final, final
 
 from odp_trio.model import TenantKey
 from odp_trio.routing.feedback import Verdict, judge
@@ -16,6 +16,8 @@ from odp_trio.routing.own_rules import RuleSet
 from odp_trio.routing.request import NO_TEXT, Decision, Route, RouteRequest
 from odp_trio.routing.values import Values
 from odp_trio.routing.view import View
+from odp_trio.session.ports import Feedback, TenantViews
+from odp_trio.session.retry import WITHHELD, failure_by_error
 from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.session.statements import STATEMENT_COMMANDS, SessionStatements
 from odp_trio.sql.cache import Statements
@@ -28,6 +30,7 @@ from odp_trio.topology.tenant import EntryState
 from odp_trio.wire.command import Com
 from odp_trio.wire.fields import Status
 from odp_trio.wire.parameters import HEAD_BYTES
+from odp_trio.wire.reroute import VARIABLE
 from odp_trio.wire.response import ResponseTracker
 
 _QUERY, _PREPARE, _EXECUTE = int(Com.QUERY), int(Com.STMT_PREPARE), int(Com.STMT_EXECUTE)
@@ -36,37 +39,9 @@ _IN_TRANS: Final = int(Status.IN_TRANS)
 _AVAILABLE: Final = EntryState.AVAILABLE
 _SPREAD: Final = 0x9E3779B97F4A7C15
 _MASK: Final = (1 << 64) - 1
+PINNED: Final = frozenset({"statement_owner", "open_transaction", "bound_session", "lock_holder", "route_address"})
+"""Rules whose server is the only one."""
 _WATCHED_KINDS: Final = frozenset({Kind.DDL, Kind.LOCK, Kind.UNLOCK, Kind.PREPARE, Kind.DEALLOCATE})
-
-
-class TenantViews(Protocol):
-    """What the router is lent: views, which change with what is known of the cluster."""
-
-    generation: int
-
-    def view(self, key: TenantKey, user: str) -> View | None:
-        """Return the view of a tenant for a user; None when the tenant's servers must be fetched first."""
-        ...
-
-
-class Feedback(Protocol):
-    """Where feedback about locations goes."""
-
-    def note_dirty(self, location: Location) -> None:
-        """A location is wrong."""
-        ...
-
-    def renew(self, location: Location) -> bool:
-        """Begin to renew a dirty location that is in use."""
-        ...
-
-    def tables_changed(self, key: TenantKey, database: str, sql: bytes) -> None:
-        """DDL was executed."""
-        ...
-
-    def tenant_moved(self, key: TenantKey) -> None:
-        """A server says that the tenant is not there."""
-        ...
 
 
 @final
@@ -75,9 +50,9 @@ class Router:
 
     # fmt: off
     __slots__ = (
-        "_again", "_again_running", "_decide", "_feedback", "_generation", "_missed", "_revision", "_rules", "_seed",
-        "_shape_of", "_text", "_turn", "_views", "_what", "decision", "dialect", "key", "looks_at", "request",
-        "rules", "servers", "state", "statements", "tracker", "user", "values", "view", "watching",
+        "_again", "_again_running", "_decide", "_generation", "_missed", "_revision", "_rules", "_seed",
+        "_shape_of", "_turn", "_views", "decision", "dialect", "feedback", "key", "looks_at", "request", "reroute",
+        "rules", "servers", "state", "statements", "text", "tracker", "user", "values", "view", "watching", "what",
     )
     # fmt: on
 
@@ -108,13 +83,14 @@ class Router:
         self.dialect = 0
         self._shape_of = shapes.shape
         self._views = views
-        self._feedback = feedback
+        self.feedback = feedback
         self._generation = -1
         self.view: View | None = None
         self._missed: Location | None = None
         self._seed, self._turn = seed, 0
-        self._what = 0
-        self._text = b""
+        self.what = 0
+        self.text = b""  # of the running command, behind its first byte
+        self.reroute: bytes | None = None  # what an answer with error 5727 says of the server to ask
         self._again: Shape | None = None
         self._again_running: Prepared | None = None
         self._revision = 0
@@ -127,8 +103,9 @@ class Router:
             sql = bytes(memoryview(buffer)[5:end])
             shape, literals = self._shape_of(sql, self.dialect)
             if shape is self._again and (upstream := self._repeated(literals)) is not None:
+                self.text = sql
                 return upstream
-            self._what = _QUERY
+            self.what = _QUERY
             if not self._read_query(sql, shape, literals):
                 return None
         elif self._again_running is not None and (upstream := self._executed_again(buffer, end)) is not None:
@@ -184,16 +161,18 @@ class Router:
         if not self.statements.is_ready(upstream, _EXECUTE) or self._repeated(statement.literals) is None:
             return None
         self.values.parameters = None
+        self.text = bytes(memoryview(buffer)[5:end])
         self.statements.note_sent(upstream, buffer)
         return upstream
 
     def read(self, buffer: bytearray, end: int) -> bool:
         """Work out what a command is about; answer False when the session's task must handle it itself."""
-        self._what = command = buffer[4]
+        self.what = command = buffer[4]
         if command == _QUERY:
             sql = bytes(memoryview(buffer)[5:end])
             return self._read_query(sql, *self._shape_of(sql, self.dialect))
         self._forget_statement()
+        self.text = bytes(memoryview(buffer)[5:end])
         request, statements = self.request, self.statements
         self.values.literals = ()
         if command == _EXECUTE:
@@ -201,8 +180,8 @@ class Router:
             return statements.read_execute(request, buffer, end)
         if command == _PREPARE:
             self.watching = True
-            shape, literals = self._shape_of(bytes(memoryview(buffer)[5:end]), self.dialect)
-            statements.read_prepare(request, bytes(memoryview(buffer)[5:end]), shape, literals)
+            shape, literals = self._shape_of(self.text, self.dialect)
+            statements.read_prepare(request, self.text, shape, literals)
             return True
         request.begin(NO_TEXT)
         if command in STATEMENT_COMMANDS:
@@ -218,6 +197,7 @@ class Router:
 
     def _read_query(self, sql: bytes, shape: Shape, literals: Sequence[bytes]) -> bool:
         self._forget_statement()
+        self.text = sql
         self.values.literals, self.values.parameters = literals, ()
         self.request.begin(shape)
         facts = shape.facts
@@ -225,15 +205,11 @@ class Router:
             self.request.annotation = read_annotation(self.values.literals[facts.leading_comment])
         if facts.kind in _WATCHED_KINDS or facts.table_locks or facts.transaction is TransactionEffect.IMPLICIT_COMMIT:
             self.watching = True
-            self._text = sql
         if facts.kind is Kind.EXECUTE or facts.kind is Kind.DEALLOCATE:
-            self._read_text_prepared(facts.prepared or "")
+            owner = self.state.text_prepared.get(facts.prepared or "")
+            if owner is not None:
+                self.request.owner, self.request.owner_why = owner, f"{facts.prepared} was prepared there"
         return not facts.explain_route
-
-    def _read_text_prepared(self, name: str) -> None:
-        owner = self.state.text_prepared.get(name)
-        if owner is not None:
-            self.request.owner, self.request.owner_why = owner, f"{name} was prepared there"
 
     def decide(self) -> Decision | None:
         """Ask the rules; None when the tenant's servers are not known."""
@@ -259,11 +235,11 @@ class Router:
             return False
         if route.renew is not None and not self.may_use_dirty(route.renew):
             return False
-        return self.statements.running is None or self.statements.is_ready(upstream, self._what)
+        return self.statements.running is None or self.statements.is_ready(upstream, self.what)
 
     def may_use_dirty(self, location: Location) -> bool:
         """A stale location is used once more while it is renewed, but not by the session that found it stale."""
-        renewing = self._feedback.renew(location)
+        renewing = self.feedback.renew(location)
         waits = self.view is not None and self.view.settings.wait_for_renewal
         return not (renewing and (location is self._missed or waits))
 
@@ -284,7 +260,7 @@ class Router:
             self.request.entry.not_computable += 1
         if self.state.route_address is not None:
             self.state.route_address = None
-        if route.location is not None and (self._what == _QUERY or self._what == _EXECUTE):
+        if route.location is not None and (self.what == _QUERY or self.what == _EXECUTE):
             self._note_repeatable(route)
         statements = self.statements
         if statements.running is not None:
@@ -296,7 +272,8 @@ class Router:
     def _note_repeatable(self, route: Route) -> None:
         """Remember a statement whose like may be sent without asking the rules; see ``_repeated``."""
         request, facts = self.request, self.request.shape.facts
-        asked = facts.binds_last or facts.table_locks or facts.leading_comment is not None or self.watching
+        asked = facts.binds_last or facts.table_locks or facts.leading_comment is not None
+        asked = asked or self.watching or bool(request.refused)
         if route.rule == "leader" and request.located is None and not asked and not self.rules.own:
             self._revision = self.state.revision
             self._again_running = running = self.statements.running
@@ -312,6 +289,7 @@ class Router:
             return
         hit = True
         if told is not None:
+            self.reroute = told.user.pop(VARIABLE, None)
             hit = told.system.get(b"ob_proxy_partition_hit", b"ON").upper() not in (b"OFF", b"0")
             if told.system or told.user or told.schema is not None:
                 self.state.learn(told, upstream.state)
@@ -332,9 +310,11 @@ class Router:
         route = self.decision
         if not isinstance(route, Route):
             return
+        if (failure := failure_by_error(errno)) is not None:
+            self.feedback.server_failed(self.key, route.server, failure)
         if route.location is None:
             if errno in (5150, 4124, 4666):
-                self._feedback.tenant_moved(self.key)
+                self.feedback.tenant_moved(self.key)
             return
         verdict = judge(route, route.location, hit=hit, errno=errno)
         if not hit:
@@ -343,9 +323,9 @@ class Router:
                 route.tally[1] += 1
         if verdict in (Verdict.DIRTY, Verdict.DIRTY_AT_ONCE):
             self._missed = route.location
-            self._feedback.note_dirty(route.location)
+            self.feedback.note_dirty(route.location)
         if verdict is Verdict.DIRTY_AT_ONCE:
-            self._feedback.tenant_moved(self.key)
+            self.feedback.tenant_moved(self.key)
 
     def _after_watched(self, upstream: Upstream, errno: int) -> None:
         """Do what the success of some statements means."""
@@ -356,7 +336,7 @@ class Router:
         if self.statements.opening is not None:
             self.statements.note_prepared(upstream, self.tracker)
             return
-        if self._what == _RESET_CONNECTION:
+        if self.what == _RESET_CONNECTION:
             self.start_anew(upstream)
             return
         facts, state = self.request.shape.facts, self.state
@@ -365,7 +345,7 @@ class Router:
                 state.note_temporary_table()
             case Kind.DDL:
                 database = state.database.decode("utf-8", "replace")
-                self._feedback.tables_changed(self.key, database, self._text)
+                self.feedback.tables_changed(self.key, database, self.text)
             case Kind.LOCK:
                 state.note_locked_tables(True)
             case Kind.UNLOCK:
@@ -388,11 +368,29 @@ class Router:
         upstream.state.database = self.state.database
         self.dialect, self.values.time_zone = self.state.dialect(), self.state.time_zone
 
-    def lost(self, upstream: Upstream) -> bool:
-        """The active server session is gone at rest: go on without it if nothing was bound to it."""
+    # ---- it fails -----------------------------------------------------------------------
+
+    def withholds(self, errno: int) -> bool:
+        """Whether the running command may go to another server after this error, the first of its answer."""
+        upstream = self.servers.active
+        if errno not in WITHHELD or upstream is None or len(self.text) >= self.looks_at:
+            return False
+        return not self.state.in_transaction and not self.is_bound_to(upstream)
+
+    def is_bound_to(self, upstream: Upstream) -> bool:
+        """Whether the session has something on this server that no other has."""
         state = self.state
-        bound = state.bound or state.lock_server == upstream.address or upstream.address in state.text_prepared.values()
-        if bound or any(item.long_data_on == upstream.address for item in self.statements.prepared.statements.values()):
+        return (
+            bool(state.bound)
+            or state.lock_server == upstream.address
+            or upstream.address in state.text_prepared.values()
+            or any(item.long_data_on == upstream.address for item in self.statements.prepared.statements.values())
+        )
+
+    def lost(self, upstream: Upstream) -> bool:
+        """The active server session is gone: go on without it if nothing was bound to it."""
+        state = self.state
+        if self.is_bound_to(upstream):
             return False
         self.servers.drop(upstream)
         if state.last == upstream.address:

@@ -83,6 +83,10 @@ class Routing(Protocol):
         """The answer to a command is over, and has something to say."""
         ...
 
+    def withholds(self, errno: int) -> bool:
+        """Whether the running command may go to another server after this error, the first of its answer."""
+        ...
+
     def lost(self, upstream: Upstream) -> bool:
         """The active server session is gone, at rest; answer whether the session can go on without it."""
         ...

@@ -15,7 +15,7 @@ import msgspec
 import trio
 
 from odp_trio.config import Settings
-from odp_trio.errors import LoginRefused, ServerProtocolError, UpstreamLost
+from odp_trio.errors import LoginRefused, ServerProtocolError, UpstreamLost, UpstreamTimedOut
 from odp_trio.model import Address
 from odp_trio.net.channel import PacketChannel, PeerGone
 from odp_trio.net.connect import KeepAlive, connect
@@ -147,7 +147,7 @@ async def open_server_session(
             return await _log_in(address, sock, identity, ask_client)
     except trio.TooSlowError as exc:
         sock.close()
-        raise UpstreamLost(f"{address}: no answer to the login within {timeout:g} s") from exc
+        raise UpstreamTimedOut(f"{address}: no answer to the login within {timeout:g} s") from exc
     except (PeerGone, ServerProtocolError) as exc:
         sock.close()
         raise UpstreamLost(f"{address}: {exc}") from exc

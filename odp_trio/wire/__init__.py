@@ -10,6 +10,7 @@
     phases      the phases of a response, as tables
     response    where a response ends, and what its last packets say
     state       the session-state block of an OK packet
+    reroute     where error 5727 says that a statement belongs
     resultset   OK, ERR, EOF and text result sets of our own
     ob20        OB 2.0 framing
 

@@ -107,6 +107,12 @@ def command_name(byte: int) -> str:
 _HEAD_BYTES: Final = 32
 
 
+def first_packet_end(data: bytes) -> int:
+    """Return where the first packet of ``data`` ends; the end of ``data`` if it is cut or goes on in another packet."""
+    length = data[0] | data[1] << 8 | data[2] << 16
+    return min(4 + length, len(data)) if length < MAX_PAYLOAD else len(data)
+
+
 def is_too_short(data: bytes, wanted: int) -> bool:
     """Whether more of a command must come before it can be looked at: its head and ``wanted`` bytes, if it is so long.
 

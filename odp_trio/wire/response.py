@@ -77,6 +77,7 @@ class ResponseTracker:
         "command",
         "ended",
         "errno",
+        "error_first",
         "extra_ok",
         "held",
         "ids_taken",
@@ -96,6 +97,8 @@ class ResponseTracker:
         self.held = False
         self.status = 0
         self.errno = 0
+        self.error_first = False
+        """Of an answer with an errno: the ERR packet was in the first bytes that were fed."""
         self.state: SessionState | None = None
         self.tail = b""
         self.pos = 0
@@ -122,6 +125,12 @@ class ResponseTracker:
         self.errno = 0
         self.pos = -1
         self.state = None
+
+    def abandon(self) -> None:
+        """No answer will come: the connection is gone.  Nothing of it has been fed."""
+        self._phase = _END
+        self.ended = True
+        self.held = False
 
     @property
     def phase(self) -> Phase:
@@ -254,6 +263,7 @@ class ResponseTracker:
             return True
         if kind is Kind.ERR:
             self.errno = buffer[start + 5] | buffer[start + 6] << 8 if end - start > 6 else 0
+            self.error_first = self.pos < 0
             self._finish(after)
             return True
         if kind is Kind.OK:

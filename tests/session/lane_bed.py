@@ -44,8 +44,9 @@ class OneServer:
 
     looks_at = 4096
 
-    def __init__(self, upstream: Upstream, tracker: ResponseTracker, errnos: list[int]) -> None:
+    def __init__(self, upstream: Upstream, tracker: ResponseTracker, errnos: list[int], withheld: set[int]) -> None:
         self.watching = False
+        self._withheld = withheld
         self._upstream = upstream
         self._tracker = tracker
         self._errnos = errnos
@@ -56,6 +57,9 @@ class OneServer:
     def answered(self) -> None:
         if self._tracker.errno:
             self._errnos.append(self._tracker.errno)
+
+    def withholds(self, errno: int) -> bool:
+        return errno in self._withheld
 
     def lost(self, upstream: Upstream) -> bool:
         return False
@@ -70,6 +74,7 @@ class Bed:
     lane: Lane
     reactor: Reactor
     errnos: list[int] = field(default_factory=list)
+    withheld: set[int] = field(default_factory=set)
 
     async def ask(self, data: bytes) -> bytes:
         """Send as the client; return what the server gets."""
@@ -110,15 +115,16 @@ async def open_bed(mode: str = "inside", *, session_track: bool = False, early: 
     client = trio.SocketStream(trio.socket.from_stdlib_socket(client_far))
     server = trio.SocketStream(trio.socket.from_stdlib_socket(server_far))
     errnos: list[int] = []
+    withheld: set[int] = set()
     tracker = ResponseTracker(session_track=session_track)
     upstream = Upstream(ServerSession(Address("127.0.0.1", 2881), server_near, 1, b""), reactor, lambda _: None)
-    lane = Lane(reactor, client_near, upstream, tracker, Traffic(), OneServer(upstream, tracker, errnos))
+    lane = Lane(reactor, client_near, upstream, tracker, Traffic(), OneServer(upstream, tracker, errnos, withheld))
     async with trio.open_nursery() as nursery:
         if not reactor.attached:
             nursery.start_soon(reactor.run_nested)
         lane.open(early)
         try:
-            yield Bed(client, server, lane, reactor, errnos)
+            yield Bed(client, server, lane, reactor, errnos, withheld)
         finally:
             lane.close()
             assert reactor.sockets == 0

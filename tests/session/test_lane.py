@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import trio
-import trio.testing
 
 from odp_trio.net.reactor import BUFFER_BYTES
-from odp_trio.session.events import End, Ended, Parked
+from odp_trio.session.events import End, Ended, Failed, Parked
 from odp_trio.wire.packets import packet
 from tests.session.lane_bed import PLAIN_OK, PROXY_OK, Bed, extra_ok, open_bed, query, result
 
@@ -19,6 +20,19 @@ async def ended(bed: Bed) -> Ended:
     with trio.fail_after(10):
         event = await bed.lane.events.wait()
     assert isinstance(event, Ended), event
+    return event
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    with trio.fail_after(10):
+        while not condition():
+            await trio.lowlevel.checkpoint()
+
+
+async def failed(bed: Bed) -> Failed:
+    with trio.fail_after(10):
+        event = await bed.lane.events.wait()
+    assert isinstance(event, Failed), event
     return event
 
 
@@ -154,26 +168,95 @@ async def test_a_client_that_leaves_while_the_server_works_ends_the_lane(mode: s
         assert (await ended(bed)).why is End.CLIENT_GONE
 
 
-async def test_a_server_lost_before_it_answers_leaves_room_for_an_error(mode: str) -> None:
+async def test_a_statement_whose_server_is_lost_is_to_be_ruled_on(mode: str) -> None:
     async with open_bed(mode) as bed:
         await bed.ask(query(b"select 1"))
+        await bed.client.send_all(query(b"select 2"))
+        await until(lambda: bool(bed.lane._waiting))
         await bed.server.aclose()
 
-        event = await ended(bed)
+        event = await failed(bed)
 
-        assert (event.why, event.tell_seq) == (End.SERVER_GONE, 1)
-        assert "outcome is unknown" in str(event.error)
+        assert (event.unanswered, event.whole, event.received) == (True, True, True)
+        assert event.waiting == query(b"select 2")
+        assert "closed by the server" in str(event.error)
 
 
-async def test_a_server_lost_in_the_middle_of_an_answer_leaves_none(mode: str) -> None:
+async def test_a_server_that_is_known_to_be_dead_is_like_one_that_is_lost(mode: str) -> None:
+    async with open_bed(mode) as bed:
+        await bed.ask(query(b"select 1"))
+        bed.lane.server_dead(RuntimeError("3 probes failed"))
+
+        event = await failed(bed)
+
+        assert event.unanswered
+        assert "3 probes failed" in str(event.error)
+
+
+async def test_a_server_lost_in_the_middle_of_an_answer_says_so(mode: str) -> None:
     async with open_bed(mode) as bed:
         await bed.ask(query(b"select 1"))
         await bed.answer(result(b"\x01a")[:30])
         await bed.server.aclose()
 
-        event = await ended(bed)
+        assert not (await failed(bed)).unanswered
 
-        assert (event.why, event.tell_seq) == (End.SERVER_GONE, None)
+
+async def test_a_server_lost_with_a_piece_of_an_answer_says_so_too(mode: str) -> None:
+    async with open_bed(mode) as bed:
+        await bed.ask(query(b"insert into t values (1)"))
+        await bed.server.send_all(packet(1, PROXY_OK)[:5])  # held until it is whole
+        await until(lambda: bool(bed.lane._held))
+        await bed.server.aclose()
+
+        assert not (await failed(bed)).unanswered
+
+
+async def test_a_statement_that_was_not_sent_whole_has_not_run(mode: str) -> None:
+    async with open_bed(mode) as bed:
+        long = query(b"insert into t values ('" + b"x" * 200_000 + b"')")
+        await bed.client.send_all(long[:100_000])
+        await bed.at_server(100_000)
+        await bed.server.aclose()
+        await bed.client.send_all(long[100_000:100_500])
+
+        event = await failed(bed)
+
+        assert (event.unanswered, event.whole, event.received) == (True, False, False)
+
+
+async def test_an_error_after_which_it_may_go_elsewhere_is_withheld(mode: str) -> None:
+    refusal = packet(1, b"\xff\x1e\x14#HY000tenant not in server")  # 5150
+    async with open_bed(mode) as bed:
+        bed.withheld.add(5150)
+        await bed.ask(query(b"select 1"))
+        await bed.server.send_all(refusal)
+        await bed.server.send_all(extra_ok(2))
+
+        event = await failed(bed)
+
+        assert (event.refusal, event.errno, event.error) == (refusal, 5150, None)
+        with pytest.raises(trio.TooSlowError), trio.fail_after(0.02):
+            await bed.client.receive_some()
+
+
+async def test_another_error_or_a_later_one_is_shown(mode: str) -> None:
+    refusal = packet(1, b"\xff\x1e\x14#HY000tenant not in server")
+    async with open_bed(mode) as bed:
+        bed.withheld.add(5150)
+        for _ in range(2):
+            await bed.ask(query(b"select 1"))
+            await bed.answer(packet(1, ERR) + extra_ok(2), seen=packet(1, ERR))
+        await bed.ask(query(b"select 1"))
+        rows = result(b"\x01a")[:-9]
+        late = packet(5, refusal[4:])
+        await bed.answer(rows + late + extra_ok(6), seen=rows + late)
+        await bed.ask(query(b"select 1"))
+        await bed.answer(rows)
+        await bed.answer(late + extra_ok(6), seen=late)
+        await bed.ask(query(b"select 1; select 2"))
+        more = result(b"\x01a", status=b"\x0a\0")
+        await bed.answer(more + packet(6, refusal[4:]) + extra_ok(7), seen=more + packet(6, refusal[4:]))
 
 
 async def test_a_server_lost_at_rest_ends_the_lane(mode: str) -> None:

@@ -1,0 +1,121 @@
+"""How a lane ends, and how the statement on it fails: once each, told to the session's task.
+
+A lane ends for good when the client or the protocol is gone.  A statement that
+has lost its server, or that a server would not run, may go elsewhere: then the
+lane stops with ``Failed`` and is opened again when that has been ruled on.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+import msgspec
+
+from odp_trio.errors import ProtocolError
+from odp_trio.net.leg import Leg
+from odp_trio.net.reactor import Reactor
+from odp_trio.observe import Traffic
+from odp_trio.session.events import End, Ended, EventBox, Failed, server_lost
+from odp_trio.session.server_set import Routing, Upstream
+from odp_trio.wire.command import RequestTracker
+from odp_trio.wire.response import ResponseTracker
+
+_ERR: Final = 0xFF
+
+
+class Ending:
+    """The part of a lane that is about its end; ``Lane`` is the rest."""
+
+    # fmt: off
+    __slots__ = (
+        "_client", "_draining", "_held", "_open", "_request", "_routing", "_server", "_uploading", "_view", "_waiting",
+        "_withheld", "events", "tracker", "traffic", "upstream",
+    )
+    # fmt: on
+    _server: Leg
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        client: socket.socket,
+        tracker: ResponseTracker,
+        traffic: Traffic,
+        routing: Routing,
+    ) -> None:
+        self._view = reactor.view
+        self._client = Leg(reactor, client, self._on_client, self.crash)
+        self.upstream: Upstream | None = None
+        self.tracker, self.traffic, self._routing = tracker, traffic, routing
+        self._open = self._draining = self._uploading = False
+        self._request: RequestTracker | None = None
+        self._waiting = self._held = self._withheld = b""
+        self.events = EventBox(reactor)
+
+    def _on_client(self, events: int) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Unregister the sockets; may be called at any time, before they are closed."""
+        self._open = False
+        self._client.close()
+        if self.upstream is not None:
+            self._server.close()
+
+    def drain(self) -> None:
+        """End at the next moment outside a transaction at which no statement is running."""
+        self._draining = True
+        if self._open and not self.busy and not self.tracker.in_transaction:
+            self._end(End.DRAINED, tell_seq=0)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a statement is running, or its answer is still on its way to the client."""
+        return not self.tracker.ended or self._request is not None or bool(self._client.owed)
+
+    def crash(self, error: Exception) -> None:
+        """End with ``error``, which the session's task then raises."""
+        self._end(End.CRASHED, error)
+
+    def server_dead(self, error: Exception) -> None:
+        """The server in use will not answer: do as if its connection had been lost."""
+        if self._open and self.upstream is not None:
+            self._server_lost(error)
+
+    def _end(self, why: End, error: Exception | None = None, *, tell_seq: int | None = None) -> None:
+        if self._open:
+            self.close()
+            self.events.put(Ended(why, error, tell_seq))
+
+    def _bad_client(self, error: ProtocolError) -> None:
+        self._end(End.CLIENT_PROTOCOL, error, tell_seq=1 if self.tracker.ended else None)
+
+    def _server_lost(self, error: Exception | None, *, whole: bool = True) -> None:
+        """The connection in use is of no use any more; ``whole`` is false if the last bytes for it were not sent."""
+        if not self.tracker.ended:
+            unanswered = self.tracker.pos < 0 and not self._held
+            self._fail(Failed(server_lost(error), unanswered=unanswered, whole=whole))
+        elif not self.tracker.in_transaction and self.upstream is not None and self._routing.lost(self.upstream):
+            self.upstream = None
+        else:
+            self._end(End.SERVER_GONE, server_lost(error))
+
+    def _fail(self, failed: Failed) -> None:
+        """Let the session's task rule on the running statement."""
+        if not self._open:
+            return
+        whole = failed.whole and self._request is None and not self._server.owed
+        received = self._request is None and not self._uploading
+        waiting, self._waiting = self._waiting, b""
+        self.close()
+        self._request, self._uploading, self._held, self._withheld = None, False, b"", b""
+        self.events.put(msgspec.structs.replace(failed, whole=whole, received=received, waiting=waiting))
+
+    def _withhold(self, stop: int) -> bool:
+        """Keep back an answer that is an error after which the statement may go elsewhere."""
+        if not self.tracker.error_first or self._view[4] != _ERR or self._request is not None or self._uploading:
+            return False
+        if self._withheld or not self._routing.withholds(self.tracker.errno):
+            return False
+        self._withheld = bytes(self._view[:stop])
+        return True
