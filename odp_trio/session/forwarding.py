@@ -254,10 +254,11 @@ class Forwarding:
 
     async def _close(self, failed: Failed) -> End:
         """The running statement is lost with its server: say so where the protocol has room for it."""
-        error = failed.error
+        meaning = "its outcome is unknown" if failed.unanswered else "in the middle of an answer"
+        error = OutcomeUnknown(f"{failed.error}; {meaning}")
         log.warning("%s: %s on %s: %s", self._session, End.SERVER_GONE.value, self._router.state.last, error)
         if failed.unanswered:
-            await send_last(self._client, err_packet(1, OutcomeUnknown(f"{error}; its outcome is unknown")))
+            await send_last(self._client, err_packet(1, error))
         return End.SERVER_GONE
 
     async def _answer_here(self, data: bytes) -> None:

@@ -288,8 +288,8 @@ class Router:
         if upstream is None:
             return
         hit = True
+        self.reroute = None if told is None else told.user.pop(VARIABLE, None)
         if told is not None:
-            self.reroute = told.user.pop(VARIABLE, None)
             hit = told.system.get(b"ob_proxy_partition_hit", b"ON").upper() not in (b"OFF", b"0")
             if told.system or told.user or told.schema is not None:
                 self.state.learn(told, upstream.state)

@@ -19,6 +19,7 @@ from typing import Final, final
 import msgspec
 import trio
 
+from odp_trio.model import Address
 from odp_trio.testing import topology
 from odp_trio.testing.faults import Answer, LoginError, Miss
 from odp_trio.testing.live import KernelProcess, Progress, Row, free_port, open_kernel, prepare_template
@@ -138,12 +139,15 @@ class Testbed:
         message: str = "injected",
         times: int = 1,
         number: int | None = None,
+        reroute: int | None = None,
     ) -> None:
         """Answer statements that match a regular expression with an error, instead of running them.
 
         ``times`` of them, < 0 for all, on server ``number`` or, all servers counted together, anywhere.
+        Proxies are told that the statement belongs to server ``reroute`` (error 5727).
         """
-        fault = Answer(re.compile(match, re.IGNORECASE), errno, sqlstate, message, times)
+        told = None if reroute is None else Address.parse(self.observers[reroute].address)
+        fault = Answer(re.compile(match, re.IGNORECASE), errno, sqlstate, message, times, told)
         for observer in self._chosen(number):
             observer.faults.answers.append(fault)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Final, final
 
 from odp_trio.errors import ServerProtocolError
+from odp_trio.model import Address
 from odp_trio.wire.fields import Status, lenenc_int, lenenc_str
 from odp_trio.wire.ob20 import Flag, Frame, FrameReader
 from odp_trio.wire.packets import packet
+from odp_trio.wire.reroute import VARIABLE, write_reroute
 from odp_trio.wire.response import ResponseTracker
 from odp_trio.wire.state import SessionState, parse_ok
 
@@ -64,6 +66,13 @@ class Edit:
         return Frame(first.connection_id, first.request_id, first.seq, flags, changed, extra, old).to_bytes()
 
 
+def extra_ok(reroute: Address) -> bytes:
+    """Return the OK packet behind an error 5727: it names the server to ask."""
+    state = SessionState(user={VARIABLE: write_reroute(reroute)})
+    status = (Status.AUTOCOMMIT | Status.SESSION_STATE_CHANGED).to_bytes(2, "little")
+    return packet(2, b"\0\0\0" + status + b"\0\0" + lenenc_str(b"") + lenenc_str(_block([], state)))
+
+
 def with_partition_miss(answer: bytes) -> bytes:
     """Put ``ob_proxy_partition_hit=OFF`` into the OK packet that ends an answer to a proxy."""
     start = at = 0
@@ -79,9 +88,12 @@ def with_partition_miss(answer: bytes) -> bytes:
 
 def _missed_block(state: SessionState) -> bytes:
     """Write a state block as an OBServer does for a proxy: one entry, user variables behind the separator."""
-    pairs = [*state.system.items(), (b"ob_proxy_partition_hit", b"OFF")]
+    return _block([*state.system.items(), (b"ob_proxy_partition_hit", b"OFF")], state)
+
+
+def _block(pairs: list[tuple[bytes, bytes]], state: SessionState) -> bytes:
     if state.user:
-        pairs += [(b"__NULL", b"__NULL"), *state.user.items()]
+        pairs = [*pairs, (b"__NULL", b"__NULL"), *state.user.items()]
     variables = b"".join(lenenc_str(name) + lenenc_str(value) for name, value in pairs)
     schema = b"" if state.schema is None else b"\x01" + lenenc_str(lenenc_str(state.schema))
     return b"\0" + lenenc_str(variables) + schema + b"\x02\x02\x011"

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import trio
 
+from odp_trio.model import Address
+
 
 @dataclass(slots=True)
 class Answer:
@@ -18,6 +20,8 @@ class Answer:
     sqlstate: str
     message: str
     times: int = 1
+    reroute: Address | None = None
+    """Named in the answer to a proxy, as error 5727 does."""
 
 
 @dataclass(slots=True)

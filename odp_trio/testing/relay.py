@@ -20,7 +20,7 @@ import msgspec
 import trio
 
 from odp_trio.errors import ClientProtocolError, ProtocolError, ServerProtocolError
-from odp_trio.testing.edits import Edit
+from odp_trio.testing.edits import Edit, extra_ok
 from odp_trio.testing.faults import Faults
 from odp_trio.testing.requests import SQL_BYTES, Request, RequestReader
 from odp_trio.testing.topology import schema_view
@@ -219,7 +219,8 @@ class Relay:
             await trio.sleep(self._faults.slow)
         if request.whole and (fault := self._faults.take_answer(sql)) is not None:
             error = packet(1, err_payload(fault.errno, fault.sqlstate, fault.message))
-            await self._answer(request, error + (_EXTRA_OK if self._by_proxy else b""))
+            told = extra_ok(fault.reroute) if fault.reroute is not None else _EXTRA_OK
+            await self._answer(request, error + (told if self._by_proxy else b""))
             return
         if request.command == Com.STMT_PREPARE:
             self._preparing = sql
