@@ -22,6 +22,7 @@ from odp_trio.topology.rslist_file import (
     read_rslist_file,
     write_rslist_file,
 )
+from tests.paths import ROOT
 
 NOW = 1_800_000_000.0
 WRITTEN = NOW - 60.0
@@ -356,3 +357,16 @@ def test_any_value_anywhere_is_read_or_refused(head: str, key: str, value: Any, 
             read_rslist_file(data, NOW)
         except BadCacheFile as exc:
             assert str(exc).isprintable()
+
+
+# ---- docs -------------------------------------------------------------------------------
+
+
+def test_the_example_of_the_docs_is_such_a_file() -> None:
+    example = (ROOT / "docs" / "cache-file.md").read_text().partition("```json\n")[2].partition("```")[0].encode()
+
+    contents = read_rslist_file(example, NOW)
+
+    again = write_rslist_file(contents.entries, made_by=contents.made_by, written_at=contents.written_at)
+    assert (again.data, again.left_out) == (example, ())
+    assert [len(entry.rslist.clusters) for entry in contents.entries] == [2]
