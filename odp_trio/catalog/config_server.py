@@ -102,7 +102,7 @@ class ConfigServer:
         except Unreachable:
             raise  # the document is where the version is
         except ConfigServerError as exc:
-            log.info("%s; asking for the main document", exc)
+            log.debug("%s; asking for the main document", exc)
             return None
 
     async def _rslist_url(self, cluster: str) -> str:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 REDIRECTS: Final = 3
 _CONNECTIONS: Final = 16
 _CONNECT_SECONDS: Final = 10.0
+_CONNECT_MARGIN: Final = 0.1
+"""So long before the whole question a handshake ends: httpcore closes one that times out, not one that is cancelled."""
 _REDIRECT_CODES: Final = (301, 302, 303, 307, 308)
 _SHOWN: Final = 120
 _PHASES: Final[Mapping[str, str]] = {
@@ -42,10 +44,15 @@ class Unreachable(ConfigServerUnavailable):
 
 @dataclass(slots=True)
 class _Progress:
-    """How far a question has come."""
+    """How far a question has come that may take so long."""
 
+    seconds: float
     phase: str = "no free connection"
     oversized: bool = False
+
+    def timed_out(self) -> Unreachable:
+        """Return the error that says for what the time was too short."""
+        return Unreachable(f"{self.phase} within {self.seconds:g} s")
 
     async def trace(self, event: str, _: Mapping[str, object]) -> None:
         """Take note of what httpcore does."""
@@ -66,7 +73,7 @@ class HttpGet:
         Raises Unreachable, ConfigServerUnavailable, and MalformedConfigAnswer for a body of more than ``limit`` bytes.
         """
         transport = await self._open()
-        progress = _Progress()
+        progress = _Progress(seconds)
         oversized = MalformedConfigAnswer(f"the answer has more than {limit} bytes")
         with trio.move_on_after(seconds) as scope:
             response = await self._follow(transport, url, progress)
@@ -84,12 +91,12 @@ class HttpGet:
                 if not progress.oversized:
                     return bytes(body)
             except _errors() as exc:
-                raise _failure(exc, url, begun=True) from exc
+                raise _failure(exc, url, progress, begun=True) from exc
             finally:
                 await response.aclose()
         if progress.oversized:
             raise oversized
-        raise Unreachable(f"{progress.phase} within {seconds:g} s")
+        raise progress.timed_out()
 
     async def aclose(self) -> None:
         """Close the connections; what is under way fails."""
@@ -108,9 +115,13 @@ class HttpGet:
         while True:
             try:
                 response = await transport.handle_async_request(_request(asked[-1], progress))
+            except _errors() as exc:
+                raise _failure(exc, asked[-1], progress, begun=False) from exc
+            try:
                 target = _target(asked[-1], response)
             except _errors() as exc:
-                raise _failure(exc, asked[-1], begun=False) from exc
+                await response.aclose()
+                raise ConfigServerUnavailable("redirects to something that is no URL") from exc
             if not target:
                 return response
             await response.aclose()
@@ -150,7 +161,8 @@ def _request(url: str, progress: _Progress) -> httpx.Request:
     if parsed.userinfo:
         credentials = base64.b64encode(f"{parsed.username}:{parsed.password}".encode()).decode()
         headers["Authorization"] = f"Basic {credentials}"
-    extensions = {"timeout": {"connect": _CONNECT_SECONDS}, "trace": progress.trace}
+    connect_seconds = min(_CONNECT_SECONDS, progress.seconds - _CONNECT_MARGIN)
+    extensions = {"timeout": {"connect": connect_seconds}, "trace": progress.trace}
     return httpx.Request("GET", parsed, headers=headers, extensions=extensions)
 
 
@@ -179,7 +191,7 @@ def _announced(response: httpx.Response) -> int:
 # ---- reasons ------------------------------------------------------------------
 
 
-def _failure(exc: Exception, url: str, *, begun: bool) -> ConfigServerUnavailable:
+def _failure(exc: Exception, url: str, progress: _Progress, *, begun: bool) -> ConfigServerUnavailable:
     """Say what an error means; ``begun``: the answer had begun."""
     import httpx
 
@@ -187,7 +199,7 @@ def _failure(exc: Exception, url: str, *, begun: bool) -> ConfigServerUnavailabl
         case httpx.InvalidURL() | httpx.UnsupportedProtocol() | UnicodeError():
             return ConfigServerUnavailable(f"cannot ask {shown_url(url)}: {_short(exc)}")
         case httpx.ConnectTimeout():
-            return Unreachable(f"no connection within {_CONNECT_SECONDS:g} s")
+            return progress.timed_out()
         case httpx.ConnectError():
             return Unreachable(_why_unconnected(exc, httpx.URL(url).host))
         case httpx.RemoteProtocolError() if not begun and "disconnected" not in str(exc):

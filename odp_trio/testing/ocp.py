@@ -79,6 +79,11 @@ class ConfigServerBed:
         """The version of the main document: it changes when the document does."""
         return hashlib.md5(msgspec.json.encode(self._document())).hexdigest()
 
+    @property
+    def open_connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._connections)
+
     def asked(self, question: Question) -> list[str]:
         """Return path and query of every request that asked for one thing."""
         return [request.target for request in self.requests if request.question is question]
@@ -292,7 +297,9 @@ async def _read_head(stream: trio.SocketStream) -> bytes:
 
 
 def _request(head: bytes) -> Request:
-    target = head.split(b" ", 2)[1].decode("latin-1")
+    first, *lines = head.decode("latin-1").partition("\r\n\r\n")[0].split("\r\n")
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    target = first.split(" ", 2)[1]
     parts = urlsplit(target)
     words = parts.query.lower()
     if "versiononly=true" in words:
@@ -305,7 +312,7 @@ def _request(head: bytes) -> Request:
         question = Question.IDCS
     else:
         question = Question.OTHER
-    return Request(question, unquote(parts.path), parts.query)
+    return Request(question, unquote(parts.path), parts.query, headers)
 
 
 def _redirect(reply: Reply, target: str) -> None:

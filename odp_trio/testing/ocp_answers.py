@@ -30,6 +30,8 @@ class Request(msgspec.Struct, frozen=True):
     question: Question
     path: str
     query: str
+    headers: Mapping[str, str] = {}
+    """By name in small letters."""
 
     @property
     def target(self) -> str:
