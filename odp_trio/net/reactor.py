@@ -95,6 +95,11 @@ class Reactor(trio.abc.Instrument):
         trio.lowlevel.reschedule(task)
         self._woke = True
 
+    def cancel(self, scope: trio.CancelScope) -> None:
+        """Cancel a scope, from a callback or from a task."""
+        scope.cancel()
+        self._woke = True
+
     @property
     def attached(self) -> bool:
         """Whether it sleeps inside Trio's wait."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 
@@ -33,7 +34,7 @@ from odp_trio.session.login import (
     receive_login,
 )
 from odp_trio.session.refusing import refuse, send_last
-from odp_trio.session.retry import after_failed_login
+from odp_trio.session.retry import after_failed_login, failure_of
 from odp_trio.session.services import Services, Session
 from odp_trio.session.upstream import Identity, ServerSession, open_server_session, server_keepalive
 from odp_trio.state.client import ClientState
@@ -140,10 +141,12 @@ class _Login:
                     continue
                 tried.add(address)
                 try:
-                    return await self._try(address)
+                    return await self._try(key, address)
                 except UpstreamError as exc:
                     verdict = after_failed_login(exc)
                     failures.append(exc)
+                    if (failure := failure_of(exc)) is not None:
+                        self._services.views.server_failed(key, address, failure)
                     if verdict.rebuild_cluster:
                         self._services.views.cluster_mismatch(key)
                     if verdict.renew_route:
@@ -163,20 +166,17 @@ class _Login:
         view = views.view(key, user)
         return () if view is None else login_order(view, next(self._services.turns))
 
-    async def _try(self, address: Address) -> ServerSession:
-        settings, counts = self._services.settings(), self._services.counts
-        counts.server_connects += 1
-        try:
-            return await open_server_session(
-                address,
-                self.identity,
-                timeout=settings.connect_timeout,
-                keepalive=server_keepalive(settings),
-                ask_client=self._ask_client,
-            )
-        except UpstreamError:
-            counts.server_connect_failures += 1
-            raise
+    async def _try(self, key: TenantKey, address: Address) -> ServerSession:
+        settings = self._services.settings()
+        work = partial(
+            open_server_session,
+            address,
+            self.identity,
+            timeout=settings.connect_timeout,
+            keepalive=server_keepalive(settings),
+            ask_client=self._ask_client,
+        )
+        return await self._session.log_in(self._services, key, address, work)
 
     async def _ask_client(self, seq: int, payload: bytes) -> tuple[int, bytes]:
         await self._client.send_packet(self.seq + 1, payload)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, final
 
 from odp_trio.errors import (
@@ -127,20 +128,16 @@ class Forwarding:
 
     async def _connect(self, address: Address) -> Upstream:
         """Log in to another server as the client did to the first one."""
-        counts, settings = self._services.counts, self._services.settings()
-        counts.server_connects += 1
-        try:
-            server = await open_server_session(
-                address,
-                self._identity,
-                timeout=settings.connect_timeout,
-                keepalive=server_keepalive(settings),
-                ask_client=_no_password,
-            )
-        except UpstreamError:
-            counts.server_connect_failures += 1
-            raise
-        return self._upstream(server)
+        settings = self._services.settings()
+        work = partial(
+            open_server_session,
+            address,
+            self._identity,
+            timeout=settings.connect_timeout,
+            keepalive=server_keepalive(settings),
+            ask_client=_no_password,
+        )
+        return self._upstream(await self._session.log_in(self._services, self._router.key, address, work))
 
     async def run(self, seq: int) -> End:
         """Answer the login and let the lane work; do what it cannot."""

@@ -10,18 +10,22 @@ from typing import final
 import trio
 
 from odp_trio.config import Settings
-from odp_trio.model import Address
+from odp_trio.errors import UpstreamError, UpstreamLost
+from odp_trio.model import Address, TenantKey
 from odp_trio.net.channel import PacketChannel
 from odp_trio.net.listener import Peer
 from odp_trio.net.reactor import Reactor
 from odp_trio.observe import Counts
 from odp_trio.routing.own_rules import RuleSet
+from odp_trio.session.attempt import Attempt, ClientLeft
 from odp_trio.session.events import End
 from odp_trio.session.lane import Lane
 from odp_trio.session.login import Credentials, Destination
 from odp_trio.session.router import Router
+from odp_trio.session.upstream import ServerSession
 from odp_trio.session.views import Views
 from odp_trio.sql.cache import Statements
+from odp_trio.topology.congestion import Failure
 
 AdminSession = Callable[["Session", PacketChannel, Credentials, Destination], Awaitable[None]]
 """Serves a login to the proxy itself."""
@@ -59,6 +63,8 @@ class Session:
     destination: Destination | None = None
     router: Router | None = None
     lane: Lane | None = None
+    attempt: Attempt | None = None
+    """A server that is being logged in to."""
     why: End | None = None
     """Set when the session ends."""
 
@@ -75,6 +81,36 @@ class Session:
         else:
             self.why = End.DRAINED
             self.scope.cancel()
+
+    async def log_in(
+        self, services: Services, key: TenantKey, address: Address, work: Callable[[], Awaitable[ServerSession]]
+    ) -> ServerSession:
+        """Return what logging in to a server gives; see ``Attempt`` for what may break it off."""
+        services.counts.server_connects += 1
+        self.attempt = Attempt(address, self.sock, services.reactor)
+        try:
+            return await self.attempt.run(work)
+        except UpstreamError:
+            services.counts.server_connect_failures += 1
+            raise
+        except ClientLeft as exc:
+            if exc.seconds >= services.settings().min_congested_connect_timeout:
+                services.views.server_failed(key, address, Failure.GIVEN_UP)
+            raise
+        finally:
+            self.attempt = None
+
+    def server_dead(self, address: Address, why: str) -> None:
+        """A server of the session's cluster does not answer any more: do not wait for it."""
+        if self.attempt is not None and self.attempt.address == address:
+            self.attempt.break_off(why)
+        if self.lane is not None and self.router is not None:
+            active = self.router.servers.active
+            for upstream in tuple(self.router.servers.by_address.values()):
+                if upstream.address == address and upstream is not active:
+                    self.router.servers.drop(upstream)
+            if active is not None and active.address == address:
+                self.lane.server_dead(UpstreamLost(why))
 
     def crash(self, error: Exception) -> None:
         """Make the session die of ``error``, as a bug in it would."""
