@@ -127,6 +127,14 @@ def _config_server(server: ConfigServerStatus) -> Iterator[Metric]:
         yield GaugeMetricFamily(
             "odp_config_server_age_seconds", "Seconds since it named its clusters.", value=server.age
         )
+    file = server.file
+    yield CounterMetricFamily("odp_rslist_file_writes", "Writes of the local file of rslists.", value=file.writes)
+    yield CounterMetricFamily("odp_rslist_file_write_failures", "Writes of it that failed.", value=file.failures)
+    yield GaugeMetricFamily(
+        "odp_rslist_file_problem", "1: something is wrong with it.", value=float(bool(file.problem))
+    )
+    if file.age is not None:
+        yield GaugeMetricFamily("odp_rslist_file_age_seconds", "Seconds since it was written.", value=file.age)
 
 
 def _routes(routes: RouteTotals) -> Iterator[Metric]:

@@ -49,6 +49,21 @@ class ClusterStatus(msgspec.Struct, frozen=True):
         return self.rslist_source == "settings"
 
 
+class RslistFileStatus(msgspec.Struct, frozen=True):
+    """The local file of rslists.  ``writer``: this proxy writes it, not another one with the same directory."""
+
+    path: str
+    writer: bool
+    age: float | None
+    """Seconds since it was written; None when there is none."""
+    writes: int
+    failures: int
+    problem: str
+    """What is wrong with it; empty when all is well."""
+    refused: str
+    """Why the one that was there at start was not used."""
+
+
 class ConfigServerStatus(msgspec.Struct, frozen=True):
     """The config server.  ``age`` is seconds since it named its clusters; None before the first time."""
 
@@ -61,8 +76,7 @@ class ConfigServerStatus(msgspec.Struct, frozen=True):
     age: float | None
     usable: bool
     """Whether clusters can be found: it has spoken, or the local file may speak for it."""
-    file_problem: str = ""
-    """What is wrong with the local file of rslists."""
+    file: RslistFileStatus
 
 
 class TaskStatus(msgspec.Struct, frozen=True):
@@ -174,8 +188,8 @@ def _config_server_troubles(server: ConfigServerStatus) -> Iterator[str]:
     if server.failures:
         kept = "no clusters are known" if server.age is None else f"its clusters are {server.age:.0f} s old"
         yield f"config server: {server.failures} failures in a row; {kept}: {server.last_failure}"
-    if server.file_problem:
-        yield f"local file of rslists: {server.file_problem}"
+    if server.file.problem:
+        yield f"local file of rslists: {server.file.problem}"
 
 
 def flatten(children: Sequence[ChildStatistics], prefix: str = "") -> tuple[TaskStatus, ...]:
@@ -235,7 +249,15 @@ def config_server_status(directory: Directory | None, now: float) -> ConfigServe
         last_failure=directory.trouble.reason,
         age=None if directory.said_at is None else now - directory.said_at,
         usable=directory.usable,
-        file_problem="" if store is None else store.problem,
+        file=RslistFileStatus(
+            path=str(store.path),
+            writer=store.writer,
+            age=None if store.written_at is None else directory.since(store.written_at),
+            writes=store.writes,
+            failures=store.failures,
+            problem=store.problem,
+            refused=store.refused,
+        ),
     )
 
 

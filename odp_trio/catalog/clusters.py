@@ -187,6 +187,7 @@ class Clusters:
             if resource.role == STANDBY and cluster_id is None and self._settings().enable_standby:
                 failure = CatalogError(f"cluster {resource.name!r}: its servers say that it is a standby")
                 continue
+            directory.note_use(name)
             return resource
         assert failure is not None
         raise failure
@@ -221,7 +222,11 @@ class Clusters:
 
     def _make(self, directory: Directory, key: str, name: str, rslist: Rslist, sub: SubCluster) -> Keeper:
         resource = ClusterResource(
-            key, addresses_of(sub), cluster_id=sub.cluster_id or None, real_name=rslist.real_name or name
+            key,
+            addresses_of(sub),
+            cluster_id=sub.cluster_id or None,
+            real_name=rslist.real_name or name,
+            idcs=directory.idcs(name, sub.cluster_id),
         )
         origin = FromConfigServer(directory, name, sub.cluster_id, self._around)
         keeper = self._keepers[key] = Keeper(resource, self._open_metadata(name), origin, self._around)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from odp_trio.catalog.directory import Directory
+from odp_trio.catalog.rslist_file import RslistFile
 from odp_trio.config import Settings
 
 
@@ -16,4 +18,5 @@ def open_directory(settings: Callable[[], Settings]) -> Directory | None:
         return None
     from odp_trio.catalog.config_server import ConfigServer  # its HTTP client takes 0.1 s: others need not wait
 
-    return Directory(ConfigServer(url), None, settings, time.time)
+    store = RslistFile(Path(settings().etc_dir), time.time)
+    return Directory(ConfigServer(url), store, settings, time.time)

@@ -10,6 +10,7 @@ stays in force.  Rslists are written to a local file at every change; with
 from __future__ import annotations
 
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -19,13 +20,14 @@ from typing import Final, NoReturn, final
 import msgspec
 import trio
 
-from odp_trio.catalog.rslists import ConfigServerPort, Entry, RslistStore, Source, Stored
+from odp_trio.catalog.rslists import ConfigServerPort, Entry, RslistStore, Source
 from odp_trio.catalog.trouble import Trouble
 from odp_trio.config import Settings
 from odp_trio.errors import ConfigServerError, ConfigServerUnavailable, OdpError, UnknownCluster
 from odp_trio.model import Address
 from odp_trio.supervise.periodic import Bell
 from odp_trio.topology.rslist import ConfigDocument, Rslist
+from odp_trio.topology.rslist_file import CachedRslist
 
 log = logging.getLogger("odp_trio.catalog")
 
@@ -34,6 +36,8 @@ REFUSED_SECONDS: Final = 2.0
 MOST_REFUSED: Final = 1024
 SAVE_SECONDS: Final = 3600.0
 """An rslist that stays the same is written again after this time, so that its age in the file says something."""
+SAVE_AGAIN_SECONDS: Final = 30.0
+"""When a write that failed, or was another process's to do, is tried again."""
 _NAMES_SHOWN: Final = 8
 
 
@@ -52,7 +56,7 @@ class Directory:
     def __init__(
         self,
         server: ConfigServerPort,
-        store: RslistStore | None,
+        store: RslistStore,
         settings: Callable[[], Settings],
         wall_clock: Callable[[], float],
     ) -> None:
@@ -69,7 +73,7 @@ class Directory:
         self.server = server
         self._settings = settings
         self._wall_clock = wall_clock
-        self._stored: dict[str, Stored] = {}
+        self._stored: dict[str, CachedRslist] = {}
         self._flights: dict[str, _Flight] = {}
         self._refused: OrderedDict[str, tuple[float, OdpError]] = OrderedDict()
         self._asking = trio.Lock()
@@ -80,11 +84,11 @@ class Directory:
     async def open(self, nursery: trio.Nursery) -> None:
         """Read the file; questions of logins run in ``nursery`` from here on: a client that leaves ends none."""
         self._nursery = nursery
-        if self.store is not None:
-            self._stored = {stored.rslist.cluster: stored for stored in await self.store.load()}
+        self._stored = {stored.rslist.cluster: stored for stored in await self.store.load()}
 
     async def aclose(self) -> None:
-        """Close the connections to the config server."""
+        """Close the connections to the config server, and let another process write the file."""
+        self.store.close()
         with trio.move_on_after(1.0, shield=True):
             await self.server.aclose()
 
@@ -99,7 +103,11 @@ class Directory:
 
     def age(self, entry: Entry) -> float:
         """Return for how many seconds nobody has confirmed an rslist."""
-        return max(0.0, self._wall_clock() - entry.had_at)
+        return self.since(entry.had_at)
+
+    def since(self, moment: float) -> float:
+        """Return how many seconds ago a moment of the wall clock was."""
+        return max(0.0, self._wall_clock() - moment)
 
     # ---- for logins -------------------------------------------------------------------
 
@@ -170,11 +178,29 @@ class Directory:
         elif now - entry.saved_at >= SAVE_SECONDS:
             self._changed.ring()
 
+    def note_use(self, name: str) -> None:
+        """Somebody has logged in to a cluster."""
+        entry = self.entries.get(name)
+        if entry is not None:
+            entry.used_at = self._wall_clock()
+
+    def idcs(self, name: str, cluster_id: int) -> Mapping[str, str]:
+        """Return the region of every IDC as it was told last, to this proxy or to the one before it."""
+        entry = self.entries.get(name)
+        return {} if entry is None else entry.idcs.get(cluster_id, {})
+
+    def learn_idcs(self, name: str, cluster_id: int, idcs: Mapping[str, str]) -> None:
+        """The config server has told the region of every IDC."""
+        entry = self.entries.get(name)
+        if entry is not None and entry.idcs.get(cluster_id, {}) != idcs:
+            entry.idcs[cluster_id] = idcs
+            self._changed.ring()
+
     def forget(self, name: str) -> None:
         """Drop a cluster's rslist from memory; from the file too if the config server no longer names it."""
         entry = self.entries.pop(name, None)
         if entry is not None and self.knows(name):
-            self._stored[name] = Stored(entry.rslist, entry.had_at)
+            self._stored[name] = entry.cached()
         elif not self.knows(name):
             self._stored.pop(name, None)
         self._changed.ring()
@@ -187,13 +213,13 @@ class Directory:
             raise UnknownCluster(f"cluster {name!r} does not exist: the config server names {_shown(names)}")
 
     @property
-    def _fallbacks(self) -> Mapping[str, Stored]:
+    def _fallbacks(self) -> Mapping[str, CachedRslist]:
         return {} if self._settings().ignore_local_config else self._stored
 
     def _known(self, name: str) -> Entry | None:
         entry = self.entries.get(name)
         if entry is None and (stored := self._fallbacks.get(name)) is not None:
-            entry = Entry(stored.rslist, Source.LOCAL_FILE, stored.fetched_at)
+            entry = Entry.restored(stored)
         return entry
 
     def _fall_back(self, name: str, known: Entry, reason: str) -> Entry:
@@ -256,6 +282,8 @@ class Directory:
         entry = Entry(rslist, Source.CONFIG_SERVER, self._wall_clock(), said_at=trio.current_time())
         known = self.entries.get(name)
         self.entries[name] = entry
+        if known is not None:
+            entry.used_at, entry.idcs = known.used_at, known.idcs
         if known is None or known.rslist != rslist:
             servers = ", ".join(str(address) for sub in rslist.clusters for address in sub.servers[:_NAMES_SHOWN])
             log.info("cluster %s: rslist from the config server: %s", name, servers)
@@ -323,16 +351,16 @@ class Directory:
                     await self._ask_rslist(name)
 
     async def keep_saved(self) -> NoReturn:
-        """Write the file whenever something in it has changed."""
+        """Write the file whenever something in it has changed, and again after a while if it could not be written."""
         while True:
-            await self._changed.wait()
+            with trio.move_on_after(SAVE_AGAIN_SECONDS if self.store.pending else math.inf):
+                await self._changed.wait()
             now = self._wall_clock()
-            stored = {name: Stored(entry.rslist, entry.had_at) for name, entry in self.entries.items()}
+            stored = {name: entry.cached() for name, entry in self.entries.items()}
             kept = {name: old for name, old in self._stored.items() if self.knows(name)}
             for entry in self.entries.values():
                 entry.saved_at = now
-            if self.store is not None:
-                await self.store.save(tuple((kept | stored).values()))
+            await self.store.save(tuple((kept | stored).values()))
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -98,7 +98,9 @@ class FromConfigServer:
 
     async def idcs(self) -> Mapping[str, str]:
         """Return the region of every IDC."""
-        return await self._directory.server.idcs(self.name, self.cluster_id)
+        idcs = await self._directory.server.idcs(self.name, self.cluster_id)
+        self._directory.learn_idcs(self.name, self.cluster_id, idcs)
+        return idcs
 
     def learn(self, servers: Sequence[Address]) -> None:
         """The whole server list is the rslist from now on."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
-
-import msgspec
+from pathlib import Path
+from typing import Protocol, Self
 
 from odp_trio.topology.rslist import ConfigDocument, Rslist
+from odp_trio.topology.rslist_file import CachedRslist
 
 
 class ConfigServerPort(Protocol):
@@ -37,24 +37,32 @@ class ConfigServerPort(Protocol):
         ...
 
 
-class Stored(msgspec.Struct, frozen=True):
-    """An rslist with the time it was confirmed last, seconds since 1970."""
-
-    rslist: Rslist
-    fetched_at: float
-
-
 class RslistStore(Protocol):
-    """The port: a file of rslists; ``problem`` says what is wrong with it, it never raises."""
+    """The port: a file of rslists; it never raises.  The fields are those of RslistFile."""
 
+    path: Path
     problem: str
+    refused: str
+    written_at: float | None
+    writes: int
+    failures: int
+    pending: bool
 
-    async def load(self) -> Sequence[Stored]:
+    @property
+    def writer(self) -> bool:
+        """Whether this process is the one that writes."""
+        ...
+
+    async def load(self) -> Sequence[CachedRslist]:
         """Return what it has."""
         ...
 
-    async def save(self, entries: Sequence[Stored]) -> None:
+    async def save(self, entries: Sequence[CachedRslist]) -> None:
         """Replace what it has."""
+        ...
+
+    def close(self) -> None:
+        """Let another process write."""
         ...
 
 
@@ -67,7 +75,7 @@ class Source(Enum):
 
 @dataclass(slots=True)
 class Entry:
-    """The rslist of a cluster name that was visited.  ``had_at`` is seconds since 1970."""
+    """The rslist of a cluster name that was visited.  ``had_at`` and ``used_at`` are seconds since 1970."""
 
     rslist: Rslist
     source: Source
@@ -75,3 +83,15 @@ class Entry:
     saved_at: float = 0.0
     said_at: float = float("-inf")
     """When the config server said it last, Trio's time."""
+    used_at: float = 0.0
+    idcs: dict[int, Mapping[str, str]] = field(default_factory=dict)
+    """Region by IDC, by cluster id."""
+
+    @classmethod
+    def restored(cls, cached: CachedRslist) -> Self:
+        """Return an entry as the local file has it."""
+        return cls(cached.rslist, Source.LOCAL_FILE, cached.fetched_at, used_at=cached.used_at, idcs=dict(cached.idcs))
+
+    def cached(self) -> CachedRslist:
+        """Return it as the local file is to have it."""
+        return CachedRslist(self.rslist, self.had_at, self.used_at, dict(self.idcs))

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import trio
 
-from odp_trio.catalog.rslists import Stored
 from odp_trio.errors import ConfigServerUnavailable, UnknownCluster
 from odp_trio.model import Address, parse_rslist
 from odp_trio.topology.rslist import ClusterRole, ConfigDocument, Rslist, SubCluster
+from odp_trio.topology.rslist_file import CachedRslist
 
 
 def one(rslist: str, cluster_id: int = 0, role: ClusterRole = ClusterRole.PRIMARY) -> SubCluster:
@@ -64,16 +64,23 @@ class FakeConfigServer:
 class FakeStore:
     """A file of rslists in memory."""
 
-    entries: Sequence[Stored] = ()
+    entries: Sequence[CachedRslist] = ()
     problem: str = ""
+    full: bool = False
+    pending: bool = False
     saves: int = 0
 
-    async def load(self) -> Sequence[Stored]:
+    async def load(self) -> Sequence[CachedRslist]:
         return self.entries
 
-    async def save(self, entries: Sequence[Stored]) -> None:
-        self.entries = tuple(entries)
+    async def save(self, entries: Sequence[CachedRslist]) -> None:
         self.saves += 1
+        self.pending = self.full
+        if not self.full:
+            self.entries = tuple(entries)
+
+    def close(self) -> None:
+        pass
 
     def servers(self, cluster: str) -> list[str]:
         """Return the addresses that it has of a cluster."""
@@ -86,8 +93,8 @@ class FakeStore:
         ]
 
 
-def stored(cluster: str, rslist: str, fetched_at: float = 0.0) -> Stored:
-    return Stored(Rslist(cluster, cluster, (one(rslist),)), fetched_at)
+def stored(cluster: str, rslist: str, fetched_at: float = 0.0) -> CachedRslist:
+    return CachedRslist(Rslist(cluster, cluster, (one(rslist),)), fetched_at)
 
 
 def addresses(text: str) -> tuple[Address, ...]:
