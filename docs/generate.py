@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from odp_trio.config.render import render_example, render_markdown
 from odp_trio.model import Address
@@ -10,6 +11,16 @@ from odp_trio.routing.feedback import CLUSTER_MISMATCH, CONNECT_ERROR, DUPLICATE
 from odp_trio.routing.feedback import TENANT_NOT_IN_SERVER as MOVED
 from odp_trio.routing.render import render_policies, render_rules
 from odp_trio.routing.request import Route
+from odp_trio.session.retry import (
+    INITIALIZING,
+    READ_ONLY,
+    STOPPING,
+    Answered,
+    Delivered,
+    Effect,
+    FailedStatement,
+    after_failed_statement,
+)
 from odp_trio.topology.location import Location, Replica, TableEntry, TableKey
 from odp_trio.wire.phases import render_phases
 
@@ -61,6 +72,44 @@ def feedback_tables() -> str:
     return "\n".join(lines)
 
 
+def failover_table() -> str:
+    """Return what becomes of a failed statement, asked of the function that rules on it."""
+    lost = {
+        "the connection was lost before all of it was sent": {
+            "answered": Answered.NOTHING,
+            "delivered": Delivered.NOT_WHOLE,
+        },
+        "the connection was lost before the first byte of an answer": {"answered": Answered.NOTHING},
+        "the connection was lost in the middle of an answer": {"answered": Answered.PART},
+    }
+    errors = {
+        INITIALIZING: "the server starts",
+        STOPPING: "the server stops",
+        MOVED: "tenant not in this server",
+        READ_ONLY: "the server's zone is read-only",
+        CONNECT_ERROR: "a server behind it cannot be reached",
+        1: "any other error",
+    }
+    events: dict[str, dict[str, Any]] = dict(lost)
+    for errno, what in errors.items():
+        number = f"{errno}: " if errno > 1 else ""
+        events[number + what] = {"answered": Answered.ERROR, "errno": errno}
+    events["5727 with the address of a server"] = {"answered": Answered.ERROR, "errno": REROUTE, "target": True}
+    lines = ["| what happened | repeatable | may write | held | no server is left |", "|---|---|---|---|---|"]
+    for what, fields in events.items():
+        cells = [
+            after_failed_statement(FailedStatement(**fields, effect=effect, **more)).value
+            for effect, more in (
+                (Effect.REPEATABLE, {}),
+                (Effect.WRITES, {}),
+                (Effect.REPEATABLE, {"in_transaction": True}),
+                (Effect.REPEATABLE, {"attempts_left": False}),
+            )
+        ]
+        lines.append(f"| {' | '.join([what, *cells])} |")
+    return "\n".join(lines)
+
+
 def filled(text: str, **tables: str) -> str:
     """Return a page with its tables, each between ``<!-- name -->`` and ``<!-- /name -->``, made again."""
     for name, table in tables.items():
@@ -73,11 +122,12 @@ def filled(text: str, **tables: str) -> str:
 
 def pages() -> dict[Path, str]:
     """Return every made file and what it should hold."""
-    wire, routing = ROOT / "docs" / "wire.md", ROOT / "docs" / "routing.md"
+    wire, routing, failover = (ROOT / "docs" / f"{name}.md" for name in ("wire", "routing", "failover"))
     return {
         ROOT / "etc" / "odp.toml": render_example(),
         ROOT / "docs" / "options.md": render_markdown(),
         wire: filled(wire.read_text(encoding="utf-8"), phases=render_phases()),
+        failover: filled(failover.read_text(encoding="utf-8"), failover=failover_table()),
         routing: filled(
             routing.read_text(encoding="utf-8"),
             rules=render_rules(),

@@ -64,6 +64,8 @@ class StatusCollector(Collector):
         for name, (field, text) in GAUGES.items():
             yield GaugeMetricFamily(name, text, value=float(getattr(status, field)))
         yield _by("odp_logins_refused", "Logins refused, by errno.", "errno", status.refused_logins)
+        yield _by("odp_server_failures", "What OBServers did wrong to sessions.", "kind", status.server_failures)
+        yield _by("odp_failed_statements", "Statements that failed on a server.", "action", status.failed_statements)
         yield _by("odp_session_ends", "Sessions ended, by reason.", "reason", status.ends)
         yield _by(
             "odp_task_restarts", "Restarts of supervised tasks.", "task", {t.path: t.restarts for t in status.tasks}

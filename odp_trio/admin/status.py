@@ -120,6 +120,8 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     ends: dict[str, int]
     server_connects: int
     server_connect_failures: int
+    server_failures: dict[str, int]
+    failed_statements: dict[str, int]
     tenant_fetches: int
     tenant_invalidations: int
     tenants: int
@@ -283,6 +285,8 @@ def proxy_status(proxy: Proxy) -> ProxyStatus:
         ends=dict(counts.ends),
         server_connects=counts.server_connects,
         server_connect_failures=counts.server_connect_failures,
+        server_failures=dict(counts.server_failures),
+        failed_statements=dict(counts.failed_statements),
         tenant_fetches=counts.tenant_fetches,
         tenant_invalidations=counts.tenant_invalidations,
         tenants=len(proxy.tenants),

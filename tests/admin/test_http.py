@@ -32,6 +32,8 @@ class FakeSource:
         values: dict[str, Any] = dict.fromkeys(ProxyStatus.__struct_fields__, 0)
         empty: dict[str, Any] = {
             "refused_logins": {},
+            "server_failures": {},
+            "failed_statements": {},
             "ends": {},
             "clusters": (),
             "tasks": (),
