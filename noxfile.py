@@ -58,6 +58,12 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Measure the fault matrix and write its tables into docs/availability.md."""
+    session.run("python", "-m", "odp_trio.testing.matrix", "--page", "docs/availability.md", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Make the files that are made from code again."""
     session.run("python", "docs/generate.py")

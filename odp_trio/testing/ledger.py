@@ -8,7 +8,7 @@ rows.  Pure: whoever reads the tables hands in the rows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import final
 
@@ -78,6 +78,9 @@ class Ledger:
 
     def __len__(self) -> int:
         return len(self._fates)
+
+    def __iter__(self) -> Iterator[Number]:
+        return iter(self._fates)
 
     def begin(self, client: int) -> Number:
         """Return the number of a new write, whose fate is unknown until it is settled."""

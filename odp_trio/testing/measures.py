@@ -12,8 +12,9 @@ from itertools import pairwise
 
 from odp_trio.testing.load import Answered, Failed
 
-_NUMBERS = re.compile(r"\d+(?:[.:]\d+)*")
-_SHOWN = 60
+_NUMBERS = re.compile(r"\d+(?:[.:]\d+)+|\d+")
+_REPEATED = re.compile(r"(…[^…]{0,40})(?:; \1)+")
+_SHOWN = 120
 
 
 def rate(answers: Iterable[Answered], begin: float, end: float) -> float:
@@ -47,16 +48,19 @@ def gaps(answers: Iterable[Answered], clients: int, begin: float, end: float) ->
     return max(each), longest_gap(every, begin, end)
 
 
-def kinds(failures: Iterable[Failed]) -> Mapping[str, int]:
-    """Count failures by kind: what was asked, the errno, and the text without its numbers and names."""
-    return Counter(kind(failed) for failed in failures)
+def kinds(failures: Iterable[Failed]) -> Mapping[str, Mapping[str, int]]:
+    """Count failures by what clients were told, without its numbers and names, and by what they had asked."""
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for failed in failures:
+        found[told(failed)][failed.what] += 1
+    return found
 
 
-def kind(failed: Failed) -> str:
-    """Return the kind of one failure."""
-    text = _NUMBERS.sub("N", failed.message)
+def told(failed: Failed) -> str:
+    """Return what a client was told, such that it is the same for failures of a kind."""
+    text = _REPEATED.sub(r"\1", _NUMBERS.sub("…", failed.message))
     shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-    return f"{failed.what}: {failed.errno or 'lost'} {shown}"
+    return f"{failed.errno} {shown}" if failed.errno else f"connection lost: {shown}"
 
 
 def recovery(answers: Sequence[Answered], failures: Sequence[Failed], clients: int, since: float) -> float | None:

@@ -44,10 +44,16 @@ def test_rate_and_percentile() -> None:
     assert percentile([], 0.99) == 0.0
 
 
-def test_errors_of_a_kind_differ_in_names_only() -> None:
-    told = kinds([failed(1.0), failed(2.0, message="10.0.0.2:2881: lost"), failed(3.0, errno=0, message="closed")])
+def test_errors_of_a_kind_differ_in_numbers_only() -> None:
+    found = kinds([failed(1.0), failed(2.0, message="10.0.0.2:2881: lost"), failed(3.0, errno=0, message="closed")])
 
-    assert told == {"read: 4124 N: lost": 2, "read: lost closed": 1}
+    assert found == {"4124 …: lost": {"read": 2}, "connection lost: closed": {"read": 1}}
+
+
+def test_a_list_of_servers_is_told_once() -> None:
+    each = "; ".join(f"10.0.0.{number}:2881: refused" for number in range(3))
+
+    assert list(kinds([failed(1.0, message=f"none: {each}")])) == ["4124 none: …: refused"]
 
 
 def test_service_is_whole_when_the_last_error_is_over_and_everybody_was_served_since() -> None:

@@ -16,7 +16,16 @@ from rich.console import Console
 from odp_trio.testing.bed import open_testbed
 from odp_trio.testing.demo import say
 from odp_trio.testing.matrix.fault import Fault
-from odp_trio.testing.matrix.row import Row, errors_markdown, head, markdown, violations
+from odp_trio.testing.matrix.row import (
+    Row,
+    errors_markdown,
+    filled,
+    head,
+    markdown,
+    notes_markdown,
+    sees_markdown,
+    violations,
+)
 from odp_trio.testing.matrix.run import SHORT, Phases, faults, run_fault
 
 
@@ -40,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m odp_trio.testing.matrix", description=__doc__)
     parser.add_argument("--only", default="", help="run the faults whose name contains this")
     parser.add_argument("--json", type=Path, help="write everything that was measured to this file")
+    parser.add_argument("--page", type=Path, help="replace the tables of this page, as docs/availability.md has them")
     parser.add_argument("--short", action="store_true", help="phases as short as in the test")
     parser.add_argument("--log", type=Path, help="write the proxy's log to this file")
     given = parser.parse_args(arguments)
@@ -51,7 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [fault for fault in faults() if given.only in fault.name]
     console = Console(stderr=True, highlight=False)
     rows = trio.run(_main, chosen, SHORT if given.short else Phases(), partial(say, console))
-    print(head(), markdown(rows), errors_markdown(rows), sep="\n\n")
+    matrix, told = f"{head()}\n\n{markdown(rows)}", errors_markdown(rows)
+    notes = notes_markdown(rows)
+    print(matrix, told, notes, sep="\n\n")
+    if given.page is not None:
+        page = filled(
+            given.page.read_text(encoding="utf-8"), matrix=matrix, told=told, notes=notes, sees=sees_markdown(rows)
+        )
+        given.page.write_text(page, encoding="utf-8")
     if given.json is not None:
         given.json.write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=2) + b"\n")
     return 1 if any(violations(fault, row) for fault, row in zip(chosen, rows, strict=True)) else 0

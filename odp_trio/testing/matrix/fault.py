@@ -9,8 +9,10 @@ from typing import Any, Final
 import msgspec
 
 from odp_trio.app import Proxy
+from odp_trio.config import Settings
 from odp_trio.testing.bed import Testbed
 from odp_trio.testing.load import Load, Plan
+from odp_trio.testing.ocp import ConfigServerBed
 
 TENANT: Final = "mytenant"
 VICTIM: Final = 1
@@ -24,11 +26,28 @@ class World:
     """What a fault may act upon."""
 
     bed: Testbed
-    proxy: Proxy
-    load: Load
+    plan: Plan
     tablets: Sequence[int]
+    settings: Settings
+    config_server: ConfigServerBed
+    """It names two clusters, ``demo`` and ``second``, which are the same one."""
     notes: dict[str, str] = field(default_factory=dict)
     """What a fault has seen for itself; shown beside its row."""
+    started: Proxy | None = None
+    running: Load | None = None
+    stall: float = 0.0
+
+    @property
+    def proxy(self) -> Proxy:
+        """The proxy, once it runs."""
+        assert self.started is not None
+        return self.started
+
+    @property
+    def load(self) -> Load:
+        """The load, once it runs."""
+        assert self.running is not None
+        return self.running
 
     async def lead(self, partition: int, number: int) -> None:
         """Make a server the leader of a partition of the load's table."""
@@ -36,6 +55,10 @@ class World:
 
 
 Verb = Callable[[World], Awaitable[None]]
+
+
+async def nothing(world: World) -> None:
+    """Do nothing."""
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +69,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
     errors: int | None = 0
     """Of all clients together."""
-    gap: float = 1.0
+    gap: float = 1.5
     """Longest time that any client is without an answer, in seconds, beyond ``gap_during`` times the fault's length."""
     gap_during: float = 0.0
     recovery: float = 2.0
@@ -69,10 +92,14 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     settings: Mapping[str, Any] = {}
     plan: Mapping[str, Any] = {}
     """What differs from the usual settings and the usual load."""
-
-
-async def nothing(world: World) -> None:
-    """Do nothing."""
+    notes: Mapping[str, str] = {}
+    """What the fault's own notes must look like: regular expressions."""
+    prepare: Verb = nothing
+    """Done before the proxy starts."""
+    flows: bool = True
+    """Whether clients are served before the fault begins."""
+    by_config_server: bool = False
+    """Whether the proxy learns of the cluster from a config server, instead of its configuration."""
 
 
 async def spread(bed: Testbed, plan: Plan) -> list[int]:

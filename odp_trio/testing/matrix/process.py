@@ -55,6 +55,7 @@ def process_faults() -> tuple[Fault, ...]:
             begin=_crash_tasks,
             end=_all_run,
             bounds=Bounds(),
+            notes={"tasks not restarted exactly once": "^none$", "running again after": "listener"},
             settings={"enable_http": True, "prometheus_listen_port": 0},
         ),
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import msgspec
 import trio
 
-from odp_trio.app import Proxy, open_proxy
+from odp_trio.app import open_proxy
 from odp_trio.model import Address
 from odp_trio.testing import measures
 from odp_trio.testing.bed import Testbed, open_testbed
@@ -17,12 +19,22 @@ from odp_trio.testing.ledger import Audit
 from odp_trio.testing.live import KernelProcess
 from odp_trio.testing.load import Load, Mix, Plan, open_load, rows_statement, table_statements
 from odp_trio.testing.matrix.cluster import cluster_faults
+from odp_trio.testing.matrix.config_server import SECOND, config_server_faults
 from odp_trio.testing.matrix.fault import TENANT, VICTIM, Bounds, Fault, World, nothing, spread
 from odp_trio.testing.matrix.process import process_faults
 from odp_trio.testing.matrix.row import Row
 from odp_trio.testing.matrix.servers import server_faults
+from odp_trio.testing.ocp import ConfigServerBed, open_config_server
+from odp_trio.testing.ocp_answers import ServedCluster
 
 CLIENTS: Final = 16
+BY_CONFIG_SERVER: Final[Mapping[str, Any]] = {
+    "clusters": {},
+    "rootservice_cluster_name": "",
+    "ignore_local_config": False,
+    "short_async_task_timeout": 2.0,
+}
+"""Settings of a proxy that is told its clusters by a config server."""
 SETTINGS: Final[Mapping[str, Any]] = {
     "enable_http": False,
     "hot_upgrade_exit_timeout": 2.0,
@@ -41,6 +53,7 @@ SETTINGS: Final[Mapping[str, Any]] = {
 _FLOWING: Final = 15.0
 """Seconds within which every client must be served, before a fault and after it."""
 _SETTLED: Final = 10.0
+_TICK: Final = 0.01
 
 
 class Phases(msgspec.Struct, frozen=True):
@@ -63,22 +76,40 @@ def usual_plan(**changes: Any) -> Plan:
 async def run_fault(fault: Fault, kernel: KernelProcess, phases: Phases, clients: int = CLIENTS) -> Row:
     """Run one fault before a fresh proxy; raise RuntimeError when the load does not even begin to flow."""
     plan = usual_plan(clients=clients, **fault.plan)
-    async with open_testbed(kernel=kernel) as bed:
+    async with (
+        open_testbed(kernel=kernel) as bed,
+        _config_server(bed) as config_server,
+    ):
         await bed.query(*table_statements(plan))
         tablets = await spread(bed, plan)
-        settings = settings_for(bed, **{**SETTINGS, **fault.settings})
-        async with open_proxy(settings) as proxy:
-            load, times, world = await _under_load(fault, bed, proxy, plan, tablets, phases)
-        audit = await _audited(bed, load)
-        return _row(fault, load, times, world, audit)
+        with TemporaryDirectory(prefix="odp-trio-matrix-") as etc:
+            changes = {**SETTINGS, **fault.settings}
+            if fault.by_config_server:
+                changes |= {**BY_CONFIG_SERVER, "obproxy_config_server_url": config_server.url, "etc_dir": etc}
+            world = World(bed, plan, tablets, settings_for(bed, **changes), config_server)
+            await fault.prepare(world)
+            async with open_proxy(world.settings) as world.started:
+                times = await _under_load(fault, world, phases)
+            audit = await _audited(bed, world.load)
+        return _row(fault, world, times, audit)
 
 
-async def _under_load(
-    fault: Fault, bed: Testbed, proxy: Proxy, plan: Plan, tablets: Sequence[int], phases: Phases
-) -> tuple[Load, Sequence[float], World]:
-    async with open_load(plan, Address(*proxy.addresses[0])) as load:
-        world = World(bed, proxy, load, tablets)
-        if not await load.wait_flowing(trio.current_time(), _FLOWING):
+@asynccontextmanager
+async def _config_server(bed: Testbed) -> AsyncIterator[ConfigServerBed]:
+    async with open_config_server({bed.cluster: bed.rslist}) as config_server:
+        config_server.set_cluster(SECOND, ServedCluster(bed.rslist, real_name=bed.cluster))
+        yield config_server
+
+
+async def _under_load(fault: Fault, world: World, phases: Phases) -> Sequence[float]:
+    """Run the load from before the fault to after it; return when it was started, began, ended, and was over."""
+    async with (
+        open_load(world.plan, Address(*world.proxy.addresses[0])) as load,
+        trio.open_nursery() as nursery,
+    ):
+        world.running = load
+        nursery.start_soon(_watch_processor, world)
+        if fault.flows and not await load.wait_flowing(trio.current_time(), _FLOWING):
             raise RuntimeError(f"the load does not flow: {measures.kinds(load.failures)}")
         start = trio.current_time()
         await trio.sleep(phases.before)
@@ -89,8 +120,16 @@ async def _under_load(
         await fault.end(world)
         await load.wait_flowing(ended, _FLOWING)
         await trio.sleep(phases.after)
-        over = trio.current_time()
-    return load, (start, begun, ended, over), world
+        nursery.cancel_scope.cancel()
+        return start, begun, ended, trio.current_time()
+
+
+async def _watch_processor(world: World) -> None:
+    """Note by how much a timer of this process is late: so long it, and all in it, had to wait for the processor."""
+    while True:
+        due = trio.current_time() + _TICK
+        await trio.sleep_until(due)
+        world.stall = max(world.stall, trio.current_time() - due)
 
 
 async def _audited(bed: Testbed, load: Load) -> Audit:
@@ -106,8 +145,9 @@ async def _audited(bed: Testbed, load: Load) -> Audit:
     return load.ledger.audit((int(row["client"]), int(row["seq"])) for row in rows)
 
 
-def _row(fault: Fault, load: Load, times: Sequence[float], world: World, audit: Audit) -> Row:
+def _row(fault: Fault, world: World, times: Sequence[float], audit: Audit) -> Row:
     start, begun, ended, over = times
+    load = world.load
     clients = load.plan.clients
     failures = [failed for failed in load.failures if failed.at >= start]
     gap, gap_of_all = measures.gaps(load.answers, clients, begun, over)
@@ -117,7 +157,7 @@ def _row(fault: Fault, load: Load, times: Sequence[float], world: World, audit: 
         name=fault.name,
         sees=fault.sees,
         errors=len(failures),
-        kinds=measures.kinds(failures),
+        told=measures.kinds(failures),
         gap=gap,
         gap_of_all=gap_of_all,
         recovery=measures.recovery(load.answers, failures, clients, ended),
@@ -135,6 +175,7 @@ def _row(fault: Fault, load: Load, times: Sequence[float], world: World, audit: 
         audit=audit,
         wrong=tuple(load.wrong),
         seconds=ended - begun,
+        stall=world.stall,
         notes=world.notes,
     )
 
@@ -142,4 +183,4 @@ def _row(fault: Fault, load: Load, times: Sequence[float], world: World, audit: 
 def faults(clients: int = CLIENTS) -> tuple[Fault, ...]:
     """Return the rows of the matrix, with bounds for so many clients."""
     control = Fault(name="nothing, for comparison", sees="nothing", begin=nothing, end=nothing, bounds=Bounds())
-    return (control, *server_faults(clients), *cluster_faults(clients), *process_faults())
+    return (control, *server_faults(clients), *cluster_faults(clients), *config_server_faults(), *process_faults())
