@@ -8,6 +8,7 @@ from typing import Final
 
 import trio
 
+from odp_trio.app import open_proxy
 from odp_trio.errors import OdpError
 from odp_trio.model import Address
 from odp_trio.testing.client import Client
@@ -30,6 +31,15 @@ async def _visit(world: World, cluster: str, address: tuple[str, int]) -> str:
         return str(exc)
     await client.quit()
     return "served"
+
+
+async def _into_the_cache(world: World) -> None:
+    """Visit the cluster by another proxy, so that its rslist is in the cache; then the config server goes."""
+    async with open_proxy(world.settings) as proxy:
+        visited = await _visit(world, world.bed.cluster, proxy.addresses[0])
+    if visited != "served":
+        raise RuntimeError(f"the cluster could not be visited: {visited}")
+    await world.config_server.down()
 
 
 async def _down(world: World) -> None:
@@ -73,6 +83,15 @@ def config_server_faults() -> tuple[Fault, ...]:
     """Return the faults."""
     end: Verb = _up
     return (
+        Fault(
+            name="the config server is down before the start, the rslist is in the cache",
+            sees="nothing",
+            prepare=_into_the_cache,
+            begin=nothing,
+            end=end,
+            bounds=Bounds(),
+            by_config_server=True,
+        ),
         Fault(
             name="the config server is down before the start, no cache",
             sees="every login gets 4669, at once, which says what is wrong, until the config server is back",
