@@ -374,6 +374,27 @@ async def test_a_body_may_be_as_long_as_the_limit_and_not_a_byte_longer(announce
         assert reason(await failure(server.clusters)) == "the answer has more than 524288 bytes"
 
 
+async def test_a_body_that_is_announced_as_too_long_is_not_read() -> None:
+    async with open_pair() as (ocp, server):
+        await server.clusters()
+        ocp.raw(http("200 OK", "Content-Length: 16385", body="{"))
+
+        assert reason(await failure(lambda: server.rslist("demo"))) == "the answer has more than 16384 bytes"
+
+
+async def test_redirects_give_their_connections_back(autojump_clock: MockClock) -> None:
+    """Of which there are fewer than are asked for here."""
+    autojump_clock.autojump_threshold = 0.05
+    async with open_pair() as (ocp, server):
+        await server.clusters()
+        ocp.redirects(1)
+        for _ in range(20):
+            await server.rslist("demo")
+        ocp.raw(http("302 Found", "Location: http://ocp:x/", "Content-Length: 0"))
+        for _ in range(20):
+            assert "no URL" in reason(await failure(lambda: server.rslist("demo")))
+
+
 async def test_three_redirects_are_followed() -> None:
     async with open_pair() as (ocp, server):
         await server.clusters()

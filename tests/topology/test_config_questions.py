@@ -32,6 +32,11 @@ def test_a_rslist(url: str, number: int, asked: str) -> None:
         ("http://ocp/s?Action=ObRootServiceInfo&r=c1", 0, "http://ocp/s?Action=ObIDCRegionInfo&r=c1"),
         ("http://ocp/s?a=OBROOTSERVICEINFO", 7, "http://ocp/s?a=ObIDCRegionInfo&version=2&ObRegionId=7"),
         ("http://ocp/ObRootServiceInfo", 7, "http://ocp/ObIDCRegionInfo?version=2&ObRegionId=7"),
+        (
+            "http://ocp/s?a=ObRootServiceInfo&r=ObRootServiceInfo",
+            0,
+            "http://ocp/s?a=ObIDCRegionInfo&r=ObRootServiceInfo",
+        ),
         ("http://ocp/c1", 0, "http://ocp/c1_idc_list"),
         ("http://ocp/c1", 7, "http://ocp/c1_idc_list?version=2&ObRegionId=7"),
     ],
