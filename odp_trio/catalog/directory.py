@@ -182,7 +182,9 @@ class Directory:
         """Somebody has logged in to a cluster."""
         entry = self.entries.get(name)
         if entry is not None:
-            entry.used_at = self._wall_clock()
+            first, entry.used_at = not entry.used_at, self._wall_clock()
+            if first or entry.used_at - entry.saved_at >= SAVE_SECONDS:
+                self._changed.ring()
 
     def idcs(self, name: str, cluster_id: int) -> Mapping[str, str]:
         """Return the region of every IDC as it was told last, to this proxy or to the one before it."""
