@@ -167,7 +167,7 @@ class _Login:
         return () if view is None else login_order(view, next(self._services.turns))
 
     async def _try(self, key: TenantKey, address: Address) -> ServerSession:
-        settings = self._services.settings()
+        settings, counts = self._services.settings(), self._services.counts
         work = partial(
             open_server_session,
             address,
@@ -176,7 +176,12 @@ class _Login:
             keepalive=server_keepalive(settings),
             ask_client=self._ask_client,
         )
-        return await self._session.log_in(self._services, key, address, work)
+        counts.server_connects += 1
+        try:
+            return await self._session.wait_for(self._services, key, address, work)
+        except UpstreamError:
+            counts.server_connect_failures += 1
+            raise
 
     async def _ask_client(self, seq: int, payload: bytes) -> tuple[int, bytes]:
         await self._client.send_packet(self.seq + 1, payload)

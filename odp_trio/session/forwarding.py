@@ -101,7 +101,12 @@ class Forwarding:
             settings.request_buffer_length,
         )
         self._placing = Placing(
-            self._router, services.views, self._connect, lambda: services.settings().connect_timeout, services.counts
+            self._router,
+            services.views,
+            self._connect,
+            partial(session.wait_for, services, key),
+            lambda: services.settings().connect_timeout,
+            services.counts,
         )
         first = self._upstream(server)
         self._servers.active = first
@@ -128,16 +133,20 @@ class Forwarding:
 
     async def _connect(self, address: Address) -> Upstream:
         """Log in to another server as the client did to the first one."""
-        settings = self._services.settings()
-        work = partial(
-            open_server_session,
-            address,
-            self._identity,
-            timeout=settings.connect_timeout,
-            keepalive=server_keepalive(settings),
-            ask_client=_no_password,
-        )
-        return self._upstream(await self._session.log_in(self._services, self._router.key, address, work))
+        counts, settings = self._services.counts, self._services.settings()
+        counts.server_connects += 1
+        try:
+            server = await open_server_session(
+                address,
+                self._identity,
+                timeout=settings.connect_timeout,
+                keepalive=server_keepalive(settings),
+                ask_client=_no_password,
+            )
+        except UpstreamError:
+            counts.server_connect_failures += 1
+            raise
+        return self._upstream(server)
 
     async def run(self, seq: int) -> End:
         """Answer the login and let the lane work; do what it cannot."""

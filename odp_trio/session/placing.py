@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Protocol, final
 
 import trio
@@ -54,19 +55,24 @@ class Lookups(Protocol):
 
 @final
 class Placing:
-    """Places the commands of one session.  ``connect`` opens a server session, logged in."""
+    """Places the commands of one session.
+
+    ``connect`` opens a server session, logged in; ``wait_for`` breaks off what waits for a server that is found dead.
+    """
 
     def __init__(
         self,
         router: Router,
         lookups: Lookups,
         connect: Callable[[Address], Awaitable[Upstream]],
+        wait_for: Callable[[Address, Callable[[], Awaitable[Upstream]]], Awaitable[Upstream]],
         timeout: Callable[[], float],
         counts: Counts,
     ) -> None:
         self._router = router
         self._lookups = lookups
         self._connect = connect
+        self._wait_for = wait_for
         self._timeout = timeout
         self._counts = counts
 
@@ -85,7 +91,7 @@ class Placing:
             route = await self._route(refused) if target is None else Route(target, "reroute")
             target = None
             try:
-                upstream = await self._ready(route)
+                upstream = await self._wait_for(route.server, partial(self._ready, route))
             except (UpstreamError, ServerProtocolError) as exc:
                 self._give_up(route, exc)
                 refused.append(route.server)
@@ -159,6 +165,9 @@ class Placing:
         except (UpstreamError, ServerProtocolError, OSError) as exc:
             router.servers.drop(upstream)
             raise UpstreamError(f"{route.server}: {exc}") from exc
+        except BaseException:  # broken off in the middle of an answer
+            router.servers.drop(upstream)
+            raise
         upstream.leg.open()
         return upstream
 

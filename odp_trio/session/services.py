@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import final
+from typing import TypeVar, final
 
 import trio
 
 from odp_trio.config import Settings
-from odp_trio.errors import UpstreamError, UpstreamLost
+from odp_trio.errors import UpstreamLost
 from odp_trio.model import Address, TenantKey
 from odp_trio.net.channel import PacketChannel
 from odp_trio.net.listener import Peer
@@ -22,10 +22,11 @@ from odp_trio.session.events import End
 from odp_trio.session.lane import Lane
 from odp_trio.session.login import Credentials, Destination
 from odp_trio.session.router import Router
-from odp_trio.session.upstream import ServerSession
 from odp_trio.session.views import Views
 from odp_trio.sql.cache import Statements
 from odp_trio.topology.congestion import Failure
+
+T = TypeVar("T")
 
 AdminSession = Callable[["Session", PacketChannel, Credentials, Destination], Awaitable[None]]
 """Serves a login to the proxy itself."""
@@ -64,7 +65,7 @@ class Session:
     router: Router | None = None
     lane: Lane | None = None
     attempt: Attempt | None = None
-    """A server that is being logged in to."""
+    """The server that its task waits for."""
     why: End | None = None
     """Set when the session ends."""
 
@@ -82,17 +83,13 @@ class Session:
             self.why = End.DRAINED
             self.scope.cancel()
 
-    async def log_in(
-        self, services: Services, key: TenantKey, address: Address, work: Callable[[], Awaitable[ServerSession]]
-    ) -> ServerSession:
-        """Return what logging in to a server gives; see ``Attempt`` for what may break it off."""
-        services.counts.server_connects += 1
+    async def wait_for(
+        self, services: Services, key: TenantKey, address: Address, work: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Return what comes of work that waits for one server; see ``Attempt`` for what may break it off."""
         self.attempt = Attempt(address, self.sock, services.reactor)
         try:
             return await self.attempt.run(work)
-        except UpstreamError:
-            services.counts.server_connect_failures += 1
-            raise
         except ClientLeft as exc:
             if exc.seconds >= services.settings().min_congested_connect_timeout:
                 services.views.server_failed(key, address, Failure.GIVEN_UP)
