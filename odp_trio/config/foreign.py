@@ -114,7 +114,7 @@ _GROUPS: Final = {
     """,
     "this limit or socket option cannot be set": """
         client_sock_option_flag_out client_tcp_user_timeout
-        default_inactivity_timeout net_config_poll_timeout observer_query_timeout_delta server_tcp_init_cwnd
+        default_inactivity_timeout net_config_poll_timeout server_tcp_init_cwnd
         server_tcp_user_timeout sock_option_flag_out sock_packet_mark_out sock_packet_tos_out
         sock_recv_buffer_size_out sock_send_buffer_size_out
     """,
