@@ -50,6 +50,7 @@ class Keeper:
     rebuild: str = ""
     """Why the resource is to be built anew."""
     _rebuild_asked_at: float = float("-inf")
+    _rslist_wanted: bool = False
     _missing: frozenset[Address] = frozenset()
     _idcs_due: float = float("-inf")
     _idc_trouble: Trouble = field(default_factory=Trouble)
@@ -87,6 +88,7 @@ class Keeper:
         if now - self._rebuild_asked_at >= REBUILD_SECONDS:
             self._rebuild_asked_at = now
             self.rebuild = "a server says that it is of another cluster (4666)"
+            self._rslist_wanted = True
             log.warning("cluster %s: %s; it is built anew", self.resource.name, self.rebuild)
             self.wanted.ring()
 
@@ -115,7 +117,8 @@ class Keeper:
         """Refresh; a cluster that has never been had, or is built anew, is tried again with a fresh rslist at once."""
         if self.resource.available and not self.rebuild:
             return await self._ask_lists()
-        if self.rebuild:
+        if self._rslist_wanted:
+            self._rslist_wanted = False
             await self._renew_rslist()
         try:
             return await self._build()
@@ -126,7 +129,7 @@ class Keeper:
 
     async def _build(self) -> Changes:
         cluster = self.resource
-        servers = cluster.rslist if self.rebuild else self._servers_to_ask()
+        servers = self._servers_to_ask()
         version = queries.read_version(await self.metadata.query(queries.VERSION, servers))
         statements = queries.statements_for(version)
         role = await self._ask_role(queries.FIRST_ROLE, statements, servers)
@@ -208,7 +211,7 @@ class Keeper:
         if cluster.servers:
             turn = self.around.rng.randrange(len(known))
             known = known[turn:] + known[:turn]
-        if cluster.failures >= self.around.settings().server_state_failures_before_rslist:
+        if self.rebuild or cluster.failures >= self.around.settings().server_state_failures_before_rslist:
             return tuple(dict.fromkeys((*cluster.rslist, *known)))
         return tuple(dict.fromkeys((*known, *cluster.rslist)))
 
@@ -236,7 +239,7 @@ class Keeper:
             if cluster.failures // limit % 2 == 0 and not self.rebuild:
                 self.rebuild = f"{cluster.failures} refreshes in a row failed"
                 log.warning("cluster %s: %s; it is built anew from its rslist", cluster.name, self.rebuild)
-        if isinstance(error, ClusterMismatch) and cluster.available:
+        if isinstance(error, ClusterMismatch) and cluster.available and not self.rebuild:
             self.rebuild = str(error)
 
     async def _renew_rslist(self) -> bool:

@@ -55,7 +55,9 @@ class FakeConfigServer:
 
     async def _answer(self, what: str) -> None:
         self.asked[what] += 1
-        await trio.sleep(self.delay)
+        await trio.lowlevel.checkpoint()
+        if self.delay:
+            await trio.sleep(self.delay)
         if self.down:
             raise ConfigServerUnavailable(self.down)
 

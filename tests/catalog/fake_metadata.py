@@ -41,7 +41,9 @@ class FakeMetadata:
     async def query(self, sql: str, servers: Sequence[Address]) -> Sequence[Row]:
         self.asked.append(sql)
         self.asked_servers.append(tuple(servers))
-        await trio.sleep(self.delay)
+        await trio.lowlevel.checkpoint()
+        if self.delay:
+            await trio.sleep(self.delay)
         if self.down:
             raise MetadataUnavailable(self.down)
         if self.only is not None and not self.only & {address.ip for address in servers}:

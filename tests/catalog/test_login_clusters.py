@@ -40,6 +40,8 @@ class World:
     settings: Settings = field(default_factory=lambda: Settings(obproxy_config_server_url=URL))
     used: set[str] = field(default_factory=set)
     dropped: list[str] = field(default_factory=list)
+    bumps: list[float] = field(default_factory=list)
+    """When something that views are made of was different."""
     clusters: Clusters = field(init=False)
     directory: Directory = field(init=False)
     supervisor: Supervisor = field(init=False)
@@ -64,7 +66,7 @@ async def open_world(*names: str, files: FakeStore | None = None, **settings: An
     world.clusters = Clusters(
         {},
         world.metadata,
-        Surroundings(lambda: world.settings, Random(0)),
+        Surroundings(lambda: world.settings, Random(0), lambda: world.bumps.append(trio.current_time())),
         directory=world.directory,
         dropped=world.dropped.append,
     )
