@@ -144,17 +144,17 @@ class Directory:
         Raises as ``rslist`` does.
         """
         known = self._known(name)
-        if known is not None and trio.current_time() - known.said_at < REFUSED_SECONDS:
-            return known.rslist
+        if known is not None and known.told is not None and trio.current_time() - known.said_at < REFUSED_SECONDS:
+            return known.told
         if known is None:
-            return (await self._ask_rslist(name)).rslist
+            return await self._ask_rslist(name)
         reason = self.trouble.reason
         if not self.trouble.failures:
             seconds = self._settings().short_async_task_timeout / 2
             reason = f"the config server has not answered within {seconds:g} s"
             with trio.move_on_after(seconds):  # one that hangs must not take all the time that a login has
                 try:
-                    return (await self._ask_rslist(name)).rslist
+                    return await self._ask_rslist(name)
                 except ConfigServerError as exc:
                     reason = str(exc)
         return self._fall_back(name, known, reason).rslist
@@ -234,7 +234,7 @@ class Directory:
 
     # ---- asking -----------------------------------------------------------------------
 
-    async def _ask_rslist(self, name: str) -> Entry:
+    async def _ask_rslist(self, name: str) -> Rslist:
         """One question however many wait; not again for a while after a failure."""
         flight = self._flights.get(name)
         if flight is None:
@@ -246,7 +246,10 @@ class Directory:
         await flight.done.wait()
         if flight.failure is not None:
             raise _again(flight.failure)
-        return self.entries[name]
+        entry = self.entries.get(name)
+        if entry is None or entry.told is None:  # it was dropped just now
+            raise ConfigServerUnavailable(f"the rslist of cluster {name!r} is gone again")
+        return entry.told
 
     async def _run(self, name: str, flight: _Flight) -> None:
         flight.failure = ConfigServerUnavailable("the proxy is shutting down")
@@ -281,17 +284,15 @@ class Directory:
             raise
         self.troubles.pop(name, None)
         self._refused.pop(name, None)
-        entry = Entry(rslist, Source.CONFIG_SERVER, self._wall_clock(), said_at=trio.current_time())
-        known = self.entries.get(name)
+        now, known = self._wall_clock(), self.entries.get(name)
+        entry = known or Entry(rslist, Source.CONFIG_SERVER, now)
+        entry.source, entry.had_at, entry.said_at = Source.CONFIG_SERVER, now, trio.current_time()
         self.entries[name] = entry
-        if known is not None:
-            entry.used_at, entry.idcs = known.used_at, known.idcs
-        if known is None or known.rslist != rslist:
+        if entry.told != rslist:  # else what its servers have said since is newer
+            entry.told = entry.rslist = rslist
             servers = ", ".join(str(address) for sub in rslist.clusters for address in sub.servers[:_NAMES_SHOWN])
             log.info("cluster %s: rslist from the config server: %s", name, servers)
             self._changed.ring()
-        else:
-            entry.saved_at = known.saved_at
 
     def _refuse(self, name: str, failure: OdpError) -> None:
         self._refused[name] = (trio.current_time() + REFUSED_SECONDS, failure)

@@ -205,12 +205,15 @@ class Keeper:
             )
 
     def _servers_to_ask(self) -> tuple[Address, ...]:
-        """The server list, started at random; behind it the rslist, first while the list keeps failing."""
+        """The server list, started at random, those that take no logins last; then the rslist.
+
+        The rslist is first while the list keeps failing.
+        """
         cluster = self.resource
         known = list(cluster.sys_route())
         if cluster.servers:
             turn = self.around.rng.randrange(len(known))
-            known = known[turn:] + known[:turn]
+            known = [*known[turn:], *known[:turn], *cluster.servers]
         if self.rebuild or cluster.failures >= self.around.settings().server_state_failures_before_rslist:
             return tuple(dict.fromkeys((*cluster.rslist, *known)))
         return tuple(dict.fromkeys((*known, *cluster.rslist)))

@@ -81,6 +81,8 @@ class Entry:
     source: Source
     had_at: float
     saved_at: float = 0.0
+    told: Rslist | None = None
+    """As the config server said it last; ``rslist`` is brought up to date by its own servers."""
     said_at: float = float("-inf")
     """When the config server said it last, Trio's time."""
     used_at: float = 0.0

@@ -477,3 +477,16 @@ async def test_idcs_are_asked_for_after_their_interval(autojump_clock: MockClock
         world.server.down = "refused"
         await trio.sleep(2 * 7200)
         assert cluster.idcs == {"far": "shanghai"}
+
+
+async def test_what_the_config_server_repeats_does_not_undo_what_servers_have_said(autojump_clock: MockClock) -> None:
+    async with open_world("a") as world:
+        world.server.clusters_told["a"] = (one("10.0.0.1:2881", 1), one("10.0.0.2:2881", 2, STANDBY))
+        await world.clusters.enter("a")
+        await trio.sleep(1)
+        saves = world.store.saves
+        await trio.sleep(1800)
+
+        assert world.server.asked["rslist a"] > 20  # roles may change
+        assert world.store.saves == saves
+        assert len(world.store.servers("a")) == 4
