@@ -160,6 +160,14 @@ class ConfigServerBed:
         """Close the connection after so many bytes of the body; all are announced."""
         self._change(only, lambda reply: setattr(reply, "cut_after", after))
 
+    def stall(self, after: int = 40, only: Question | None = None) -> None:
+        """Send so many bytes of the body and no more; the connection stays."""
+
+        def change(reply: Reply) -> None:
+            reply.cut_after, reply.stalls = after, True
+
+        self._change(only, change)
+
     def oversized(self, size: int = 1 << 20, only: Question | None = None, *, announced: bool = True) -> None:
         """Answer with JSON of so many bytes, announced by Content-Length or not."""
 
@@ -284,6 +292,8 @@ class ConfigServerBed:
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
         body = _chunks(reply.body) if chunked else reply.body[: reply.cut_after]
         await stream.send_all(f"HTTP/1.1 {reply.status} -\r\n{lines}\r\n".encode() + body)
+        if reply.stalls:
+            await self._healed.wait()
 
 
 async def _read_head(stream: trio.SocketStream) -> bytes:

@@ -62,6 +62,8 @@ class Reply(msgspec.Struct):
     delay: float = 0.0
     never: bool = False
     cut_after: int | None = None
+    stalls: bool = False
+    """Do not close what was cut."""
     raw: bytes | None = None
     """Instead of everything else."""
 

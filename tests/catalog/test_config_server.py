@@ -23,6 +23,7 @@ from odp_trio.errors import ConfigServerError, ConfigServerUnavailable, Malforme
 from odp_trio.model import Address
 from odp_trio.testing.ocp import ConfigServerBed, open_config_server
 from odp_trio.testing.ocp_answers import Question, ServedCluster
+from tests.topology.config_json import DOCUMENT, wrapped
 
 RSLIST = "127.0.0.1:2881;127.0.0.2:2881"
 MAIN = "/services?Action=GetObProxyConfig&User_ID=odp&uid=s3cret"
@@ -283,6 +284,7 @@ FAULTS: list[tuple[str, Arm, type[ConfigServerError], str]] = [
         "it does not speak HTTP: illegal status line: bytearray(b'SSH-2.0-OpenSSH_9.6')",
     ),
     ("hang", lambda ocp: ocp.hang(), ConfigServerUnavailable, "connected, but no answer within 5 s"),
+    ("stall", lambda ocp: ocp.stall(), ConfigServerUnavailable, "only a part of the answer within 5 s"),
     ("slow", lambda ocp: ocp.slow(5.1), ConfigServerUnavailable, "connected, but no answer within 5 s"),
     ("down", lambda ocp: ocp.down(), ConfigServerUnavailable, "the connection is refused"),
 ]
@@ -405,6 +407,14 @@ async def test_three_redirects_are_followed() -> None:
             f"{DEMO}&version=2",
             *(f"{DEMO}&version=2&hop={hop}" for hop in (1, 2, 3)),
         ]
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+async def test_an_answer_without_a_length_ends_with_the_connection(version: str) -> None:
+    async with open_pair() as (ocp, server):
+        ocp.raw(f"HTTP/{version} 200 OK\r\n\r\n".encode() + wrapped(DOCUMENT))
+
+        assert list((await server.clusters()).rslist_urls) == ["c1", "c2"]
 
 
 async def test_it_may_go_and_come_back_between_two_questions() -> None:

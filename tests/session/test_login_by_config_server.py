@@ -17,7 +17,7 @@ from odp_trio.testing.ocp import ConfigServerBed, open_config_server
 from tests.catalog.test_config_server import FAULTS, Arm
 
 # These are seen only by who asks for a cluster id, or after 5 seconds.
-LOGINS = [fault for fault in FAULTS if fault[0] not in ("wrong id", "hang", "slow")]
+LOGINS = [fault for fault in FAULTS if fault[0] not in ("wrong id", "hang", "slow", "stall")]
 
 
 @asynccontextmanager
