@@ -50,6 +50,7 @@ from odp_trio.routing.own_rules import rule_set
 from odp_trio.session.ids import PROXY_ID_LIMIT, ConnectionIds
 from odp_trio.session.services import Services
 from odp_trio.session.sessions import Sessions
+from odp_trio.session.time_limits import TimeLimits
 from odp_trio.session.views import Views
 from odp_trio.sql.cache import Statements
 from odp_trio.sql.dml import prepare as prepare_grammar
@@ -95,6 +96,7 @@ class Proxy:
         )
         self.views = Views(self.clusters, self.settings, self.counts)
         self.sessions: Sessions
+        self.time_limits: TimeLimits
         self._shutdown = trio.Event()
         self._stopped_http = trio.Event()
 
@@ -185,6 +187,7 @@ class Proxy:
         proxy_id = self._settings.proxy_id or self._rng.randrange(1, PROXY_ID_LIMIT)
         ids = ConnectionIds(proxy_id, self._rng.randrange(1 << 17))
         self.clusters.in_use = self._clusters_in_use
+        self.time_limits = TimeLimits(lambda: self.sessions.table.values(), self.settings, self.views.server_failed)
         self.sessions = Sessions(self._services(), ids, nursery, lambda: self._settings.client_max_connections)
 
     def close(self) -> None:
@@ -283,6 +286,7 @@ async def _running(proxy: Proxy, root: Supervisor, rng: random.Random) -> AsyncI
         await catalog.start(ChildSpec("locations", proxy._clean_locations, intensity=None))
         nursery.start_soon(proxy._prepare_grammar)
         async with open_supervisor("front", rng=rng, parent=root) as front:
+            await front.start(ChildSpec("time_limits", proxy.time_limits.watch))
             await front.start(ChildSpec("listener", proxy._listen))
             if settings.enable_http:
                 proxy.open_http()

@@ -21,5 +21,6 @@ conversation  the login
 forwarding    the logged-in session: the task that is parked while the lane works
 refusing      the last packet of a session that may not go on
 change_user   COM_CHANGE_USER
+time_limits   time-outs of statements and of clients
 sessions      the table of sessions: isolation, limit, drain
 """

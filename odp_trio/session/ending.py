@@ -73,6 +73,30 @@ class Ending:
         """Whether a statement is running, or its answer is still on its way to the client."""
         return not self.tracker.ended or self._request is not None or bool(self._client.owed)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it forwards; else the session's task is at work."""
+        return self._open
+
+    @property
+    def owed(self) -> bytes:
+        """What the client has not taken yet; another object whenever it has taken some of it."""
+        return self._client.owed
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether a statement is running of which nothing has been answered."""
+        return not self.tracker.ended and self.tracker.pos < 0 and not self._held and self._request is None
+
+    @property
+    def half_read(self) -> bool:
+        """Whether the client has sent a part of a command and no more."""
+        return self._request is not None or bool(self._waiting)
+
+    def end(self, why: End) -> None:
+        """End because of a time-out."""
+        self._end(why)
+
     def crash(self, error: Exception) -> None:
         """End with ``error``, which the session's task then raises."""
         self._end(End.CRASHED, error)

@@ -38,7 +38,7 @@ from odp_trio.session.router import Router
 from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.session.services import Services, Session
 from odp_trio.session.upstream import Identity, ServerSession, open_server_session, server_keepalive
-from odp_trio.state.client import ClientState
+from odp_trio.state.client import TIME_LIMITS, ClientState
 from odp_trio.wire.command import HANDLING, Com, Handling, command_name, first_packet_end
 from odp_trio.wire.packets import packet
 from odp_trio.wire.response import ResponseTracker
@@ -57,8 +57,9 @@ _NEEDED: Final = (
     b"collation_connection",
     b"character_set_client",
     b"sql_mode",
+    *TIME_LIMITS,
 )
-"""Variables of the login's OK that routing needs."""
+"""Variables of the login's OK that routing and time-outs need."""
 _SILENT: Final = tuple(handling is Handling.SILENT for handling in HANDLING)
 
 

@@ -66,6 +66,9 @@ class Session:
     lane: Lane | None = None
     attempt: Attempt | None = None
     """The server that its task waits for."""
+    seen: tuple[object, ...] | None = None
+    """What it was doing when its time-outs were looked at last; the same objects: since ``seen_at``."""
+    seen_at: float = 0.0
     why: End | None = None
     """Set when the session ends."""
 

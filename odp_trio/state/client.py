@@ -35,6 +35,13 @@ _BY_DEFAULT: Final = {
     b"character_set_client": b"utf8mb4",
 }
 """What routing reads, where a login's OK says nothing of it."""
+TIME_LIMITS: Final = {
+    b"ob_query_timeout": 10_000_000,
+    b"wait_timeout": 28_800,
+    b"net_read_timeout": 30,
+    b"net_write_timeout": 60,
+}
+"""Variables that limit time, and OceanBase's values where a login's OK says nothing of them: µs, else seconds."""
 UNSYNCED: Final = frozenset(
     {
         b"ob_statement_trace_id",
@@ -124,6 +131,11 @@ class ClientState:
         for name, value in variables.items():
             self._read(name, value)
         self.consistency_set = False
+
+    def variable(self, name: bytes) -> bytes | None:
+        """Return a system variable as the server told it, at the login or since; None if it did not."""
+        changed = self.system.get(name)
+        return self._defaults.get(name) if changed is None else changed[0]
 
     def impose(self, name: bytes, value: bytes) -> None:
         """Set a variable on the configuration's behalf: every server session is told."""

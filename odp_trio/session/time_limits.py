@@ -1,0 +1,139 @@
+"""Time-outs of sessions, at no cost for a statement: one task looks at all of them every second.
+
+What a session does is told apart by identity: every command has a text object
+of its own, and so has whatever a socket would not take.  The same object at two
+looks means that nothing has moved between them.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Final, NoReturn, Protocol, final
+
+import trio
+
+from odp_trio.config import Settings
+from odp_trio.errors import UpstreamTimedOut
+from odp_trio.model import Address, TenantKey
+from odp_trio.session.events import End
+from odp_trio.session.lane import Lane
+from odp_trio.session.router import Router
+from odp_trio.session.services import Session
+from odp_trio.sql.facts import DML, Kind
+from odp_trio.state.client import TIME_LIMITS
+from odp_trio.topology.congestion import Failure
+from odp_trio.wire.command import Com
+
+LOOK_SECONDS: Final = 1.0
+_AT_ONCE: Final = 500
+"""Sessions that are looked at without letting others run."""
+_LIMITED: Final = (DML - {Kind.LOAD_DATA}) | {Kind.SET, Kind.USE, Kind.SHOW, Kind.BEGIN, Kind.COMMIT, Kind.ROLLBACK}
+_LAST_DATA_RECEIVED: Final = struct.Struct("=I")
+_LAST_DATA_RECEIVED_AT: Final = 52
+
+
+class Started(Protocol):
+    """Trio's task_status, or a supervisor's."""
+
+    def started(self, value: object = None) -> None:
+        """Report that the service runs."""
+        ...
+
+
+ServerFailed = Callable[[TenantKey, Address, Failure], None]
+
+
+@final
+class TimeLimits:
+    """Ends what takes too long: servers that do not answer, clients that do not ask, read or go on writing."""
+
+    def __init__(
+        self,
+        sessions: Callable[[], Iterable[Session]],
+        settings: Callable[[], Settings],
+        server_failed: ServerFailed,
+    ) -> None:
+        self._sessions = sessions
+        self._settings = settings
+        self._server_failed = server_failed
+
+    async def watch(self, *, task_status: Started) -> NoReturn:
+        """Look at every session, every second."""
+        task_status.started()
+        while True:
+            await trio.sleep(LOOK_SECONDS)
+            sessions = iter(tuple(self._sessions()))
+            while chunk := tuple(islice(sessions, _AT_ONCE)):
+                now = trio.current_time()
+                for session in chunk:
+                    self.look(session, now)
+                await trio.lowlevel.checkpoint()
+
+    def look(self, session: Session, now: float) -> None:
+        """Look at one session, and end what is due."""
+        lane, router = session.lane, session.router
+        if lane is None or router is None or not lane.is_open:
+            session.seen = None  # a login, or its task is at work: these have limits of their own
+            return
+        seen = (router.text, lane.owed, lane.tracker.ended)
+        if session.seen is None or any(old is not new for old, new in zip(session.seen, seen, strict=True)):
+            session.seen, session.seen_at = seen, now
+            return
+        waited = now - session.seen_at
+        if not lane.tracker.ended:
+            self._look_at_running(lane, router, waited)
+        elif lane.half_read:
+            if _silent(session.sock, waited) >= _seconds(router, b"net_read_timeout"):
+                lane.end(End.CLIENT_TOO_SLOW)
+        elif _silent(session.sock, waited) >= _seconds(router, b"wait_timeout"):
+            lane.end(End.IDLE)
+
+    def _look_at_running(self, lane: Lane, router: Router, waited: float) -> None:
+        if lane.owed:
+            if waited >= _seconds(router, b"net_write_timeout"):
+                lane.end(End.CLIENT_TOO_SLOW)
+            return
+        if not lane.unanswered or lane.upstream is None or not _is_limited(router):
+            return
+        limit = query_timeout(router) + self._settings().observer_query_timeout_delta
+        if _silent(lane.upstream.sock, waited) >= limit:
+            address = lane.upstream.address
+            self._server_failed(router.key, address, Failure.TIMED_OUT)
+            lane.server_dead(UpstreamTimedOut(f"{address} has not answered within {limit:g} s"))
+
+
+def _is_limited(router: Router) -> bool:
+    """Whether the time-out of queries holds for the running command: not for DDL, routines, LOAD DATA, the unknown."""
+    if router.what == Com.QUERY or router.what == Com.STMT_EXECUTE:
+        return router.request.shape.facts.kind in _LIMITED
+    return True
+
+
+def query_timeout(router: Router) -> float:
+    """Return the time-out of the running statement: its hint's, else the session's; seconds."""
+    hinted = router.request.shape.facts.query_timeout_us
+    return (hinted if hinted is not None else _value(router, b"ob_query_timeout")) / 1e6
+
+
+def _seconds(router: Router, name: bytes) -> float:
+    return float(_value(router, name))
+
+
+def _value(router: Router, name: bytes) -> int:
+    text = router.state.variable(name)
+    return int(text) if text is not None and text.isdigit() else TIME_LIMITS[name]
+
+
+def _silent(sock: socket.socket, waited: float) -> float:
+    """Return for how many seconds a peer has sent nothing: less than ``waited`` after pings, which are all alike."""
+    if sock.family == socket.AF_UNIX:
+        return waited
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    except OSError:
+        return waited
+    milliseconds: int = _LAST_DATA_RECEIVED.unpack_from(info, _LAST_DATA_RECEIVED_AT)[0]
+    return min(waited, milliseconds / 1000)
