@@ -344,3 +344,41 @@ def test_a_verb_imports_only_what_it_needs(words: list[str]) -> None:
     before = f"import atexit\natexit.register(lambda: print(sorted({heavy!r} & set(sys.modules)), file=sys.stderr))"
 
     assert run_in_child(before, words).stderr == "[]\n"
+
+
+URL = "http://ocp:8080/services?Action=GetObProxyConfig&User_ID=a&uid=b=c"
+
+
+def test_the_url_of_a_config_server_is_all_that_is_needed(proxy: Called) -> None:
+    assert main(["run", "-o", f"obproxy_config_server_url={URL},proxy_id=7"]) == 0
+
+    assert proxy.settings.obproxy_config_server_url == URL
+    assert proxy.settings.clusters == {}
+    assert proxy.settings.default_cluster is None
+
+
+def test_with_a_config_server_the_default_cluster_needs_no_rslist(proxy: Called) -> None:
+    assert main(["run", "-c", "c2", "-o", f"obproxy_config_server_url={URL}"]) == 0
+    assert proxy.settings.default_cluster == "c2"
+
+
+def test_with_a_config_server_a_cluster_may_have_options_and_no_rslist(proxy: Called, file: Path) -> None:
+    file.write_text(
+        f'obproxy_config_server_url = "{URL}"\n'
+        '[clusters.c1]\nobserver_sys_user = "other"\nproxy_idc_name = "far"\n'
+        '[clusters.c2]\nrslist = "10.0.0.1:2881"\n'
+    )
+    assert main(["run", "--config", str(file)]) == 0
+
+    assert proxy.settings.clusters["c1"].rslist == ()
+    assert proxy.settings.clusters["c1"].observer_sys_user == "other"
+    assert proxy.settings.default_cluster == "c2"
+    assert proxy.settings.scoped("c1:2", "t", "u").proxy_idc_name == "far"  # one of several clusters of the name
+
+
+def test_a_comma_in_the_url_is_refused_with_advice(proxy: Called, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "-o", "obproxy_config_server_url=http://ocp/x?a=secret,b"]) == 2
+
+    said = capsys.readouterr().err
+    assert "item 2 is not of the form name=value (a value cannot hold a comma; a URL has %2C for it)" in said
+    assert "secret" not in said

@@ -34,6 +34,10 @@ Row = Mapping[str, Any]
 _ACCESS_DENIED = 1045
 _ANSWERS = frozenset({1142, 1146})
 """No privilege, no such table: what is asked about is not to be had, wherever it is asked."""
+_PATIENCE = 0.2
+"""Share of the time-out after which the next server is asked too."""
+_SLOW_SECONDS = 20.0
+_MOST_SERVERS = 1024
 _IDLE_KEPT = 2
 """For one server."""
 
@@ -63,15 +67,43 @@ class MetadataConnection(Protocol):
         ...
 
 
+class _Race:
+    """One query, and what came of it."""
+
+    def __init__(self) -> None:
+        self.rows: Sequence[Row] | None = None
+        self.failures: dict[str, Exception] = {}
+        self.silent: dict[str, None] = {}
+        """Servers that were asked and have said nothing."""
+        self.won: trio.CancelScope
+
+    def failure(self, user: str, seconds: float) -> MetadataUnavailable:
+        """Return what is wrong with each server; sorted, so that the same failures read the same."""
+        reasons = {address: _reason(exc) for address, exc in self.failures.items()}
+        reasons |= dict.fromkeys(self.silent, f"no answer within {seconds:g} s")
+        text = f"{user}@sys got no answer from " + "; ".join(f"{name}: {reasons[name]}" for name in sorted(reasons))
+        numbers = {_number(exc) for exc in self.failures.values()}
+        if numbers and numbers <= _ANSWERS and not self.silent:
+            return MetadataRefused(text, max(numbers))
+        return MetadataUnavailable(text)
+
+
 @final
 class MetadataClient:
-    """The real one.  Keeps a few idle connections; asks servers in the order given until one answers."""
+    """The real one.  Keeps a few idle connections; asks servers in the order given until one answers.
+
+    All of them together have ``timeout`` seconds; ``threads`` is how many questions one server may be asked at a time.
+    """
 
     def __init__(self, credentials: Credentials, *, timeout: float, connect_timeout: float, threads: int = 4) -> None:
         self._credentials = credentials
         self._timeout = timeout
         self._connect_timeout = connect_timeout
-        self._limiter = trio.CapacityLimiter(threads)
+        self._threads = threads
+        self._limiters: dict[Address, trio.CapacityLimiter] = {}
+        """For each server its own: threads that hang on one take nothing from the others."""
+        self._slow: dict[Address, float] = {}
+        """Servers to be asked last, until a time."""
         self._lock = threading.Lock()
         self._idle: dict[Address, list[Connection]] = {}
         self._closed = False
@@ -87,9 +119,45 @@ class MetadataClient:
         if not servers:
             raise MetadataUnavailable("no server to ask")
         self.queries += 1
-        return await trio.to_thread.run_sync(
-            partial(self._ask, sql, tuple(servers)), abandon_on_cancel=True, limiter=self._limiter
-        )
+        race = _Race()
+        with trio.move_on_after(self._timeout):
+            await self._run_race(race, sql, self._order(servers))
+        if race.rows is None:
+            raise race.failure(self._credentials.user, self._timeout)
+        return race.rows
+
+    async def _run_race(self, race: _Race, sql: str, servers: Sequence[Address]) -> None:
+        """Ask one after the other; who has not answered after a while gets company, and is asked last from then on."""
+        async with trio.open_nursery() as nursery:
+            race.won = nursery.cancel_scope
+            for address in servers:
+                failed = trio.Event()
+                race.silent[str(address)] = None
+                nursery.start_soon(self._enter_race, race, sql, address, failed)
+                with trio.move_on_after(self._timeout * _PATIENCE) as patience:
+                    await failed.wait()
+                if patience.cancelled_caught:
+                    self._slow[address] = trio.current_time() + _SLOW_SECONDS
+
+    async def _enter_race(self, race: _Race, sql: str, address: Address, failed: trio.Event) -> None:
+        limiter = self._limiters.setdefault(address, trio.CapacityLimiter(self._threads))
+        try:
+            race.rows = await trio.to_thread.run_sync(
+                partial(self._ask_one, sql, address), abandon_on_cancel=True, limiter=limiter
+            )
+            race.won.cancel()
+        except Exception as exc:  # PyMySQL reads what a server sent: garbage may raise anything
+            race.failures[str(address)] = exc
+            del race.silent[str(address)]
+            failed.set()
+
+    def _order(self, servers: Sequence[Address]) -> list[Address]:
+        """Put servers last that were slow a short while ago."""
+        now = trio.current_time()
+        self._slow = {address: until for address, until in self._slow.items() if until > now}
+        if len(self._limiters) > _MOST_SERVERS:
+            self._limiters = {address: used for address, used in self._limiters.items() if used.borrowed_tokens}
+        return sorted(servers, key=self._slow.__contains__)
 
     def close(self) -> None:
         """Close the idle connections, and every other one as soon as its call is over."""
@@ -101,21 +169,6 @@ class MetadataClient:
                 _close(connection)
 
     # ---- in a worker thread -----------------------------------------------------
-
-    def _ask(self, sql: str, servers: tuple[Address, ...]) -> Sequence[Row]:
-        failures: dict[str, Exception] = {}
-        for address in servers:
-            try:
-                return self._ask_one(sql, address)
-            except (pymysql.err.MySQLError, OSError) as exc:
-                failures[str(address)] = exc
-        # Sorted: servers are asked in any order, and the same failures shall read the same.
-        reasons = "; ".join(f"{address}: {_reason(failures[address])}" for address in sorted(failures))
-        text = f"{self._credentials.user}@sys got no answer from {reasons}"
-        numbers = {_number(exc) for exc in failures.values()}
-        if numbers and numbers <= _ANSWERS:
-            raise MetadataRefused(text, max(numbers))
-        raise MetadataUnavailable(text)
 
     def _ask_one(self, sql: str, address: Address) -> Sequence[Row]:
         connection = self._take(address)
@@ -227,7 +280,9 @@ def _reason(error: Exception) -> str:
     """One line without PyMySQL's wrapping: ``(1045) Access denied …``."""
     if len(error.args) >= 2:
         return f"({error.args[0]}) {error.args[1]}"
-    return str(error) or type(error).__name__
+    if isinstance(error, pymysql.err.MySQLError | OSError) and str(error):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 class _StageOneConnection(Connection):

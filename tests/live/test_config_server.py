@@ -175,3 +175,15 @@ async def test_a_login_to_a_primary_that_changes(bed: Testbed, ocp: ConfigServer
         await until(lambda: len(ocp.asked(Question.RSLIST)) >= 3, "roles are asked for")
         assert await in_thread(ask, proxy.addresses[0], "select 1") == ((1,),)
         assert set(proxy.clusters.names) == {"demo:1", "demo:2"}
+
+
+async def test_a_frozen_root_server_does_not_keep_a_first_login_waiting(
+    bed: Testbed, ocp: ConfigServerBed, tmp_path: Path
+) -> None:
+    bed.freeze(0)
+    async with proxy_of(bed, ocp, tmp_path) as proxy:
+        begun = trio.current_time()
+        cluster = await proxy.clusters.enter("demo")
+        assert trio.current_time() - begun < 2.5
+        assert len(cluster.servers) == 3
+    await bed.thaw(0)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from odp_trio.model import Address
 from odp_trio.routing.ldc import BY_IDC, BY_URL, BY_ZONE_PREFIX, OFF, measure
-from odp_trio.routing.view import RouteSettings
+from odp_trio.routing.view import RouteSettings, View
 from odp_trio.topology.cluster import Server, ServerState, Zone
 from tests.routing.world import THREE_IDCS, World, address
 
@@ -124,3 +124,23 @@ def test_near_is_never_another_region_and_without_a_match_all_are_near(
     if not near.matched:
         assert set(letters.values()) <= {"A"}
     assert all(zones[servers[server].zone].region not in regions for server in letters if letters[server] == "C")
+
+
+def test_an_idc_without_a_zone_has_its_region_from_the_config_server() -> None:
+    view = World({1: ("hangzhou", "hz1"), 2: ("shanghai", "sh1")}).view
+    plain = View(view.key, 1, view.servers, view.zones, view.tenant_servers, view.locations, view.settings)
+    told = View(
+        view.key,
+        2,
+        view.servers,
+        view.zones,
+        view.tenant_servers,
+        view.locations,
+        view.settings,
+        idcs={"sh9": "shanghai", "hz1": "elsewhere"},
+    )
+
+    assert not plain.near("sh9").matched
+    assert told.near("SH9").matched == BY_URL
+    assert (told.near("sh9").of(address(1)), told.near("sh9").of(address(2))) == ("C", "B")
+    assert told.near("hz1").of(address(1)) == "A"  # what a zone says wins
