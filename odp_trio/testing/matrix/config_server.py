@@ -33,10 +33,18 @@ async def _visit(world: World, cluster: str, address: tuple[str, int]) -> str:
     return "served"
 
 
+async def _visit_until_served(world: World, cluster: str, address: tuple[str, int]) -> str:
+    visited = ""
+    with trio.move_on_after(_LIMIT):
+        while (visited := await _visit(world, cluster, address)) != "served":  # noqa: ASYNC110  # a login
+            await trio.sleep(0.05)
+    return visited
+
+
 async def _into_the_cache(world: World) -> None:
     """Visit the cluster by another proxy, so that its rslist is in the cache; then the config server goes."""
     async with open_proxy(world.settings) as proxy:
-        visited = await _visit(world, world.bed.cluster, proxy.addresses[0])
+        visited = await _visit_until_served(world, world.bed.cluster, proxy.addresses[0])
     if visited != "served":
         raise RuntimeError(f"the cluster could not be visited: {visited}")
     await world.config_server.down()
@@ -60,10 +68,7 @@ async def _heal(world: World) -> None:
     """Let it answer rightly, and see that the new cluster can be had."""
     world.config_server.heal()
     begun = trio.current_time()
-    visited = ""
-    with trio.move_on_after(_LIMIT):
-        while (visited := await _visit(world, SECOND, world.proxy.addresses[0])) != "served":  # noqa: ASYNC110  # a login
-            await trio.sleep(0.05)
+    visited = await _visit_until_served(world, SECOND, world.proxy.addresses[0])
     world.notes[_AFTERWARDS] = f"{visited} after {trio.current_time() - begun:.2f} s"
 
 

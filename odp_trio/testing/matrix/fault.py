@@ -10,8 +10,10 @@ import msgspec
 
 from odp_trio.app import Proxy
 from odp_trio.config import Settings
+from odp_trio.model import Address
 from odp_trio.testing.bed import Testbed
 from odp_trio.testing.load import Load, Plan
+from odp_trio.testing.matrix.watched import Watched
 from odp_trio.testing.ocp import ConfigServerBed
 
 TENANT: Final = "mytenant"
@@ -33,7 +35,11 @@ class World:
     """It names two clusters, ``demo`` and ``second``, which are the same one."""
     notes: dict[str, str] = field(default_factory=dict)
     """What a fault has seen for itself; shown beside its row."""
+    address: Address = field(default=Address("", 0))
+    """Where clients connect."""
     started: Proxy | None = None
+    watched: Watched | None = None
+    """The proxy is a process of its own, under ``odp-trio watch``."""
     running: Load | None = None
     stall: float = 0.0
 
@@ -98,6 +104,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """Done before the proxy starts."""
     flows: bool = True
     """Whether clients are served before the fault begins."""
+    under_watch: bool = False
+    """Whether the proxy is a process of its own, under ``odp-trio watch``."""
     by_config_server: bool = False
     """Whether the proxy learns of the cluster from a config server, instead of its configuration."""
 

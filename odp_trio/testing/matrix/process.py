@@ -1,11 +1,16 @@
-"""Tasks of the proxy crash."""
+"""Tasks of the proxy crash, and its process dies under ``odp-trio watch``."""
 
 from __future__ import annotations
+
+import os
+import signal
 
 import trio
 
 from odp_trio.app import Proxy
-from odp_trio.testing.matrix.fault import Bounds, Fault, World
+from odp_trio.testing.matrix.fault import Bounds, Fault, World, nothing
+
+_AGAIN = "another proxy serves after"
 
 
 def task_paths(proxy: Proxy) -> list[str]:
@@ -46,8 +51,47 @@ async def _all_run(world: World) -> None:
     )
 
 
-def process_faults() -> tuple[Fault, ...]:
-    """Return the faults."""
+async def _kill_proxy(world: World) -> None:
+    """Kill the proxy with -9, and knock at its port all the time."""
+    watched = world.watched
+    assert watched is not None
+    knocks = []
+
+    async def knock() -> None:
+        knocks.append(await watched.knock(1.5))
+
+    victim = await watched.wait_serving()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(knock)
+        await trio.sleep(0.2)
+        begun = trio.current_time()
+        os.kill(victim, signal.SIGKILL)
+        await watched.wait_serving(but=victim)
+        world.notes[_AGAIN] = f"{trio.current_time() - begun:.2f} s"
+    world.notes["new connections meanwhile"] = (
+        f"{knocks[0].served} served, {knocks[0].refused} refused, {knocks[0].unserved} cut off before the greeting"
+    )
+    world.notes["longest wait of one for the greeting"] = f"{knocks[0].slowest:.2f} s"
+
+
+def watch_faults(clients: int) -> tuple[Fault, ...]:
+    """Return the faults of a proxy under ``odp-trio watch``."""
+    return (
+        Fault(
+            name="the proxy is killed with -9 under odp-trio watch",
+            sees="its connection is lost; a new one waits in the listen queue until the next proxy serves it",
+            begin=_kill_proxy,
+            end=nothing,
+            bounds=Bounds(errors=3 * clients, gap=3.0, recovery=3.0),
+            settings={"short_async_task_timeout": 5.0},
+            notes={_AGAIN: r"^0\.", "new connections meanwhile": " 0 refused"},
+            under_watch=True,
+        ),
+    )
+
+
+def task_faults() -> tuple[Fault, ...]:
+    """Return the faults of tasks."""
     return (
         Fault(
             name="each task of the proxy crashes",

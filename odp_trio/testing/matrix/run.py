@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -21,9 +22,10 @@ from odp_trio.testing.load import Load, Mix, Plan, open_load, rows_statement, ta
 from odp_trio.testing.matrix.cluster import cluster_faults
 from odp_trio.testing.matrix.config_server import SECOND, config_server_faults
 from odp_trio.testing.matrix.fault import TENANT, VICTIM, Bounds, Fault, World, nothing, spread
-from odp_trio.testing.matrix.process import process_faults
+from odp_trio.testing.matrix.process import task_faults
 from odp_trio.testing.matrix.row import Row
 from odp_trio.testing.matrix.servers import server_faults
+from odp_trio.testing.matrix.watched import open_watched
 from odp_trio.testing.ocp import ConfigServerBed, open_config_server
 from odp_trio.testing.ocp_answers import ServedCluster
 
@@ -88,10 +90,24 @@ async def run_fault(fault: Fault, kernel: KernelProcess, phases: Phases, clients
                 changes |= {**BY_CONFIG_SERVER, "obproxy_config_server_url": config_server.url, "etc_dir": etc}
             world = World(bed, plan, tablets, settings_for(bed, **changes), config_server)
             await fault.prepare(world)
-            async with open_proxy(world.settings) as world.started:
+            async with _open_watched(world, changes, Path(etc)) if fault.under_watch else _open_proxy(world):
                 times = await _under_load(fault, world, phases)
             audit = await _audited(bed, world.load)
         return _row(fault, world, times, audit)
+
+
+@asynccontextmanager
+async def _open_proxy(world: World) -> AsyncIterator[None]:
+    async with open_proxy(world.settings) as proxy:
+        world.started, world.address = proxy, Address(*proxy.addresses[0])
+        yield
+
+
+@asynccontextmanager
+async def _open_watched(world: World, changes: Mapping[str, Any], place: Path) -> AsyncIterator[None]:
+    async with open_watched(world.bed, changes, place) as watched:
+        world.watched, world.address = watched, watched.address
+        yield
 
 
 @asynccontextmanager
@@ -104,7 +120,7 @@ async def _config_server(bed: Testbed) -> AsyncIterator[ConfigServerBed]:
 async def _under_load(fault: Fault, world: World, phases: Phases) -> Sequence[float]:
     """Run the load from before the fault to after it; return when it was started, began, ended, and was over."""
     async with (
-        open_load(world.plan, Address(*world.proxy.addresses[0])) as load,
+        open_load(world.plan, world.address) as load,
         trio.open_nursery() as nursery,
     ):
         world.running = load
@@ -183,4 +199,10 @@ def _row(fault: Fault, world: World, times: Sequence[float], audit: Audit) -> Ro
 def faults(clients: int = CLIENTS) -> tuple[Fault, ...]:
     """Return the rows of the matrix, with bounds for so many clients."""
     control = Fault(name="nothing, for comparison", sees="nothing", begin=nothing, end=nothing, bounds=Bounds())
-    return (control, *server_faults(clients), *cluster_faults(clients), *config_server_faults(), *process_faults())
+    return (
+        control,
+        *server_faults(clients),
+        *cluster_faults(clients),
+        *config_server_faults(),
+        *task_faults(),
+    )
