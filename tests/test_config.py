@@ -10,6 +10,7 @@ from odp_trio.config.foreign import FOREIGN
 from odp_trio.config.render import effective, effective_json, render_example
 from odp_trio.config.settings import allowed, read_option
 from odp_trio.config.values import (
+    is_within,
     read_bool,
     read_capacity,
     read_duration,
@@ -327,3 +328,12 @@ def _check_refusal(text: str, values: dict[str, object], lenient: bool) -> None:
             assert f"file: {name} = " not in text
     if "nonsense" in values:
         assert "file: 'nonsense' is unknown" in text
+
+
+def test_networks_are_read_and_asked() -> None:
+    settings = build(from_optstr("proxy_protocol_networks=10.0.0.0/8 fd00::/8")).settings
+    assert settings.proxy_protocol_networks == "10.0.0.0/8,fd00::/8"
+    for ip, inside in (("10.1.2.3", True), ("11.0.0.1", False), ("fd00::1%eth0", True), ("::ffff:10.0.0.1", True)):
+        assert is_within(ip, settings.proxy_protocol_networks) is inside
+    with pytest.raises(ConfigError, match=r"proxy_protocol_networks = '10\.0\.0\.1/8' is no list of networks"):
+        build(from_optstr("proxy_protocol_networks=10.0.0.1/8"))

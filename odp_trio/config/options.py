@@ -132,6 +132,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     enable_client_ip_checkout: Annotated[bool, Option("bool", "Tell servers the client's address, which they check against the account's host.")] = True
     enable_full_username: Annotated[bool, Option("bool", "Refuse logins that do not name tenant and cluster.")] = False
     skip_proxyro_check: Annotated[bool, Option("bool", "Let clients log in as the account of metadata queries.")] = False
+    proxy_protocol_networks: Annotated[str, Option("networks", "Load balancers that may say who a client is, by the PROXY protocol (version 1 or 2): networks, parted by commas. From others such a header is refused.", own=True)] = ""
     login_timeout: Annotated[float, Option("duration", "How long a client may take to log in.", 0.1, 3600.0, own=True)] = 10.0
     obproxy_sys_password: Annotated[Secret, Option("secret", "Password of root@proxysys, the login to the proxy itself; without one nobody may.")] = Secret()
 

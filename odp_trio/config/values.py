@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Final, final
 from urllib.parse import urlsplit
 
@@ -195,6 +196,28 @@ def read_upper(value: object) -> str:
     return read_text(value).strip().upper()
 
 
+def read_networks(value: object) -> str:
+    """Read networks such as ``10.0.0.0/8``, parted by commas or blanks."""
+    text = " ".join(map(read_text, value)) if isinstance(value, list) else read_text(value)
+    try:
+        return ",".join(map(str, _networks(text)))
+    except ValueError as exc:
+        raise ConfigError(f"is no list of networks such as 10.0.0.0/8,fd00::/8: {exc}") from exc
+
+
+@cache
+def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(word) for word in text.replace(",", " ").split())
+
+
+def is_within(ip: str, networks: str) -> bool:
+    """Whether an address is in one of the networks of an option; an IPv4 address in IPv6's clothes counts as itself."""
+    address = ipaddress.ip_address(ip.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return any(address in network for network in _networks(networks))
+
+
 def read_url(value: object) -> str:
     """Read an http or https URL, or nothing."""
     text = read_text(value).strip()
@@ -245,4 +268,5 @@ READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "upper": read_upper,
     "targets": read_targets,
     "url": read_url,
+    "networks": read_networks,
 }

@@ -58,6 +58,25 @@ class PacketChannel:
             self._reader.feed(data)
         return found
 
+    async def more(self) -> bytes:
+        """Wait for bytes, and return all that have come and were not given out; they stay."""
+        try:
+            await trio.lowlevel.wait_readable(self.sock)
+            data = self.sock.recv(_READ_BYTES)
+        except BlockingIOError:
+            data = b""
+        except OSError as exc:
+            raise PeerGone(f"connection lost: {exc.strerror}") from exc
+        else:
+            if not data:
+                raise PeerGone("connection closed by the peer")
+        self._reader.feed(data)
+        return bytes(self._reader.buffer)
+
+    def skip(self, count: int) -> None:
+        """Drop bytes that have come and were not given out."""
+        del self._reader.buffer[:count]
+
     async def send(self, data: bytes) -> None:
         """Send already framed bytes, waiting for a slow peer."""
         view = memoryview(data)

@@ -8,6 +8,8 @@ from functools import partial
 
 import msgspec
 
+from odp_trio.config import Settings
+from odp_trio.config.values import is_within
 from odp_trio.errors import (
     AccessDenied,
     ClientProtocolError,
@@ -41,6 +43,7 @@ from odp_trio.state.client import ClientState
 from odp_trio.topology.cluster import ClusterResource
 from odp_trio.wire.handshake import Greeting
 from odp_trio.wire.packets import packet
+from odp_trio.wire.proxy_protocol import ProxyHeader
 
 log = logging.getLogger("odp_trio.session")
 
@@ -51,7 +54,9 @@ async def converse(session: Session, services: Services) -> End:
     client = PacketChannel(session.sock, ClientProtocolError)
     greeting = Greeting(settings.mysql_version.encode(), session.id, services.scramble())
     try:
-        credentials = await receive_login(client, greeting, settings.login_timeout)
+        credentials = await receive_login(
+            client, greeting, settings.login_timeout, partial(_note_client, session, settings)
+        )
     except PeerGone as exc:
         log.debug("%s left before its login: %s", session, exc)  # health probes do so all day
         return End.CLIENT_GONE
@@ -85,6 +90,14 @@ async def converse(session: Session, services: Services) -> End:
         return await forwarding.run(login.seq)
     finally:
         forwarding.close()
+
+
+def _note_client(session: Session, settings: Settings, header: ProxyHeader) -> None:
+    """A load balancer says who the client is; raise ClientProtocolError if it is none that we believe."""
+    if not is_within(session.peer[0], settings.proxy_protocol_networks):
+        raise ClientProtocolError(f"a PROXY header from {session.peer[0]}, which is not in proxy_protocol_networks")
+    if header.source is not None:
+        session.peer = header.source
 
 
 class _Login:

@@ -5,6 +5,7 @@ The order of checks and what a client gets for each is ODP's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -18,6 +19,7 @@ from odp_trio.wire.auth import NATIVE_PASSWORD, SCRAMBLE_BYTES
 from odp_trio.wire.fields import Capability, Status, lenenc_str
 from odp_trio.wire.handshake import AuthSwitch, Greeting, LoginPacket, parse_login, wants_tls
 from odp_trio.wire.login_name import parse_login_name
+from odp_trio.wire.proxy_protocol import ProxyHeader, begins_header, parse_proxy_header
 from odp_trio.wire.resultset import ok_payload
 from odp_trio.wire.state import find_variable
 
@@ -45,14 +47,17 @@ class Credentials(msgspec.Struct, frozen=True):
         return bool(self.packet.capabilities & Capability.SESSION_TRACK)
 
 
-async def receive_login(channel: PacketChannel, greeting: Greeting, timeout: float) -> Credentials:
-    """Greet, and read the login within ``timeout`` seconds.
+async def receive_login(
+    channel: PacketChannel, greeting: Greeting, timeout: float, proxied: Callable[[ProxyHeader], None]
+) -> Credentials:
+    """Greet, and read the login within ``timeout`` seconds; ``proxied`` gets a PROXY header that comes before it.
 
     Raises ClientProtocolError (OutOfOrder, LoginTimeout) for what is no login,
     PeerGone when the client leaves.
     """
     with trio.move_on_after(timeout):
         await channel.send_packet(0, greeting.to_bytes())
+        await _read_proxy_header(channel, proxied)
         seq, payload = await channel.receive()
         if seq != _EXPECTED_FIRST:
             raise OutOfOrder(f"packet {_EXPECTED_FIRST} expected, got {seq}")
@@ -63,6 +68,17 @@ async def receive_login(channel: PacketChannel, greeting: Greeting, timeout: flo
             seq, packet = await _switch_to_native(channel, seq, packet, greeting.scramble)
         return Credentials(packet, seq, packet.user.decode("utf-8", "surrogateescape"), greeting.scramble)
     raise LoginTimeout(f"no login within {timeout:g} s")
+
+
+async def _read_proxy_header(channel: PacketChannel, proxied: Callable[[ProxyHeader], None]) -> None:
+    data = await channel.more()
+    while begins_header(data):
+        header = parse_proxy_header(data)
+        if header is not None:
+            channel.skip(header.size)
+            proxied(header)
+            return
+        data = await channel.more()
 
 
 def _needs_switch(packet: LoginPacket) -> bool:

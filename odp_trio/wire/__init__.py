@@ -5,6 +5,7 @@
     handshake   greeting, login packet, TLS request, auth switch
     auth        native-password tokens
     login_name  ``user@tenant#cluster`` and its other forms
+    proxy_protocol  who the client is, by a load balancer's word
     command     COM_* numbers, where a request ends
     parameters  parameters of COM_STMT_EXECUTE
     phases      the phases of a response, as tables

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import socket
+from contextlib import closing
 from random import Random
 
+import pymysql
 import pytest
 import trio
 
@@ -12,7 +15,7 @@ from odp_trio.app import Proxy, open_proxy
 from odp_trio.config import Secret
 from odp_trio.testing.bed import Testbed
 from odp_trio.testing.demo import settings_for
-from tests.live.clients import in_thread, login_error, through, until
+from tests.live.clients import Connection, connect, in_thread, login_error, through, until
 
 
 @pytest.mark.parametrize(
@@ -212,3 +215,30 @@ async def test_nothing_is_left_behind(bed: Testbed, proxy: Proxy) -> None:
 
     assert proxy.reactor.sockets == 0
     assert proxy.counts.ends["client_quit"] == 20
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"PROXY TCP4 10.1.2.3 10.9.9.9 40000 2883\r\n",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x0a\x01\x02\x03\x0a\x09\x09\x09\x9c\x40\x0b\x43",
+    ],
+)
+async def test_a_load_balancer_says_who_the_client_is(bed: Testbed, header: bytes) -> None:
+    def log_in(address: tuple[str, int]) -> Connection:
+        sock = socket.create_connection(address, timeout=20)
+        sock.sendall(header)
+        connection = pymysql.connect(user="app@sys#demo", password="app_pw", defer_connect=True)
+        connection.connect(sock)
+        return connection
+
+    settings = settings_for(bed, enable_http=False, proxy_protocol_networks="192.168.0.0/16,127.0.0.0/8")
+    async with open_proxy(settings) as proxy:
+        with closing(await in_thread(log_in, proxy.addresses[0])):
+            (session,) = proxy.sessions.table.values()
+            assert session.peer == ("10.1.2.3", 40000)
+        with closing(await in_thread(connect, proxy.addresses[0])):  # no header: a client of its own
+            assert "127.0.0.1" in {session.peer[0] for session in proxy.sessions.table.values()}
+    async with open_proxy(settings_for(bed, enable_http=False)) as proxy:
+        with pytest.raises(pymysql.err.OperationalError, match="PROXY header from 127.0.0.1"):
+            await in_thread(log_in, proxy.addresses[0])
