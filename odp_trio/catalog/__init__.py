@@ -16,5 +16,7 @@ files      files read and replaced whole, and the lock of the one process that w
 tenants    single-flight fetch of tenant routes
 location_queries  ODP's statements about tables and partitions
 locations  single-flight fetch and renewal of locations
+congestion  the lists of servers that fail, one table a cluster: feeds, log, who is told
+prober     probes of servers: a connection, a greeting, no login
 own_rules  rules of users, found by entry point and imported
 """

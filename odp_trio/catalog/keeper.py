@@ -182,6 +182,7 @@ class Keeper:
         cluster, around = self.resource, self.around
         first, zones_before = not cluster.available, cluster.zones
         changes = cluster.merge(servers, zones, trio.current_time())
+        around.refreshed(cluster)
         moved: tuple[str, ...] = ()
         primary_zones_changed = False
         if tenants is not None:

@@ -11,6 +11,7 @@ from odp_trio.catalog.directory import Directory
 from odp_trio.config import Settings
 from odp_trio.errors import UnknownCluster
 from odp_trio.model import Address
+from odp_trio.topology.cluster import ClusterResource
 from odp_trio.topology.rslist import Rslist, SubCluster
 
 
@@ -58,12 +59,17 @@ class Configured:
 
 @dataclass(slots=True)
 class Surroundings:
-    """What every keeper is lent.  ``moved`` is told the tenants whose servers must be asked for anew; None: all."""
+    """What every keeper is lent.
+
+    ``moved`` is told the tenants whose servers must be asked for anew; None: all.
+    ``refreshed`` is told every fresh server list, changed or not.
+    """
 
     settings: Callable[[], Settings]
     rng: random.Random
     changed: Callable[[], None] = lambda: None
     moved: Callable[[str, Sequence[str] | None], None] = lambda cluster, tenants: None
+    refreshed: Callable[[ClusterResource], None] = lambda cluster: None
 
 
 @final

@@ -200,10 +200,7 @@ def _considered(request: RouteRequest, view: View) -> tuple[Considered, ...]:
 def _refusal(address: Address, request: RouteRequest, view: View) -> str:
     if address in request.refused:
         return "tried in vain by this statement"
-    if address not in view.out:
-        return ""
-    server = view.servers.get(address)
-    return "excluded" if server is None or server.takes_logins else f"its state is {server.state.value}"
+    return view.why_out(address)
 
 
 def _key_values(request: RouteRequest) -> Iterable[str]:

@@ -123,7 +123,9 @@ def leader(request: RouteRequest, view: View) -> Decision | None:
     if found is None or request.weak or found.leader is None:
         return None
     address = found.leader
-    if address in view.out or address in request.refused or view.settings.primary_zone_name:
+    if address in view.out and not view.trusts_leader(found):
+        return None
+    if address in request.refused or view.settings.primary_zone_name:
         return None
     renew = _dirty(found)
     if renew is None and not request.reason:
@@ -160,7 +162,10 @@ def replica(request: RouteRequest, view: View) -> Decision | None:
     is_leader = address == found.leader
     kept = location_of(request)
     tally = found.table.tally(used)
-    return Route(address, "replica", used, letters, kept, request.weak, is_leader, _dirty(found), tally)
+    renew = _dirty(found)
+    if renew is None and not request.weak and view.leader_is_dead(found):
+        renew = found  # another one leads by now
+    return Route(address, "replica", used, letters, kept, request.weak, is_leader, renew, tally)
 
 
 # ---- without a location ---------------------------------------------------------------------
@@ -218,17 +223,21 @@ def tenant_server(request: RouteRequest, view: View) -> Decision | None:
 
 
 def forced_use(request: RouteRequest, view: View) -> Decision | None:
-    """When every server is out of service, one of them is tried all the same."""
+    """When every server is refused, the least bad one is used all the same: forced."""
     found = request.location
     policy = choose_policy(request, view)
-    strong = not request.weak and policy != ONLY_ZONES
-    if found is not None and strong and found.leader is not None and found.leader not in request.refused:
-        return Route(found.leader, "forced_use", location=location_of(request), to_leader=True)
     if policy == ONLY_ZONES:
-        groups = view.in_zones(view.settings.primary_zone_name, view.tenant_servers)
+        where = _readable(found) if found is not None else view.tenant_servers
+        groups = view.in_zones(view.settings.primary_zone_name, where)
         return _from_list(groups, request, view, "forced_use", policy, found, force=True)
-    for tier in view.tiers(policy, found, request.state.idc):
-        servers = [address for address in tier.servers if address not in request.refused]
+    tiers = view.tiers(policy, found, request.state.idc)
+    leader = None if found is None or request.weak else found.leader
+    named = [] if leader is None else [leader]
+    left = view.least_bad([*named, *(one for tier in tiers for one in tier.servers)], request.refused)
+    if found is not None and leader in left:
+        return Route(leader, "forced_use", location=location_of(request), to_leader=True)
+    for tier in tiers:
+        servers = [address for address in tier.servers if address in left]
         if servers:
             address = servers[request.turn % len(servers)]
             return Route(address, "forced_use", policy, tier.letters, weak=request.weak)
@@ -360,18 +369,16 @@ def _from_list(
     force: bool = False,
 ) -> Decision | None:
     """Take the first usable address of a list of groups, one by turn within a group."""
-    for usable in (view.usable, _not_refused) if force else (view.usable,):
+    members = [address for group in groups for address in group]
+    passes = ([address for address in members if view.usable(address, request.refused)],)
+    for allowed in (*passes, view.least_bad(members, request.refused)) if force else passes:
         for group in groups:
-            servers = [address for address in group if usable(address, request.refused)]
+            servers = [address for address in group if address in allowed]
             if servers:
                 address = servers[request.turn % len(servers)]
                 is_leader = found is not None and address == found.leader
                 return Route(address, rule, policy, weak=request.weak, to_leader=is_leader)
     return None
-
-
-def _not_refused(address: Address, refused: object) -> bool:
-    return address not in refused  # type: ignore[operator]  # a collection of addresses
 
 
 def _readable(found: Location) -> list[Address]:

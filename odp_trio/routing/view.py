@@ -16,7 +16,8 @@ import msgspec
 from odp_trio.model import Address, TenantKey
 from odp_trio.routing.ldc import Nearness, measure
 from odp_trio.routing.policy import POLICIES, Candidate, Tier, best, in_order
-from odp_trio.topology.cluster import Server, Zone
+from odp_trio.topology.cluster import Server, ServerState, Zone
+from odp_trio.topology.congestion import BADNESS, NO_REFUSALS, Listed, Refusals
 from odp_trio.topology.location import Location, Locations, Replica
 
 ORDERS_KEPT: Final = 16
@@ -55,6 +56,7 @@ class View:
         "locations",
         "out",
         "primary_zone",
+        "refusals",
         "servers",
         "settings",
         "tenant_servers",
@@ -75,6 +77,7 @@ class View:
         excluded: Collection[Address] = (),
         *,
         idcs: Mapping[str, str] | None = None,
+        refusals: Refusals = NO_REFUSALS,
     ) -> None:
         self.key = key
         self.epoch = epoch
@@ -87,9 +90,10 @@ class View:
         """Region by IDC, for an IDC that no zone has."""
         self.primary_zone = "" if primary_zone.upper() == _RANDOM else primary_zone
         self.has_readonly_zone = any(zone.kind.lower() == "readonly" for zone in zones.values())
-        known = {address: server.takes_logins for address, server in servers.items()}
-        self.out = frozenset(excluded) | {address for address, usable in known.items() if not usable}
-        self.watched: frozenset[Address] = frozenset()
+        self.refusals = refusals
+        down = {address for address, server in servers.items() if not server.takes_logins}
+        self.out = frozenset(excluded) | down | refusals.lists.keys()
+        self.watched = refusals.watched
         """Servers that failed or are on a list: whoever they answer well is to say so."""
         self._near: dict[str, Nearness] = {}
 
@@ -106,6 +110,50 @@ class View:
     def usable(self, address: Address, refused: Collection[Address]) -> bool:
         """Whether a server may be chosen: in service, and not refused by this statement before."""
         return address not in self.out and address not in refused
+
+    def badness(self, address: Address) -> int:
+        """Return how bad it is to use a server all the same; 0 when nothing speaks against it."""
+        if address not in self.out:
+            return 0
+        listed = self.refusals.lists.get(address)
+        if listed is None:
+            server = self.servers.get(address)
+            if server is None or server.takes_logins:
+                listed = Listed.ALIVE
+            else:
+                listed = Listed.FORCED if server.state is ServerState.UPGRADE else Listed.DEAD
+        return 1 + BADNESS[listed]
+
+    def least_bad(self, addresses: Collection[Address], refused: Collection[Address]) -> list[Address]:
+        """Return those of the addresses to use when nothing better is left; never one that the cluster has lost."""
+        left = [address for address in addresses if address not in refused and not self.lost(address)]
+        least = min(map(self.badness, left), default=0)
+        return [address for address in left if self.badness(address) == least]
+
+    def lost(self, address: Address) -> bool:
+        """Whether the server list does not have a server any more."""
+        return bool(self.servers) and address not in self.servers
+
+    def why_out(self, address: Address) -> str:
+        """Say why a server is kept out; empty when it is not."""
+        if address not in self.out:
+            return ""
+        server = self.servers.get(address)
+        down = server is not None and not server.takes_logins
+        stated = f"its state is {server.state.value}" if server is not None and down else "excluded"
+        return self.refusals.why(address) or stated
+
+    def leader_is_dead(self, location: Location) -> bool:
+        """Whether the leader that a location names is known to be dead, so that there is another by now."""
+        leader = location.leader
+        return leader is not None and self.refusals.lists.get(leader) in (Listed.DEAD, Listed.DETECT)
+
+    def trusts_leader(self, location: Location) -> bool:
+        """Whether a leader that is REPLAY is used: the location is newer than that state."""
+        leader = location.leader
+        if leader is None or self.refusals.lists.get(leader) is not Listed.DEAD:
+            return False
+        return location.fetched_at > self.refusals.replaying.get(leader, location.fetched_at)
 
     def zone_of(self, address: Address) -> Zone | None:
         """Return the zone of a server."""

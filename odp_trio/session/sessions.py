@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import final
 
 import trio
 
+from odp_trio.model import Address
 from odp_trio.net.connect import KeepAlive, tune
 from odp_trio.net.listener import Peer
 from odp_trio.session.conversation import converse
 from odp_trio.session.events import End
 from odp_trio.session.ids import ConnectionIds
+from odp_trio.session.server_loss import cut_off, leave, working
 from odp_trio.session.services import Services, Session
 
 log = logging.getLogger("odp_trio.session")
@@ -79,6 +81,31 @@ class Sessions:
             self._room.set()
             if not self.table:
                 self._empty.set()
+
+    # ---- servers ------------------------------------------------------------------------
+
+    def working(self) -> Mapping[str, set[Address]]:
+        """Return the servers that run a statement at this moment, by cluster."""
+        return working(self.table.values())
+
+    def server_dead(self, cluster: str, address: Address, why: str) -> None:
+        """A server does not answer: statements that wait for it are told, connections to it are closed."""
+        for session in self._of(cluster):
+            cut_off(session, address, why)
+
+    def leave_server(self, cluster: str, address: Address) -> None:
+        """Close idle connections to a server that nothing should be sent to."""
+        for session in self._of(cluster):
+            leave(session, address)
+
+    def _of(self, cluster: str) -> list[Session]:
+        return [
+            session
+            for session in self.table.values()
+            if session.destination is not None and session.destination.key == cluster
+        ]
+
+    # ---- the end ------------------------------------------------------------------------
 
     async def drain(self, grace: float) -> int:
         """Let every session end between transactions; after ``grace`` seconds cancel the rest and say how many."""

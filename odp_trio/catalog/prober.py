@@ -1,0 +1,104 @@
+"""Probes of servers: connect, wait for the greeting, never log in.
+
+One task for all clusters picks the servers every ``server_detect_refresh_interval``
+and probes them beside each other; one probe at a time of a server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Final, NoReturn, final
+
+import trio
+
+from odp_trio.catalog.clusters import Started
+from odp_trio.catalog.congestion import Congestion
+from odp_trio.config import Settings
+from odp_trio.errors import ConnectFailed, ServerProtocolError
+from odp_trio.model import Address
+from odp_trio.net.channel import PacketChannel, PeerGone
+from odp_trio.net.connect import KeepAlive, connect
+from odp_trio.wire.handshake import parse_greeting
+from odp_trio.wire.resultset import parse_err
+
+AT_ONCE: Final = 128
+"""Probes at a time, of all clusters."""
+
+Working = Callable[[], Mapping[str, Collection[Address]]]
+"""Servers that run a statement now, by cluster."""
+Probe = Callable[[Address, float], Awaitable[str]]
+
+
+async def greets(address: Address, timeout: float) -> str:
+    """Connect and wait for the greeting within ``timeout`` seconds; say what was wrong, nothing when it came."""
+    with trio.move_on_after(timeout):
+        try:
+            return await _greets(address, timeout)
+        except ConnectFailed as exc:
+            return str(exc).removeprefix(f"{address}: ")
+        except (PeerGone, ServerProtocolError) as exc:
+            return f"no greeting: {exc}"
+    return f"no greeting within {timeout:g} s"
+
+
+async def _greets(address: Address, timeout: float) -> str:
+    sock = await connect(address, timeout, KeepAlive())
+    try:
+        _, payload = await PacketChannel(sock, ServerProtocolError).receive()
+    finally:
+        sock.close()
+    if payload[:1] == b"\xff":
+        error = parse_err(payload)
+        return f"error {error.errno} in place of a greeting: {error.message}"
+    parse_greeting(payload)
+    return ""
+
+
+@final
+class Prober:
+    """Keeps the lists of all clusters up to time."""
+
+    def __init__(
+        self, congestion: Congestion, settings: Callable[[], Settings], working: Working, probe: Probe = greets
+    ) -> None:
+        self._congestion = congestion
+        self._settings = settings
+        self._working = working
+        self._probe = probe
+
+    async def run(self, *, task_status: Started) -> NoReturn:
+        """Probe for ever.  What is under way when the task crashes is begun anew."""
+        room = trio.CapacityLimiter(AT_ONCE)
+        under_way: set[tuple[str, Address]] = set()
+        next_round = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            while True:
+                due = self._congestion.advance()
+                if trio.current_time() >= next_round:
+                    next_round = trio.current_time() + self._settings().server_detect_refresh_interval
+                    for target in self._targets():
+                        if target not in under_way:
+                            under_way.add(target)
+                            nursery.start_soon(self._run_one, target, under_way, room)
+                with trio.move_on_at(min(next_round, due)):
+                    await self._congestion.woken.wait()
+
+    def _targets(self) -> list[tuple[str, Address]]:
+        congestion = self._congestion
+        working = self._working() if congestion.limits().mode else {}
+        return [
+            (cluster, address)
+            for cluster in congestion.tables
+            for address in congestion.candidates(cluster, working.get(cluster, ()))
+        ]
+
+    async def _run_one(
+        self, target: tuple[str, Address], under_way: set[tuple[str, Address]], room: trio.CapacityLimiter
+    ) -> None:
+        try:
+            async with room:
+                error = await self._probe(target[1], self._settings().detect_server_timeout)
+        finally:
+            under_way.discard(target)
+        self._congestion.probed(*target, error)
