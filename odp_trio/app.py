@@ -41,6 +41,7 @@ from odp_trio.catalog.locations import TableLocations
 from odp_trio.catalog.metadata import open_metadata
 from odp_trio.catalog.origin import Surroundings
 from odp_trio.catalog.own_rules import load_own_rules
+from odp_trio.catalog.prober import Prober
 from odp_trio.catalog.tenants import TenantRoutes
 from odp_trio.config import Settings
 from odp_trio.net.listener import accept_clients, bind
@@ -90,7 +91,13 @@ class Proxy:
         self.clusters = Clusters(
             {name: cluster.rslist for name, cluster in settings.clusters.items() if cluster.rslist},
             lambda name: open_metadata(self._settings, name),
-            Surroundings(self.settings, rng, lambda: self.views.changed(), self._tenants_moved),
+            Surroundings(
+                self.settings,
+                rng,
+                lambda: self.views.changed(),
+                self._tenants_moved,
+                lambda cluster: self.views.congestion.refreshed(cluster),
+            ),
             directory=open_directory(self.settings),
             dropped=self._cluster_dropped,
         )
@@ -134,6 +141,7 @@ class Proxy:
             self.tenants.entries(),
             (),
             trio.current_time(),
+            self.views.congestion.refusals,
             made_by=f"odp-trio {odp_trio.__version__}",
             taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -163,6 +171,7 @@ class Proxy:
         """Forget what is known of a cluster that is gone."""
         self.views.tenants.forget(cluster)
         self.locations.drop_cluster(cluster)
+        self.views.congestion.forget(cluster)
         self.views.changed()
 
     def crash_task(self, path: str, error: Exception) -> None:
@@ -189,6 +198,7 @@ class Proxy:
         self.clusters.in_use = self._clusters_in_use
         self.time_limits = TimeLimits(lambda: self.sessions.table.values(), self.settings, self.views.server_failed)
         self.sessions = Sessions(self._services(), ids, nursery, lambda: self._settings.client_max_connections)
+        self.views.congestion.listeners = self.sessions
 
     def close(self) -> None:
         """Give sockets and metadata connections back."""
@@ -284,6 +294,8 @@ async def _running(proxy: Proxy, root: Supervisor, rng: random.Random) -> AsyncI
             await proxy.clusters.directory.open(nursery)
         proxy.clusters.start(catalog)
         await catalog.start(ChildSpec("locations", proxy._clean_locations, intensity=None))
+        prober = Prober(proxy.views.congestion, proxy.settings, proxy.sessions.working)
+        await catalog.start(ChildSpec("prober", prober.run, intensity=None))
         nursery.start_soon(proxy._prepare_grammar)
         async with open_supervisor("front", rng=rng, parent=root) as front:
             await front.start(ChildSpec("time_limits", proxy.time_limits.watch))

@@ -27,6 +27,7 @@ from odp_trio.sql.cache import Statements
 from odp_trio.sql.literals import read_annotation
 from odp_trio.state.client import WEAK, ClientState
 from odp_trio.topology.cluster import interleave
+from odp_trio.topology.congestion import NO_REFUSALS
 from odp_trio.topology.snapshot import Restored
 from odp_trio.wire.login_name import parse_login_name
 
@@ -143,6 +144,7 @@ def view_of(restored: Restored, key: TenantKey, user: str) -> View:
         route_settings(scoped),
         primary_zone,
         idcs=cluster.idcs,
+        refusals=restored.refusals.get(key.cluster, NO_REFUSALS),
     )
 
 

@@ -1,7 +1,7 @@
 """What if a zone were down?  Changed copies of what routing reads; the live objects are never touched.
 
 zone=z1 down | up | merging | readonly | readwrite
-server=10.0.0.1:2881 down | up
+server=10.0.0.1:2881 down | up | congested
 leader=10.0.0.2:2881      the leader of the statement's partition is there
 idc=hz1                   the proxy is in that IDC
 policy=FOLLOWER_FIRST     proxy_route_policy
@@ -24,11 +24,12 @@ from odp_trio.routing.policy import FOLLOWER_POLICIES
 from odp_trio.routing.request import RouteRequest
 from odp_trio.routing.view import View
 from odp_trio.topology.cluster import Server, ServerState, Zone
+from odp_trio.topology.congestion import Listed
 from odp_trio.topology.location import Location, Locations, Replica, TableEntry
 
 CONDITIONS: Final = {
     "zone": ("down", "up", "merging", "readonly", "readwrite"),
-    "server": ("down", "up"),
+    "server": ("down", "up", "congested"),
     "leader": (),
     "idc": (),
     "policy": (),
@@ -97,7 +98,9 @@ class _World:
         self._zones = dict(view.zones)
         self._settings = view.settings
         known_out = {address for address, server in view.servers.items() if not server.takes_logins}
-        self._excluded = set(view.out - known_out)
+        self._excluded = set(view.out - known_out - view.refusals.lists.keys())
+        self._lists = dict(view.refusals.lists)
+        self._imagined: set[Address] = set()
         self._locations, self._location = _copied(request.entry, request.location)
 
     def view(self) -> View:
@@ -114,7 +117,11 @@ class _World:
             view.primary_zone,
             self._excluded,
             idcs=view.idcs,
+            refusals=msgspec.structs.replace(view.refusals, lists=self._lists, why=self._why),
         )
+
+    def _why(self, address: Address) -> str:
+        return "congested, as imagined" if address in self._imagined else self._view.refusals.why(address)
 
     def change(self, change: WhatIf) -> None:
         """Make one change."""
@@ -159,8 +166,13 @@ class _World:
 
     def _change_server(self, address: Address, condition: str) -> None:
         server: Server | None = self._servers.get(address)
-        if condition == "up":
+        if condition == "congested":
+            self._lists.setdefault(address, Listed.ALIVE)
+            self._imagined.add(address)
+        elif condition == "up":
             self._excluded.discard(address)
+            self._lists.pop(address, None)
+            self._imagined.discard(address)
             if server is not None:
                 self._servers[address] = msgspec.structs.replace(server, state=ServerState.ACTIVE)
         elif server is None:

@@ -111,7 +111,7 @@ class Congestion:
         now = trio.current_time()
         for cluster, table in tuple(self.tables.items()):
             table.advance(now)
-            self._follow(cluster, table)
+            self._follow(cluster, table, wake=False)
         return min((table.wake_at(now) for table in self.tables.values()), default=float("inf"))
 
     # ---- what is asked --------------------------------------------------------------------
@@ -133,7 +133,7 @@ class Congestion:
         )
 
     def candidates(self, cluster: str, working: Collection[Address]) -> list[Address]:
-        """Return the servers of a cluster to probe now; tell those that got to wait for one that is known not to answer."""
+        """Return the servers of a cluster to probe now; who got to wait for one that does not answer is told again."""
         table = self.tables[cluster]
         for address in working:
             entry = table.entries.get(address)
@@ -143,7 +143,7 @@ class Congestion:
 
     # ---- what follows ---------------------------------------------------------------------
 
-    def _follow(self, cluster: str, table: CongestionTable) -> None:
+    def _follow(self, cluster: str, table: CongestionTable, *, wake: bool = True) -> None:
         for change in table.take_news():
             _log_change(cluster, change)
             if change.put and change.listed in (Listed.DEAD, Listed.DETECT):
@@ -159,7 +159,7 @@ class Congestion:
                         self._leave(cluster, address)
             if refused or told:
                 self._changed()
-        if table.waiting:
+        if wake and (table.waiting or refused != told):
             self.woken.ring()
 
     def _cut_off(self, cluster: str, change: Change) -> None:
@@ -179,7 +179,6 @@ class Congestion:
         if table.lost is not None and cluster not in self._lost:
             self._lost.add(cluster)
             log.error("cluster %s: our network seems to be lost: %s; no server is listed", cluster, table.lost.reason)
-            self.woken.ring()
         elif table.lost is None and cluster in self._lost:
             self._lost.discard(cluster)
             log.warning("cluster %s: a server has answered: the network is back", cluster)

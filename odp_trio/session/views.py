@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final, final
 
 from odp_trio.catalog.clusters import Clusters
+from odp_trio.catalog.congestion import Congestion
 from odp_trio.catalog.locations import TableLocations
 from odp_trio.catalog.tenants import TenantRoutes
 from odp_trio.config import Settings
@@ -21,6 +22,7 @@ from odp_trio.routing.view import RouteSettings, View
 from odp_trio.topology.cluster import ClusterResource
 from odp_trio.topology.congestion import Failure
 from odp_trio.topology.location import Location, TableKey
+from odp_trio.topology.tenant import EntryState
 
 _VIEWS_KEPT: Final = 4096
 # Names behind the words that name a table in DDL.  A name that this does not find costs one misroute.
@@ -41,6 +43,7 @@ class Views:
         self._clusters = clusters
         self._settings = settings
         self._views: dict[tuple[TenantKey, str], View] = {}
+        self.congestion = Congestion(settings, self.changed)
         self.tenants: TenantRoutes
         self.locations: TableLocations
 
@@ -71,6 +74,7 @@ class Views:
             route_settings(self._settings().scoped(key.cluster, key.tenant, user)),
             cluster.primary_zones.get(key.tenant, ""),
             idcs=cluster.idcs,
+            refusals=self.congestion.refusals(key.cluster),
         )
         if len(self._views) >= _VIEWS_KEPT:
             self._views.clear()
@@ -82,7 +86,9 @@ class Views:
         self.locations.note_dirty(location)
 
     def renew(self, location: Location) -> bool:
-        """Begin to renew a dirty location that is in use."""
+        """Begin to renew a location in use that is dirty, or whose leader is dead."""
+        if EntryState.DIRTY not in (location.state, location.table.state):
+            self.locations.note_dirty(location)
         return self.locations.renew(location)
 
     def tenant_moved(self, key: TenantKey) -> None:
@@ -92,9 +98,15 @@ class Views:
     def server_failed(self, key: TenantKey, address: Address, failure: Failure) -> None:
         """A server failed a session: at most once for a statement, and once for each server that a login tries."""
         self._counts.server_failures[failure.value] += 1
+        self.congestion.failed(key.cluster, address, failure)
 
     def server_answered(self, key: TenantKey, address: Address) -> None:
         """A server has answered a statement well; to be told of those in ``View.watched``."""
+        self.congestion.answered(key.cluster, address)
+
+    def connecting(self, key: TenantKey, address: Address) -> None:
+        """A session is about to connect to a server."""
+        self.congestion.connecting(key.cluster, address)
 
     def cluster_mismatch(self, key: TenantKey) -> None:
         """A server says that it is of another cluster."""

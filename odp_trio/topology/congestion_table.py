@@ -50,7 +50,6 @@ class CongestionTable:
         self._spent: deque[float] = deque()
         self._failing: set[Address] = set()
         self._due_at = float("-inf")
-        self._off = False
         self._known: tuple[int, tuple[dict[Address, Listed], int]] = (0, ({}, 0))
 
     # ---- what happens -----------------------------------------------------------------
@@ -58,7 +57,6 @@ class CongestionTable:
     def refreshed(self, servers: Mapping[Address, Server], zones: Mapping[str, Zone], now: float) -> None:
         """A fresh server list: somebody has answered.  It is the only word about dead and forced."""
         self._sign_of_life()
-        self._off = False
         for gone in self.entries.keys() - servers.keys():
             self._forget(gone)
         limits = self._limits()
@@ -323,9 +321,8 @@ class CongestionTable:
 
     def _switch_off(self) -> None:
         """Nothing is in force: start from nothing when it is again."""
-        if self._off:
+        if not (self.watched or self._waiting or self._failing or self.lost is not None or self._listed()[1]):
             return
-        self._off = True
         self._sign_of_life()
         for held in (self.watched, self._waiting):
             held.clear()

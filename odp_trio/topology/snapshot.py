@@ -6,7 +6,7 @@ No secret is in it, and no row of a user's table; bounds of partitions are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +17,7 @@ from odp_trio.config.values import write_capacity
 from odp_trio.errors import BadAddress, ConfigError
 from odp_trio.model import Address, TenantKey
 from odp_trio.topology.cluster import ClusterResource, Server, ServerState, Zone
+from odp_trio.topology.congestion import NO_REFUSALS, Listed, Refusals
 from odp_trio.topology.location import FULL, Location, Locations, Replica, TableEntry, TableKey
 from odp_trio.topology.partitioning_record import PartitioningRecord, restore_partitioning, write_partitioning
 from odp_trio.topology.tenant import EntryState, TenantRoute
@@ -48,6 +49,15 @@ class ServerRecord(msgspec.Struct, frozen=True):
     state: ServerState
 
 
+class RefusalRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A server on a list.  ``replay_age`` is seconds since its state became REPLAY."""
+
+    server: str
+    listed: Listed
+    reason: str
+    replay_age: float | None = None
+
+
 class ClusterRecord(msgspec.Struct, frozen=True):
     """One cluster.  ``primary_zones`` by tenant."""
 
@@ -57,6 +67,7 @@ class ClusterRecord(msgspec.Struct, frozen=True):
     zones: tuple[Zone, ...]
     primary_zones: dict[str, str]
     idcs: dict[str, str] = {}
+    refusals: tuple[RefusalRecord, ...] = ()
     """Region by IDC, as the config server has it."""
 
 
@@ -140,6 +151,8 @@ class Restored(msgspec.Struct, frozen=True):
     clusters: Mapping[str, ClusterResource]
     tenants: Mapping[TenantKey, tuple[Address, ...]]
     locations: Locations
+    refusals: Mapping[str, Refusals] = {}
+    """By cluster."""
 
 
 # ---- taking ---------------------------------------------------------------------------
@@ -151,6 +164,7 @@ def take_snapshot(
     tenants: Iterable[TenantRoute],
     entries: Iterable[TableEntry],
     now: float,
+    refusals: Callable[[str], Refusals] = lambda cluster: NO_REFUSALS,
     *,
     made_by: str,
     taken_at: str,
@@ -166,7 +180,7 @@ def take_snapshot(
             for cluster, configured in settings.clusters.items()
             for (tenant, user), values in configured.scopes.items()
         ),
-        clusters=tuple(_write_cluster(cluster) for cluster in clusters),
+        clusters=tuple(_write_cluster(cluster, refusals(cluster.name), now) for cluster in clusters),
         tenants=tuple(
             TenantRecord(route.key.cluster, route.key.tenant, tuple(map(str, route.servers))) for route in tenants
         ),
@@ -184,7 +198,7 @@ def _write_options(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _write_cluster(cluster: ClusterResource) -> ClusterRecord:
+def _write_cluster(cluster: ClusterResource, refusals: Refusals, now: float) -> ClusterRecord:
     return ClusterRecord(
         cluster.name,
         cluster.version,
@@ -192,6 +206,15 @@ def _write_cluster(cluster: ClusterResource) -> ClusterRecord:
         tuple(cluster.zones.values()),
         dict(cluster.primary_zones),
         dict(cluster.idcs),
+        tuple(
+            RefusalRecord(
+                str(address),
+                listed,
+                refusals.why(address),
+                now - refusals.replaying[address] if address in refusals.replaying else None,
+            )
+            for address, listed in refusals.lists.items()
+        ),
     )
 
 
@@ -254,10 +277,11 @@ def read_snapshot(data: bytes, source: str) -> Snapshot:
 def restore(snapshot: Snapshot, source: str = "snapshot", *, now: float = 0.0) -> Restored:
     """Return objects like those that the snapshot was taken of; raise ConfigError naming what cannot be."""
     place = _Place(source)
-    clusters = {}
+    clusters, refusals = {}, {}
     for record in snapshot.clusters:
         place.at = f"clusters: {record.name}"
         clusters[record.name] = place.run(_restore_cluster, record)
+        refusals[record.name] = place.run(_restore_refusals, record, now)
     tenants = {}
     for tenant in snapshot.tenants:
         place.at = f"tenants: {tenant.tenant}#{tenant.cluster}"
@@ -266,7 +290,7 @@ def restore(snapshot: Snapshot, source: str = "snapshot", *, now: float = 0.0) -
     for table in snapshot.tables:
         place.at = f"tables: {table.database}.{table.table} of {table.tenant}#{table.cluster}"
         locations.store(place.run(_restore_table, table, now))
-    return Restored(_restore_settings(snapshot, clusters, place), clusters, tenants, locations)
+    return Restored(_restore_settings(snapshot, clusters, place), clusters, tenants, locations, refusals)
 
 
 class _Place:
@@ -294,6 +318,18 @@ def _restore_cluster(record: ClusterRecord) -> ClusterResource:
     servers = [Server(Address.parse(server.address), server.zone, server.state) for server in record.servers]
     cluster.merge(servers, record.zones, 0.0)
     return cluster
+
+
+def _restore_refusals(record: ClusterRecord, now: float) -> Refusals:
+    found = {Address.parse(refusal.server): refusal for refusal in record.refusals}
+    reasons = {address: refusal.reason for address, refusal in found.items()}
+    return Refusals(
+        {address: refusal.listed for address, refusal in found.items()},
+        lambda address: reasons.get(address, ""),
+        replaying={
+            address: now - refusal.replay_age for address, refusal in found.items() if refusal.replay_age is not None
+        },
+    )
 
 
 def _restore_table(record: TableRecord, now: float) -> TableEntry:
