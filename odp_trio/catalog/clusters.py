@@ -68,6 +68,8 @@ class Clusters:
         self._open_metadata = open_metadata
         self._dropped = dropped
         self._keepers: dict[str, Keeper] = {}
+        self._by_id: dict[tuple[str, int], str] = {}
+        """Names of clusters of the config server, by the name that clients use and the id."""
         self._leaving: dict[str, trio.Event] = {}
         self._sweep_wanted = Bell()
         self._supervisor: Supervisor | None = None
@@ -202,17 +204,14 @@ class Clusters:
         return bool(subs) and all(self._find(name, sub.cluster_id) is not None for sub in subs)
 
     def _find(self, name: str, cluster_id: int) -> Keeper | None:
-        for keeper in self._keepers.values():
-            origin = keeper.origin
-            if isinstance(origin, FromConfigServer) and (origin.name, origin.cluster_id) == (name, cluster_id):
-                return keeper
-        return None
+        return self._keepers.get(self._by_id.get((name, cluster_id), ""))
 
     async def _obtain(self, directory: Directory, name: str, rslist: Rslist, sub: SubCluster) -> Keeper:
         """Return the keeper of a cluster of the config server; make it and its task if there is none."""
         while True:
             keeper = self._find(name, sub.cluster_id)
             if keeper is not None:
+                keeper.resource.real_name = rslist.real_name or name
                 return keeper
             key = f"{name}:{sub.cluster_id}" if len(rslist.clusters) > 1 or name in self._keepers else name
             leaving = self._leaving.get(key)
@@ -230,6 +229,7 @@ class Clusters:
         )
         origin = FromConfigServer(directory, name, sub.cluster_id, self._around)
         keeper = self._keepers[key] = Keeper(resource, self._open_metadata(name), origin, self._around)
+        self._by_id[name, sub.cluster_id] = key
         self._start(key)
         if self._of_config_server() > self._settings().cluster_count_high_water_mark:
             self._sweep_wanted.ring()
@@ -330,6 +330,8 @@ class Clusters:
 
     async def _drop(self, name: str, why: str) -> None:
         keeper = self._keepers.pop(name)
+        assert isinstance(keeper.origin, FromConfigServer)
+        del self._by_id[keeper.origin.name, keeper.origin.cluster_id]
         leaving = self._leaving[name] = trio.Event()
         log.info("cluster %s is dropped: %s", name, why)
         try:
@@ -339,9 +341,7 @@ class Clusters:
             del self._leaving[name]
             leaving.set()
             keeper.metadata.close()
-            origin = keeper.origin
-            assert isinstance(origin, FromConfigServer)
             assert self.directory is not None
-            if all(getattr(other.origin, "name", "") != origin.name for other in self._keepers.values()):
-                self.directory.forget(origin.name)
+            if all(used != keeper.origin.name for used, _ in self._by_id):
+                self.directory.forget(keeper.origin.name)
             self._dropped(name)

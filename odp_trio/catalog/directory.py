@@ -94,7 +94,7 @@ class Directory:
 
     def knows(self, name: str) -> bool:
         """Whether the config server names a cluster, as far as we know."""
-        return self.document is None or name in self.document.rslist_urls
+        return self.document is None or self.document.url(name) is not None
 
     @property
     def usable(self) -> bool:
@@ -268,7 +268,7 @@ class Directory:
             flight.done.set()
 
     async def _fetch(self, name: str) -> None:
-        if self.document is None or name not in self.document.rslist_urls:
+        if self.document is None or self.document.url(name) is None:
             try:
                 await self._ask_document()
             except ConfigServerError:
