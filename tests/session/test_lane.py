@@ -405,3 +405,21 @@ async def test_a_cancelled_wait_leaves_the_lane_to_be_closed(mode: str) -> None:
         bed.lane.close()
 
         assert bed.reactor.sockets == 0
+
+
+@pytest.mark.parametrize("kilobytes", range(150, 300, 10))
+async def test_a_command_behind_another_waits_until_the_client_has_taken_the_answer(mode: str, kilobytes: int) -> None:
+    """At some of these lengths the whole answer is here, and only a part of it there."""
+    async with open_bed(mode) as bed:
+        first, second = query(b"select 1"), query(b"select 2")
+        await bed.client.send_all(first + second)
+        assert await bed.at_server(len(first)) == first
+        answer = result(*[b"\xfc\xe8\x03" + b"x" * 1000] * kilobytes)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bed.server.send_all, answer + extra_ok((kilobytes + 5) & 0xFF))
+            await until(lambda: bool(bed.lane.owed) or bed.lane.traffic.statements == 1)
+            if bed.lane.owed:
+                with pytest.raises(trio.TooSlowError), trio.fail_after(0.01):
+                    await bed.at_server(1)
+            assert await bed.at_client(len(answer)) == answer
+        assert await bed.at_server(len(second)) == second
