@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import odp_trio
+from odp_trio.admin import cache_command
 from odp_trio.admin.explain_command import add_verbs
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", metavar="FILE", type=Path)
     check.add_argument("--json", action="store_true", help="print JSON")
 
+    cache_command.add_verb(verbs)
     add_verbs(verbs)
 
     demo = verbs.add_parser("demo", help="an OceanBase kernel, OBServers and the proxy on this machine")

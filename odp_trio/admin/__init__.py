@@ -8,5 +8,6 @@ explain   where a statement would go and why, of a running proxy or a snapshot
 what_if   changed copies of what routing reads
 explain_command  the verbs explain and snapshot of the command line
 explain_text     an explanation for people
+cache_command    the verb check-cache
 proxysys  a login to the proxy itself
 """
