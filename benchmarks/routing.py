@@ -295,6 +295,9 @@ class _Views:
     def server_failed(self, key: TenantKey, address: Address, failure: Failure) -> None:
         raise AssertionError(failure)
 
+    def server_answered(self, key: TenantKey, address: Address) -> None:
+        raise AssertionError(address)
+
 
 def _time(work: Callable[[], object], seconds: float) -> float:
     """Return the median over batches of the time of one call, in µs."""

@@ -294,7 +294,7 @@ async def _running(proxy: Proxy, root: Supervisor, rng: random.Random) -> AsyncI
             await proxy.clusters.directory.open(nursery)
         proxy.clusters.start(catalog)
         await catalog.start(ChildSpec("locations", proxy._clean_locations, intensity=None))
-        prober = Prober(proxy.views.congestion, proxy.settings, proxy.sessions.working)
+        prober = Prober(proxy.views.congestion, proxy.settings)
         await catalog.start(ChildSpec("prober", prober.run, intensity=None))
         nursery.start_soon(proxy._prepare_grammar)
         async with open_supervisor("front", rng=rng, parent=root) as front:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Protocol, final
 
 import trio
@@ -36,6 +36,14 @@ class Listeners(Protocol):
         """Nothing may go to a server over connections that are idle."""
         ...
 
+    def working(self) -> Mapping[str, Collection[Address]]:
+        """Return the servers that run a statement at this moment, by cluster."""
+        ...
+
+    def answered(self, watched: Mapping[str, Collection[Address]]) -> Collection[tuple[str, Address]]:
+        """Return which of the servers have finished a statement since the last call."""
+        ...
+
 
 @final
 class Congestion:
@@ -51,6 +59,7 @@ class Congestion:
         self._changed = changed
         self._told: dict[str, dict[Address, Listed]] = {}
         self._lost: set[str] = set()
+        self._looked_at = float("-inf")
         self._read_from: Settings | None = None
         self._limits = Limits()
 
@@ -88,7 +97,8 @@ class Congestion:
 
     def answered(self, cluster: str, address: Address) -> None:
         """A server has answered a statement well."""
-        if (table := self.tables.get(cluster)) is not None:
+        table = self.tables.get(cluster)
+        if table is not None and address in table.watched:
             table.answered(address, trio.current_time())
             self._follow(cluster, table)
 
@@ -131,6 +141,17 @@ class Congestion:
                 if entry.state is ServerState.REPLAY
             },
         )
+
+    def look(self) -> None:
+        """See which of the servers that failed have answered sessions since the last look, and not failed again."""
+        watched = {cluster: table.watched for cluster, table in self.tables.items() if table.watched}
+        before, self._looked_at = self._looked_at, trio.current_time()
+        if self.listeners is None or not watched:
+            return
+        for cluster, address in self.listeners.answered(watched):
+            entry = self.tables[cluster].entries.get(address)
+            if entry is not None and entry.failed_at < before:
+                self.answered(cluster, address)
 
     def candidates(self, cluster: str, working: Collection[Address]) -> list[Address]:
         """Return the servers of a cluster to probe now; who got to wait for one that does not answer is told again."""

@@ -6,7 +6,7 @@ and probes them beside each other; one probe at a time of a server.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn, final
 
 import trio
@@ -24,8 +24,6 @@ from odp_trio.wire.resultset import parse_err
 AT_ONCE: Final = 128
 """Probes at a time, of all clusters."""
 
-Working = Callable[[], Mapping[str, Collection[Address]]]
-"""Servers that run a statement now, by cluster."""
 Probe = Callable[[Address, float], Awaitable[str]]
 
 
@@ -58,12 +56,9 @@ async def _greets(address: Address, timeout: float) -> str:
 class Prober:
     """Keeps the lists of all clusters up to time."""
 
-    def __init__(
-        self, congestion: Congestion, settings: Callable[[], Settings], working: Working, probe: Probe = greets
-    ) -> None:
+    def __init__(self, congestion: Congestion, settings: Callable[[], Settings], probe: Probe = greets) -> None:
         self._congestion = congestion
         self._settings = settings
-        self._working = working
         self._probe = probe
 
     async def run(self, *, task_status: Started) -> NoReturn:
@@ -77,6 +72,7 @@ class Prober:
                 due = self._congestion.advance()
                 if trio.current_time() >= next_round:
                     next_round = trio.current_time() + self._settings().server_detect_refresh_interval
+                    self._congestion.look()
                     for target in self._targets():
                         if target not in under_way:
                             under_way.add(target)
@@ -86,7 +82,7 @@ class Prober:
 
     def _targets(self) -> list[tuple[str, Address]]:
         congestion = self._congestion
-        working = self._working() if congestion.limits().mode else {}
+        working = congestion.listeners.working() if congestion.limits().mode and congestion.listeners else {}
         return [
             (cluster, address)
             for cluster in congestion.tables

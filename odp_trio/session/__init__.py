@@ -22,6 +22,6 @@ forwarding    the logged-in session: the task that is parked while the lane work
 refusing      the last packet of a session that may not go on
 change_user   COM_CHANGE_USER
 time_limits   time-outs of statements and of clients
-server_loss   what becomes of sessions whose server is dead
+server_loss   what sessions say of servers when somebody looks, how one is left
 sessions      the table of sessions: isolation, limit, drain
 """

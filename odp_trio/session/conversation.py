@@ -154,7 +154,10 @@ class _Login:
                     continue
                 tried.add(address)
                 try:
-                    return await self._try(key, address)
+                    self._services.views.connecting(key, address)
+                    server = await self._try(key, address)
+                    self._services.views.server_answered(key, address)
+                    return server
                 except UpstreamError as exc:
                     verdict = after_failed_login(exc)
                     failures.append(exc)

@@ -136,6 +136,7 @@ class Forwarding:
         """Log in to another server as the client did to the first one."""
         counts, settings = self._services.counts, self._services.settings()
         counts.server_connects += 1
+        self._services.views.connecting(self._router.key, address)
         try:
             server = await open_server_session(
                 address,

@@ -98,6 +98,8 @@ class Placing:
                 continue
             command = self._with_types(upstream, command)
             self._router.take(upstream, route, command)
+            if self._router.view is not None and upstream.address in self._router.view.watched:
+                self._router.watching = True
             return upstream, bytes(command)
         raise NoReplica(f"no server could be had in {_ROUNDS} attempts")
 

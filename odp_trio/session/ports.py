@@ -42,3 +42,7 @@ class Feedback(Protocol):
     def server_failed(self, key: TenantKey, address: Address, failure: Failure) -> None:
         """A server failed a session of the tenant."""
         ...
+
+    def server_answered(self, key: TenantKey, address: Address) -> None:
+        """A server has answered a statement well."""
+        ...

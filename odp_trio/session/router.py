@@ -333,6 +333,7 @@ class Router:
         self.tracker.ids_taken = None
         if errno:
             return
+        self.feedback.server_answered(self.key, upstream.address)
         if self.statements.opening is not None:
             self.statements.note_prepared(upstream, self.tracker)
             return

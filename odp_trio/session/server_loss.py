@@ -1,10 +1,10 @@
-"""What becomes of sessions whose server is dead, and which servers are working for sessions now."""
+"""What sessions say of servers when somebody looks: which are working, which have answered; and how one is left."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import final
 
-from odp_trio.errors import UpstreamLost
 from odp_trio.model import Address
 from odp_trio.session.services import Session
 
@@ -19,21 +19,36 @@ def working(sessions: Iterable[Session]) -> Mapping[str, set[Address]]:
     return found
 
 
-def cut_off(session: Session, address: Address, why: str) -> None:
-    """A server does not answer: for every session that has a connection to it, it is as if that had been lost.
+@final
+class Answers:
+    """Sees which servers finish statements, from one look to the next, at no cost for a statement.
 
-    A session that is being placed looks after itself: all that it waits for has its time-out.
+    Every command has a text object of its own: a session that has another one
+    than before, or runs the same one no longer, has had an answer.
     """
-    router, lane = session.router, session.lane
-    if router is None or lane is None or session.state != "active":
-        return
-    upstream = router.servers.by_address.get(address)
-    if upstream is None:
-        return
-    if upstream is lane.upstream:
-        lane.server_dead(UpstreamLost(f"{address} does not answer: {why}"))
-    else:
-        router.servers.drop(upstream)
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[Address, bytes, bool]] = {}
+
+    def look(
+        self, sessions: Mapping[int, Session], watched: Mapping[str, Collection[Address]]
+    ) -> set[tuple[str, Address]]:
+        """Return which of the watched servers have answered somebody since the last look."""
+        found: set[tuple[str, Address]] = set()
+        seen, self._seen = self._seen, {}
+        for number, session in sessions.items():
+            lane, router, destination = session.lane, session.router, session.destination
+            if lane is None or lane.upstream is None or router is None or destination is None:
+                continue
+            address = lane.upstream.address
+            if address not in watched.get(destination.key, ()):
+                continue
+            now = (address, router.text, lane.tracker.ended)
+            before = seen.get(number)
+            self._seen[number] = now
+            if before is not None and before[0] == address and (before[1] is not now[1] or (now[2] and not before[2])):
+                found.add((destination.key, address))
+        return found
 
 
 def leave(session: Session, address: Address) -> None:

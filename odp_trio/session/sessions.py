@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import final
 
 import trio
@@ -19,7 +19,7 @@ from odp_trio.net.listener import Peer
 from odp_trio.session.conversation import converse
 from odp_trio.session.events import End
 from odp_trio.session.ids import ConnectionIds
-from odp_trio.session.server_loss import cut_off, leave, working
+from odp_trio.session.server_loss import Answers, leave, working
 from odp_trio.session.services import Services, Session
 
 log = logging.getLogger("odp_trio.session")
@@ -32,6 +32,7 @@ class Sessions:
     def __init__(self, services: Services, ids: ConnectionIds, nursery: trio.Nursery, limit: Callable[[], int]) -> None:
         self.table: dict[int, Session] = {}
         self.draining = False
+        self._answers = Answers()
         self._services = services
         self._ids = ids
         self._nursery = nursery
@@ -91,12 +92,16 @@ class Sessions:
     def server_dead(self, cluster: str, address: Address, why: str) -> None:
         """A server does not answer: statements that wait for it are told, connections to it are closed."""
         for session in self._of(cluster):
-            cut_off(session, address, why)
+            session.server_dead(address, f"{address} does not answer: {why}")
 
     def leave_server(self, cluster: str, address: Address) -> None:
         """Close idle connections to a server that nothing should be sent to."""
         for session in self._of(cluster):
             leave(session, address)
+
+    def answered(self, watched: Mapping[str, Collection[Address]]) -> Collection[tuple[str, Address]]:
+        """Return which of the servers have finished a statement since the last call."""
+        return self._answers.look(self.table, watched)
 
     def _of(self, cluster: str) -> list[Session]:
         return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from random import Random
@@ -34,12 +34,22 @@ class Told:
     def __init__(self) -> None:
         self.dead: list[Address] = []
         self.left: list[Address] = []
+        self.busy: dict[str, set[Address]] = {"demo": set()}
+        self.finished: set[tuple[str, Address]] = set()
+        self.watched: list[set[Address]] = []
 
     def server_dead(self, cluster: str, address: Address, why: str) -> None:
         self.dead.append(address)
 
     def leave_server(self, cluster: str, address: Address) -> None:
         self.left.append(address)
+
+    def working(self) -> dict[str, set[Address]]:
+        return self.busy
+
+    def answered(self, watched: Mapping[str, Collection[Address]]) -> set[tuple[str, Address]]:
+        self.watched.append(set(watched.get("demo", ())))
+        return self.finished
 
 
 class Bed:
@@ -55,7 +65,6 @@ class Bed:
         self.seconds: dict[Address, float] = {}
         self.probes: list[tuple[float, Address]] = []
         self.at_once = self.most_at_once = 0
-        self.working: dict[str, set[Address]] = {"demo": set()}
         self.cluster = ClusterResource("demo", SERVERS)
         self.refresh()
 
@@ -90,9 +99,7 @@ class Bed:
 async def running(bed: Bed) -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
         await nursery.start(
-            lambda *, task_status: Prober(bed.congestion, lambda: bed.settings, lambda: bed.working, bed.probe).run(
-                task_status=task_status
-            )
+            lambda *, task_status: Prober(bed.congestion, lambda: bed.settings, bed.probe).run(task_status=task_status)
         )
         await trio.sleep(0.01)
         yield
@@ -103,7 +110,7 @@ async def test_a_server_that_works_for_a_session_is_probed_and_taken_off_when_it
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     bed = Bed()
-    bed.working["demo"] = {B}
+    bed.told.busy["demo"] = {B}
     async with running(bed):
         await trio.sleep(10)
         assert {address for _, address in bed.probes} == {B}
@@ -113,7 +120,7 @@ async def test_a_server_that_works_for_a_session_is_probed_and_taken_off_when_it
         assert bed.refused == {B: Listed.DETECT}
         assert bed.generation == generation + 1
         assert bed.told.dead[0] == B
-        bed.working["demo"] = set()
+        bed.told.busy["demo"] = set()
         await trio.sleep(5)
         del bed.faults[B]
         await trio.sleep(1.1)
@@ -125,7 +132,7 @@ async def test_who_comes_to_wait_for_a_server_that_does_not_answer_is_told_in_th
 ) -> None:
     bed = Bed()
     bed.faults[A] = "no greeting"
-    bed.working["demo"] = {A}
+    bed.told.busy["demo"] = {A}
     async with running(bed):
         await trio.sleep(3)
         assert bed.refused == {A: Listed.DETECT}
@@ -139,7 +146,7 @@ async def test_who_comes_to_wait_for_a_server_that_does_not_answer_is_told_in_th
 )
 async def test_server_detect_mode(mode: int, probed: set[Address], autojump_clock: trio.testing.MockClock) -> None:
     bed = Bed(server_detect_mode=mode)
-    bed.working["demo"] = {A}
+    bed.told.busy["demo"] = {A}
     bed.fail(B)
     bed.refresh(s3="INACTIVE")
     bed.fail(B)
@@ -198,6 +205,23 @@ async def test_without_a_prober_one_request_tries_and_nobody_follows_it(
         assert bed.refused == {A: Listed.ALIVE}
         bed.congestion.answered("demo", A)
         assert bed.refused == {}
+
+
+async def test_a_server_that_goes_on_answering_sessions_is_not_listed_for_single_failures(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bed = Bed(server_detect_mode=0)
+    async with running(bed):
+        bed.told.finished = {("demo", A)}
+        for _ in range(10):
+            bed.fail(A)
+            await trio.sleep(3)
+        assert bed.refused == {}
+        assert {A} in bed.told.watched
+        for _ in range(10):
+            bed.fail(A)
+            await trio.sleep(0.9)  # it fails between any two looks
+        assert bed.refused == {A: Listed.ALIVE}
 
 
 async def test_the_lists_word_closes_idle_connections_and_the_probers_all(
@@ -305,7 +329,7 @@ async def test_a_day_of_faults(autojump_clock: trio.testing.MockClock) -> None:
     async def refreshes() -> None:
         while True:
             await trio.sleep(15 * rng.uniform(0.9, 1.1))
-            bed.working["demo"] = set(rng.sample(SERVERS, 2))
+            bed.told.busy["demo"] = set(rng.sample(SERVERS, 2))
             if len(bed.faults) < len(SERVERS) and all(server.takes_logins for server in bed.cluster.servers.values()):
                 bed.refresh()
 

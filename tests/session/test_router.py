@@ -43,6 +43,7 @@ class Lent:
         self.world = world
         self.dirty: list[Location] = []
         self.moved: list[TenantKey] = []
+        self.answered: list[Address] = []
 
     def view(self, key: TenantKey, user: str) -> View | None:
         return self.world.view
@@ -58,6 +59,9 @@ class Lent:
 
     def tenant_moved(self, key: TenantKey) -> None:
         self.moved.append(key)
+
+    def server_answered(self, key: TenantKey, address: Address) -> None:
+        self.answered.append(address)
 
 
 class Bed:
