@@ -4,10 +4,12 @@ The map of the house, top to bottom; a layer imports only what is below it:
 
     cli         arguments, signals, exit codes
     testing     the test bed: a real kernel, OBServers before it, faults; shipped like trio.testing
+    service     the proxy as a process: signals, ready file, systemd, its parent
     app         the tree: open_proxy(), wiring, readiness, drain
     admin       what operators read: health, metrics, the state of every part
     session     one client: login, the express lane, the parked task
     catalog     what we ask OBServers about: server lists, tenants
+    process     one process among others: watch, hot upgrade, inherited sockets
     net         reactor, listener, connecting
     supervise   children that may be born again
     ---- above: Trio; below: pure (no I/O, no clock, no chance) ----

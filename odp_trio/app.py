@@ -11,20 +11,16 @@ above the tasks that fill them: a crash of a task loses no data.
 
 from __future__ import annotations
 
-import gc
 import itertools
 import logging
 import os
 import random
-import signal
-import socket
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import NoReturn, final
 
 import msgspec
@@ -44,9 +40,10 @@ from odp_trio.catalog.own_rules import load_own_rules
 from odp_trio.catalog.prober import Prober
 from odp_trio.catalog.tenants import TenantRoutes
 from odp_trio.config import Settings
-from odp_trio.net.listener import accept_clients, bind
+from odp_trio.net.listener import accept_clients, socket_address
 from odp_trio.net.reactor import Reactor, open_reactor
 from odp_trio.observe import Counts
+from odp_trio.process.inherited import NOTHING_INHERITED, Inherited, bind_all
 from odp_trio.routing.own_rules import rule_set
 from odp_trio.session.ids import PROXY_ID_LIMIT, ConnectionIds
 from odp_trio.session.services import Services
@@ -66,16 +63,24 @@ log = logging.getLogger("odp_trio")
 LOCATION_BYTES = 512
 """What ODP reckons for one location, of three quarters of the memory that locations may take."""
 CLEANING_SECONDS = 1.0
+HANDED_OVER_SPREAD = 0.5
+"""Share of the drain in which idle sessions are sent away after a hot upgrade: not all shall log in again at once."""
 MOVED_SECONDS = (30.0, 60.0)
 """When the locations of a tenant whose locality or primary zone changed are looked up anew, as ODP does it."""
 SCRAMBLE_ALPHABET = bytes(range(0x21, 0x7F))
+
+
+async def no_wait(_: Proxy) -> None:
+    """Listen at once."""
 
 
 @final
 class Proxy:
     """A running proxy.  Made by ``open_proxy``."""
 
-    def __init__(self, settings: Settings, reactor: Reactor, root: Supervisor, rng: random.Random) -> None:
+    def __init__(
+        self, settings: Settings, reactor: Reactor, root: Supervisor, rng: random.Random, inherited: Inherited
+    ) -> None:
         self.counts = Counts()
         self.tenants = TenantTable()
         self.rules = rule_set(load_own_rules(settings.own_rules.split()))
@@ -83,8 +88,13 @@ class Proxy:
         self.statements = Statements(settings.statement_cache_size, text_limit=settings.request_buffer_length)
         self.reactor = reactor
         self.root = root
-        self.listener = bind(settings.local_bound_ip, settings.listen_port, settings.listen_backlog)
-        self.http_listener: socket.socket | None = None
+        bound = bind_all(settings, inherited)
+        assert bound.mysql is not None
+        self.listener, self.http_listener = bound.mysql, bound.http
+        self.addresses = (socket_address(self.listener),)
+        """Where clients connect; still known when nobody listens any more."""
+        self.http_address = None if self.http_listener is None else socket_address(self.http_listener)
+        """Where /metrics is; None when HTTP is off."""
         self._settings = settings
         self._rng = rng
         self.started_at = trio.current_time()
@@ -104,26 +114,15 @@ class Proxy:
         self.views = Views(self.clusters, self.settings, self.counts)
         self.sessions: Sessions
         self.time_limits: TimeLimits
+        self.handed_over = False
+        self.listens = False
+        """Whether the listener's task is alive."""
         self._shutdown = trio.Event()
         self._stopped_http = trio.Event()
 
     def settings(self) -> Settings:
         """Return the settings in force."""
         return self._settings
-
-    @property
-    def addresses(self) -> tuple[tuple[str, int], ...]:
-        """Where clients connect."""
-        ip, port = self.listener.getsockname()[:2]
-        return ((ip, port),)
-
-    @property
-    def http_address(self) -> tuple[str, int] | None:
-        """Where /metrics is; None when HTTP is off."""
-        if self.http_listener is None:
-            return None
-        ip, port = self.http_listener.getsockname()[:2]
-        return (ip, port)
 
     def statistics(self) -> ProxyStatus:
         """Return the state of everything at this moment."""
@@ -147,8 +146,13 @@ class Proxy:
         )
         return msgspec.structs.replace(head, tables=await table_records(self.locations, trio.current_time))
 
-    def shut_down(self) -> None:
-        """Begin an orderly end: stop listening, drain, stop the rest.  ``wait_shutdown`` returns."""
+    def shut_down(self, *, handed_over: bool = False) -> None:
+        """Begin an orderly end: stop listening, drain, stop the rest.  ``wait_shutdown`` returns.
+
+        ``handed_over``: another process serves the same ports.  HTTP is left to it
+        at once, and idle sessions are sent away one after the other.
+        """
+        self.handed_over = handed_over
         self._shutdown.set()
 
     @property
@@ -174,6 +178,11 @@ class Proxy:
         self.views.congestion.forget(cluster)
         self.views.changed()
 
+    @property
+    def accepting(self) -> bool:
+        """Whether a client that connects now is served now."""
+        return not self.draining and self.sessions.has_slot and self.listens
+
     def crash_task(self, path: str, error: Exception) -> None:
         """Make a supervised task die as of a bug, such as ``catalog/cluster:demo``; raise KeyError for no such task."""
         supervisor, name = self.root.find(path)
@@ -183,18 +192,14 @@ class Proxy:
         """Make one session die as of a bug; raise KeyError if there is none of that id."""
         self.sessions.table[connection_id].crash(error)
 
-    def open_http(self) -> None:
-        """Take the HTTP port; raise OSError if it cannot be had."""
-        self.http_listener = bind(self._settings.prometheus_bound_ip, self._settings.prometheus_listen_port, 128)
-
-    def start_sessions(self, nursery: trio.Nursery) -> None:
+    def start_sessions(self, nursery: trio.Nursery, version: int = 0) -> None:
         """Make the session table; sessions and fetches of routes run in ``nursery``."""
         self.views.tenants = TenantRoutes(self.clusters, self.tenants, nursery, self.counts, self.views.changed)
         self.views.locations = TableLocations(
             self.clusters, self.locations, nursery, self.counts, self.settings, self._rng
         )
         proxy_id = self._settings.proxy_id or self._rng.randrange(1, PROXY_ID_LIMIT)
-        ids = ConnectionIds(proxy_id, self._rng.randrange(1 << 17))
+        ids = ConnectionIds(proxy_id, self._rng.randrange(1 << 17), version)
         self.clusters.in_use = self._clusters_in_use
         self.time_limits = TimeLimits(lambda: self.sessions.table.values(), self.settings, self.views.server_failed)
         self.sessions = Sessions(self._services(), ids, nursery, lambda: self._settings.client_max_connections)
@@ -245,7 +250,11 @@ class Proxy:
 
     async def _listen(self, *, task_status: Started) -> NoReturn:
         task_status.started()
-        await accept_clients(self.listener, wait_slot=self.sessions.wait_slot, serve=self.sessions.serve)
+        self.listens = True
+        try:
+            await accept_clients(self.listener, wait_slot=self.sessions.wait_slot, serve=self.sessions.serve)
+        finally:
+            self.listens = False
 
     async def _nested_reactor(self, *, task_status: Started) -> NoReturn:
         task_status.started()
@@ -260,21 +269,30 @@ class Proxy:
 
 
 @asynccontextmanager
-async def open_proxy(settings: Settings, *, rng: random.Random | None = None) -> AsyncIterator[Proxy]:
+async def open_proxy(
+    settings: Settings,
+    *,
+    rng: random.Random | None = None,
+    inherited: Inherited = NOTHING_INHERITED,
+    version: int = 0,
+    before_listening: Callable[[Proxy], Awaitable[None]] = no_wait,
+) -> AsyncIterator[Proxy]:
     """Run a proxy for the length of the block; when it is entered, the port is open and served.
 
     Leaving the block drains: the listener closes, statements and transactions
     go on for at most ``hot_upgrade_exit_timeout`` seconds.  Cancelling does not drain.
     Raises OSError when a port cannot be had, ChildGaveUp when a part keeps crashing.
     ``rng`` is the source of scrambles and jitter: the operating system's, unless a test says otherwise.
+    ``inherited`` are listening sockets of a parent, ``version`` counts the processes that served them, and no
+    client is taken before ``before_listening`` returns.
     """
     chance = rng or random.SystemRandom()
     reactor = open_reactor(settings.reactor)
     try:
         async with open_supervisor("proxy", rng=chance) as root:
-            proxy = Proxy(settings, reactor, root, chance)
+            proxy = Proxy(settings, reactor, root, chance, inherited)
             try:
-                async with _running(proxy, root, chance):
+                async with _running(proxy, root, chance, version, before_listening):
                     yield proxy
             finally:
                 proxy.close()
@@ -283,13 +301,19 @@ async def open_proxy(settings: Settings, *, rng: random.Random | None = None) ->
 
 
 @asynccontextmanager
-async def _running(proxy: Proxy, root: Supervisor, rng: random.Random) -> AsyncIterator[None]:
+async def _running(
+    proxy: Proxy,
+    root: Supervisor,
+    rng: random.Random,
+    version: int,
+    before_listening: Callable[[Proxy], Awaitable[None]],
+) -> AsyncIterator[None]:
     """Start everything, bottom up; end it, top down."""
     settings = proxy.settings()
     if not proxy.reactor.attached:
         await root.start(ChildSpec("reactor", proxy._nested_reactor))
     async with open_supervisor("catalog", rng=rng, parent=root) as catalog, trio.open_nursery() as nursery:
-        proxy.start_sessions(nursery)
+        proxy.start_sessions(nursery, version)
         if proxy.clusters.directory is not None:
             await proxy.clusters.directory.open(nursery)
         proxy.clusters.start(catalog)
@@ -297,65 +321,21 @@ async def _running(proxy: Proxy, root: Supervisor, rng: random.Random) -> AsyncI
         prober = Prober(proxy.views.congestion, proxy.settings)
         await catalog.start(ChildSpec("prober", prober.run, intensity=None))
         nursery.start_soon(proxy._prepare_grammar)
+        await before_listening(proxy)
         async with open_supervisor("front", rng=rng, parent=root) as front:
             await front.start(ChildSpec("time_limits", proxy.time_limits.watch))
             await front.start(ChildSpec("listener", proxy._listen))
-            if settings.enable_http:
-                proxy.open_http()
+            if proxy.http_listener is not None:
                 root.start_soon(ChildSpec("http", proxy._http, intensity=None))
             log.info("listening on %s; clusters: %s", proxy.addresses[0], proxy.clusters)
             yield
         proxy.listener.close()
-        left = await proxy.sessions.drain(settings.hot_upgrade_exit_timeout)
-        if left:
-            log.warning("%d sessions were still in a statement or a transaction and were closed", left)
+        if proxy.handed_over and proxy.http_listener is not None:
+            await root.stop("http")
+            proxy.http_listener.close()
+        grace = settings.hot_upgrade_exit_timeout
+        drained = await proxy.sessions.drain(grace, spread=grace * HANDED_OVER_SPREAD if proxy.handed_over else 0.0)
+        log.log(logging.WARNING if drained.cut else logging.INFO, "%s", drained)
         nursery.cancel_scope.cancel()
     if proxy.clusters.directory is not None:
         await proxy.clusters.directory.aclose()
-
-
-async def run_proxy(
-    settings: Settings, *, ready_file: Path | None = None, announce: Callable[[Proxy], None] | None = None
-) -> int:
-    """Run until SIGTERM or SIGINT, then drain; a second signal ends at once.  Return the exit status."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
-            async with open_proxy(settings) as proxy:
-                nursery.start_soon(_obey_signals, signals, proxy, nursery.cancel_scope)
-                if announce is not None:
-                    announce(proxy)
-                if ready_file is not None:
-                    write_ready_file(ready_file, proxy)
-                gc.freeze()  # what is there now stays: the collector need not look at it again and again
-                await proxy.wait_shutdown()
-                log.info("draining for at most %g s", settings.hot_upgrade_exit_timeout)
-            nursery.cancel_scope.cancel()
-    if ready_file is not None:
-        remove_ready_file(ready_file)
-    return 0
-
-
-async def _obey_signals(signals: AsyncIterator[int], proxy: Proxy, scope: trio.CancelScope) -> None:
-    async for number in signals:
-        if proxy.draining:
-            log.warning("%s again: ending at once", signal.Signals(number).name)
-            scope.cancel()
-        proxy.shut_down()
-
-
-def remove_ready_file(path: Path) -> None:
-    """Take the ready file away."""
-    path.unlink(missing_ok=True)
-
-
-def write_ready_file(path: Path, proxy: Proxy) -> None:
-    """Write where the proxy listens, as JSON, in one step."""
-    record = {
-        "pid": os.getpid(),
-        "mysql": proxy.addresses[0],
-        "http": proxy.http_address,
-        "clusters": proxy.clusters.names,
-    }
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_bytes(msgspec.json.encode(record))
-    temporary.replace(path)

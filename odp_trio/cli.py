@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,6 +87,19 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("-o", "--optstr", metavar="OPTIONS", help="name=value,name=value")
     run.add_argument("-N", "--nodaemon", action="store_true", help="as ODP has it; always so here")
 
+    watch = verbs.add_parser("watch", help="keep a proxy running", description="Start the proxy, and start it again.")
+    watch.set_defaults(verb=_watch)
+    watch.epilog = "Behind '--': the options of run.  Exit status: 0 clean, 2 wrong settings, 3 gave up."
+    number, seconds = _positive(int), _positive(float)
+    watch.add_argument("--probe-interval", metavar="S", type=seconds, default=1.0, help="seconds between probes (1)")
+    watch.add_argument("--probe-timeout", metavar="S", type=seconds, default=2.0, help="limit for a greeting (2)")
+    watch.add_argument("--probe-failures", metavar="N", type=number, default=3, help="in a row: the proxy is hung (3)")
+    watch.add_argument("--settle", metavar="S", type=seconds, default=10.0, help="a shorter life is a short one (10)")
+    watch.add_argument("--give-up-after", metavar="N", type=number, default=5, help="short lives in a row (5)")
+    watch.add_argument("--start-limit", metavar="S", type=seconds, default=30.0, help="limit for a start (30)")
+    watch.add_argument("--no-spare", action="store_true", help="keep no second process ready to take over")
+    watch.add_argument("--status-file", metavar="PATH", type=Path, help="JSON, written at every change")
+
     check = verbs.add_parser("check-config", help="validate a settings file and print what is in force")
     check.set_defaults(verb=_check_config)
     check.add_argument("file", metavar="FILE", type=Path)
@@ -107,6 +120,17 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--http-port", type=int, default=2884, help="HTTP port (default 2884; 0: a free one)")
     bed.add_argument("--port", type=int, default=0, help="port of the OBServers (default: a free one)")
     return parser
+
+
+def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise ValueError(text)
+        return value
+
+    read.__name__ = "positive number"
+    return read
 
 
 def read_settings(options: argparse.Namespace) -> Built:
@@ -142,27 +166,66 @@ def _read_file(path: Path) -> Layer:
 
 
 def _run(options: argparse.Namespace) -> int:
-    built = read_settings(options)
+    built = _runnable(options)
     start_logging(built.settings.syslog_level)
     log = logging.getLogger("odp_trio")
     for warning in built.warnings:
         log.warning("ignored: %s", warning)
     if options.nodaemon:
         log.info("ignored: -N: this process never becomes a daemon")
+    import trio
+
+    from odp_trio.process.inherited import take_inherited
+    from odp_trio.service import run_proxy
+
+    inherited = take_inherited()
+
+    async def run() -> int:
+        return await run_proxy(built.settings, ready_file=options.ready_file, inherited=inherited)
+
+    return trio.run(run)
+
+
+def _runnable(options: argparse.Namespace) -> Built:
+    """Read settings that a proxy can run with."""
+    built = read_settings(options)
     if not built.settings.clusters and not built.settings.obproxy_config_server_url:
         from odp_trio.errors import ConfigError
 
         raise ConfigError(
             "no cluster is configured: give -r and -c, or [clusters.NAME] in the file, or obproxy_config_server_url"
         )
+    return built
+
+
+def _watch(options: argparse.Namespace) -> int:
+    """Check the options of run before anything is started: a mistake in them is no reason to try again."""
+    settings = _runnable(_parser().parse_args(["run", *options.command])).settings
+    start_logging(settings.syslog_level)
     import trio
 
-    from odp_trio.app import run_proxy
+    from odp_trio.process.child import own_command
+    from odp_trio.process.inherited import bind_all
+    from odp_trio.process.sd_notify import Notifier
+    from odp_trio.process.watch import DRAIN_MARGIN, Watch, WatchOptions
 
-    async def run() -> int:
-        return await run_proxy(built.settings, ready_file=options.ready_file)
+    wanted = WatchOptions(
+        probe_interval=options.probe_interval,
+        probe_timeout=options.probe_timeout,
+        probe_failures=options.probe_failures,
+        settle=options.settle,
+        give_up_after=options.give_up_after,
+        start_limit=options.start_limit,
+        drain_limit=settings.hot_upgrade_exit_timeout + DRAIN_MARGIN,
+        spare=not options.no_spare,
+        status_file=options.status_file,
+    )
 
-    return trio.run(run)
+    async def watch() -> int:
+        command = own_command(["run", *options.command])
+        return await Watch(command, bind_all(settings), wanted, Notifier()).run()
+
+    return trio.run(watch)
 
 
 def start_logging(level: str) -> None:

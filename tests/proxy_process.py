@@ -25,6 +25,7 @@ class ProxyProcess:
     address: Address
     http: Address | None
     log: Path
+    ready: Path
 
     @property
     def rss_bytes(self) -> int:
@@ -64,7 +65,7 @@ def proxy_process(
         try:
             record = _wait_ready(process, ready, log)
             address = Address(record["mysql"][0], record["mysql"][1])
-            yield ProxyProcess(process, address, Address(*record["http"]) if record["http"] else None, log)
+            yield ProxyProcess(process, address, Address(*record["http"]) if record["http"] else None, log, ready)
             process.terminate()
             assert process.wait(40) == 0, log.read_text()
         finally:

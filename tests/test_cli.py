@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import odp_trio
-from odp_trio import app
+from odp_trio import service
 from odp_trio.cli import _parser, main, read_settings
 from odp_trio.config import Settings
 from odp_trio.errors import ChildGaveUp
@@ -139,7 +139,7 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Called]:
     called = Called()
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    monkeypatch.setattr(app, "run_proxy", called)
+    monkeypatch.setattr(service, "run_proxy", called)
     yield called
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -201,7 +201,7 @@ def test_the_ready_file_and_the_exit_status_are_passed_on(proxy: Called, file: P
 
 def test_what_odp_has_and_we_have_not_is_logged_and_ignored(file: Path) -> None:
     done = run_in_child(
-        "import odp_trio.app\nasync def run(*a, **k): return 0\nodp_trio.app.run_proxy = run",
+        "import odp_trio.service\nasync def run(*a, **k): return 0\nodp_trio.service.run_proxy = run",
         ["run", "--config", str(file), "-N", "-o", "enable_qos=true,work_thread_num=8"],
     )
 

@@ -271,7 +271,7 @@ def proxy_status(proxy: Proxy) -> ProxyStatus:
         version=odp_trio.__version__,
         addresses=tuple(f"{ip}:{port}" for ip, port in proxy.addresses),
         uptime=now - proxy.started_at,
-        draining=proxy.sessions.draining,
+        draining=proxy.draining,
         reactor="inside" if proxy.reactor.attached else "nested",
         sessions=len(sessions),
         busy_sessions=sum(session.lane is not None and session.lane.busy for session in sessions),

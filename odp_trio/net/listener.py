@@ -35,6 +35,12 @@ def bind(ip: str, port: int, backlog: int) -> socket.socket:
     return listener
 
 
+def socket_address(sock: socket.socket) -> tuple[str, int]:
+    """Return where a socket is bound."""
+    ip, port = sock.getsockname()[:2]
+    return ip, port
+
+
 async def accept_clients(
     listener: socket.socket,
     *,

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from typing import final
+from typing import Final, final
 
+import msgspec
 import trio
 
 from odp_trio.model import Address
@@ -23,6 +25,23 @@ from odp_trio.session.server_loss import Answers, leave, working
 from odp_trio.session.services import Services, Session
 
 log = logging.getLogger("odp_trio.session")
+
+_DRAIN_STEP: Final = 0.1
+
+
+class Drained(msgspec.Struct, frozen=True):
+    """What became of the sessions that were there when a drain began."""
+
+    sessions: int
+    cut: int
+    """Those of them that were still in a statement or a transaction when the time was over."""
+    seconds: float
+    ends: dict[str, int]
+    """By reason, as in the metrics."""
+
+    def __str__(self) -> str:
+        reasons = ", ".join(f"{count} {why}" for why, count in sorted(self.ends.items())) or "none"
+        return f"drained {self.sessions} sessions in {self.seconds:.3g} s, {self.cut} of them cut; ends: {reasons}"
 
 
 @final
@@ -40,9 +59,15 @@ class Sessions:
         self._room = trio.Event()
         self._empty = trio.Event()
 
+    @property
+    def has_slot(self) -> bool:
+        """Whether one more client may be accepted."""
+        limit = self._limit()
+        return not limit or len(self.table) < limit
+
     async def wait_slot(self) -> None:
         """Wait until one more client may be accepted."""
-        while (limit := self._limit()) and len(self.table) >= limit:
+        while not self.has_slot:
             self._room = trio.Event()
             await self._room.wait()
 
@@ -112,15 +137,22 @@ class Sessions:
 
     # ---- the end ------------------------------------------------------------------------
 
-    async def drain(self, grace: float) -> int:
-        """Let every session end between transactions; after ``grace`` seconds cancel the rest and say how many."""
+    async def drain(self, grace: float, spread: float = 0.0) -> Drained:
+        """Let every session end between transactions; after ``grace`` seconds cancel the rest.
+
+        Idle sessions are sent away at once, or one after the other over ``spread`` seconds, eldest first.
+        Returns what became of them.
+        """
         self.draining = True
-        for session in tuple(self.table.values()):
-            session.drain()
+        began, before = trio.current_time(), Counter(self._services.counts.ends)
+        sessions = len(self.table)
         with trio.move_on_after(grace):
-            while self.table:
-                self._empty = trio.Event()
-                await self._empty.wait()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._send_away, spread)
+                while self.table:
+                    self._empty = trio.Event()
+                    await self._empty.wait()
+                nursery.cancel_scope.cancel()
         left = tuple(self.table.values())
         for session in left:
             session.why = End.SHUTDOWN
@@ -128,4 +160,16 @@ class Sessions:
         while self.table:
             self._empty = trio.Event()
             await self._empty.wait()
-        return len(left)
+        ends = {why: count for why, count in (self._services.counts.ends - before).items() if count}
+        return Drained(sessions, len(left), trio.current_time() - began, ends)
+
+    async def _send_away(self, spread: float) -> None:
+        """Tell sessions to end: their number that may still go on falls to none over ``spread`` seconds, as in ODP."""
+        began, told, all_of_them = trio.current_time(), 0, tuple(self.table.values())
+        while told < len(all_of_them):
+            passed = trio.current_time() - began
+            due = len(all_of_them) if passed >= spread else int(len(all_of_them) * passed / spread)
+            for session in all_of_them[told:due]:
+                session.drain()
+            told = max(told, due)
+            await trio.sleep(_DRAIN_STEP)

@@ -1,0 +1,12 @@
+"""The proxy as a process among others: who starts it, watches it, replaces it.
+
+watch       one supervised parent that keeps a proxy running
+upgrade     a new version takes over the sockets of a running one that nobody watches
+child       one process of the proxy, started with sockets and a link
+inherited   listening sockets that were handed down, and how they are handed on
+link        what a process and the one that started it tell each other
+greeting    does the port answer with a MySQL greeting?
+health      is a child hung, or only busy? (pure)
+lives       when is a proxy that died started again? (pure)
+sd_notify   what systemd is told
+"""

@@ -1,0 +1,302 @@
+"""The proxy under ``odp-trio watch``: killed, hung, dying at once, replaced by a new version."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pymysql
+import pytest
+
+from odp_trio.model import Address
+from odp_trio.testing.live import KernelProcess
+from odp_trio.testing.topology import PROXYRO_PASSWORD, Node, reset_statements
+from tests.live.clients import ask, connect
+from tests.proxy_process import proxy_process
+from tests.watch_process import WatchProcess, watch_process
+
+QUICK = ("--probe-interval", "0.2", "--probe-timeout", "0.3", "--probe-failures", "2", "--settle", "0.3")
+KILLS = 4
+
+
+@pytest.fixture
+def run_options(kernel: KernelProcess) -> list[str]:
+    nodes = [Node(number, f"127.0.0.{number + 1}", f"zone{number + 1}") for number in range(3)]
+    kernel.run(*reset_statements(nodes, kernel.port, ("sys",)))
+    options = f"observer_sys_password={PROXYRO_PASSWORD},local_bound_ip=127.0.0.1,hot_upgrade_exit_timeout=4s"
+    return ["-p", "0", "-l", "0", "-r", f"127.0.0.1:{kernel.port}", "-c", "demo", "-o", options]
+
+
+@dataclass
+class Visitors:
+    """Clients that connect, ask and leave, again and again."""
+
+    served: int = 0
+    refused: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    """Failures behind the connect: of the login, or of a statement."""
+    longest: float = 0.0
+    stop: bool = False
+
+    def visit(self, address: Address) -> None:
+        while not self.stop:
+            began = time.monotonic()
+            try:
+                if ask((address.ip, address.port), "select 1") == ((1,),):
+                    self.served += 1
+            except (pymysql.err.MySQLError, OSError) as exc:
+                (self.refused if "refused" in str(exc) else self.lost).append(str(exc))
+            self.longest = max(self.longest, time.monotonic() - began)
+            threading.Event().wait(0.01)
+
+
+@contextmanager
+def visitors(address: Address, count: int = 4) -> Iterator[Visitors]:
+    load = Visitors()
+    threads = [threading.Thread(target=load.visit, args=(address,)) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield load
+    finally:
+        load.stop = True
+        for thread in threads:
+            thread.join()
+
+
+def pair(address: Address) -> tuple[str, int]:
+    return (address.ip, address.port)
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        threading.Event().wait(0.01)
+
+
+def ended(watch: WatchProcess, seconds: float = 20) -> int:
+    return watch.process.wait(seconds)
+
+
+# ---- killed ---------------------------------------------------------------------------
+
+
+def test_a_killed_proxy_is_back_within_a_second_and_nobody_is_refused(run_options: list[str]) -> None:
+    with watch_process(QUICK, run_options) as watch:
+        gaps = []
+        watch.wait_serving()
+        with visitors(watch.address) as load:
+            for _ in range(KILLS):
+                status = watch.wait_serving()
+                threading.Event().wait(0.3)  # longer than --settle: this is no death at once
+                os.kill(status["proxy"], signal.SIGKILL)
+                began = time.monotonic()
+                assert ask(pair(watch.address), "select 1") == ((1,),)
+                gaps.append(time.monotonic() - began)
+        assert load.refused == []
+        assert load.served > KILLS
+        # Who had a session when its proxy died loses it: at most each of the clients, each time.
+        assert len(load.lost) <= 4 * KILLS
+        assert max(gaps) <= 1.0, (statistics.median(gaps), gaps)
+        assert watch.status()["restarts"] == KILLS
+
+
+def test_a_hung_proxy_is_killed_and_one_that_drains_or_is_full_is_not(run_options: list[str]) -> None:
+    run_options[-1] += ",client_max_connections=2"
+    with watch_process(QUICK, run_options) as watch:
+        status = watch.wait_serving()
+        sessions = [connect(pair(watch.address)) for _ in range(2)]  # full: no greeting for the probe
+        for _ in range(10):
+            threading.Event().wait(0.2)
+            assert watch.status()["proxy"] == status["proxy"]
+        for session in sessions:
+            session.close()
+
+        os.kill(status["proxy"], signal.SIGSTOP)
+
+        began = time.monotonic()
+        assert ask(pair(watch.address), "select 1") == ((1,),)
+        assert time.monotonic() - began < 4
+        assert watch.status()["proxy"] != status["proxy"]
+        assert "is hung: no greeting 2 times in a row" in watch.log.read_text()
+
+
+def test_one_that_dies_at_once_again_and_again_is_given_up(run_options: list[str]) -> None:
+    with watch_process(["--give-up-after", "2", "--no-spare"], run_options) as watch:
+        for life in range(3):
+            status = watch.wait(lambda s, n=life: s.get("state") == "serving" and s["restarts"] == n, "it serves")  # type: ignore[misc]
+            os.kill(status["proxy"], signal.SIGKILL)
+
+        assert ended(watch) == 3
+        assert watch.status()["state"] == "gave_up"
+        assert "giving up after 3 short lives in a row; the last one was ended by SIGKILL" in watch.log.read_text()
+        with pytest.raises(pymysql.err.OperationalError, match="refused"):
+            connect(pair(watch.address))
+
+
+def test_wrong_settings_are_not_tried_again(run_options: list[str]) -> None:
+    with watch_process((), [*run_options, "-o", "no_such_option"]) as watch:
+        assert ended(watch) == 2
+        assert "Traceback" not in watch.log.read_text()
+        assert "-o: item 1 is not of the form name=value" in watch.log.read_text()
+
+
+def test_a_proxy_that_ends_cleanly_ends_the_watch(run_options: list[str]) -> None:
+    with watch_process((), run_options) as watch:
+        os.kill(watch.wait_serving()["proxy"], signal.SIGTERM)
+
+        assert ended(watch) == 0
+        assert watch.status()["restarts"] == 0
+
+
+# ---- drained --------------------------------------------------------------------------
+
+
+def test_sigterm_drains_closes_the_port_first_and_ends_with_the_proxys_status(run_options: list[str]) -> None:
+    with watch_process((), run_options) as watch:
+        watch.wait_serving()
+        busy, idle = (connect(pair(watch.address), autocommit=False) for _ in range(2))
+        with busy.cursor() as cursor:
+            cursor.execute("begin")
+        assert httpx.get(f"http://{watch.http}/ready").status_code == 200
+
+        watch.process.terminate()
+
+        until(lambda: httpx.get(f"http://{watch.http}/ready").status_code == 503, "not ready", 2)
+        assert httpx.get(f"http://{watch.http}/api/status").json()["draining"]
+        with pytest.raises(pymysql.err.OperationalError, match="refused"):
+            connect(pair(watch.address))
+        with pytest.raises(pymysql.err.MySQLError):
+            idle.ping(reconnect=False)
+        busy.commit()
+        assert ended(watch) == 0
+        assert "drained 2 sessions" in watch.log.read_text()
+        assert "0 of them cut; ends: 2 drained" in watch.log.read_text()
+
+
+def test_what_is_still_in_a_transaction_when_the_time_is_over_is_cut(run_options: list[str]) -> None:
+    run_options[-1] = run_options[-1].replace("hot_upgrade_exit_timeout=4s", "hot_upgrade_exit_timeout=300ms")
+    with watch_process((), run_options) as watch:
+        watch.wait_serving()
+        busy = connect(pair(watch.address), autocommit=False)
+        busy.begin()
+        with busy.cursor() as cursor:
+            cursor.execute("select 1")
+
+        watch.process.terminate()
+
+        assert ended(watch) == 0
+        assert "drained 1 sessions" in watch.log.read_text()
+        assert "1 of them cut; ends: 1 shutdown" in watch.log.read_text()
+
+
+def test_a_second_signal_ends_both_at_once(run_options: list[str]) -> None:
+    run_options[-1] = run_options[-1].replace("hot_upgrade_exit_timeout=4s", "hot_upgrade_exit_timeout=1h")
+    with watch_process((), run_options) as watch:
+        proxy = watch.wait_serving()["proxy"]
+        busy = connect(pair(watch.address), autocommit=False)
+        busy.begin()
+
+        watch.process.terminate()
+        until(lambda: "draining for at most" in watch.log.read_text(), "the drain has begun")
+        watch.process.terminate()
+
+        assert ended(watch, 5) == 0
+        until(lambda: not os.path.exists(f"/proc/{proxy}"), "the proxy is gone too")
+
+
+def test_a_proxy_whose_watch_is_killed_drains_and_leaves_the_port_free(run_options: list[str]) -> None:
+    with watch_process((), run_options) as watch:
+        status = watch.wait_serving()
+
+        watch.process.kill()
+
+        for pid in (status["proxy"], status["spare"]):
+            until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), "both are gone")  # type: ignore[misc]
+        assert "the watch is gone: draining" in watch.log.read_text()
+
+
+# ---- replaced -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked", ["watch", "proxy"])
+def test_a_hot_upgrade_refuses_nobody_and_idle_sessions_go_one_by_one(run_options: list[str], asked: str) -> None:
+    with watch_process(QUICK, run_options) as watch:
+        before = watch.wait_serving()
+        idle = [connect(pair(watch.address)) for _ in range(4)]
+        numbers = {session.thread_id() for session in idle}
+        with visitors(watch.address) as load:
+            until(lambda: load.served > 20, "the load runs")
+
+            os.kill(watch.process.pid if asked == "watch" else before["proxy"], signal.SIGUSR2)
+
+            after = watch.wait(lambda s: s["upgrades"] == 1, "the new version serves")
+            # The youngest of the idle ones still stands: they are sent away over half of the drain's time.
+            with idle[-1].cursor() as cursor:
+                cursor.execute("select 1")
+            assert after["proxy"] != before["proxy"]
+            assert after["draining"] == [before["proxy"]]
+            served = load.served
+            until(lambda: load.served > served + 50, "the load goes on")
+            ready = httpx.get(f"http://{watch.http}/ready")
+            assert ready.status_code == 200
+            new = connect(pair(watch.address))
+            assert (new.thread_id() ^ min(numbers)) >> 17 & 1 == 1, "ids of old and new differ in the version bit"
+            watch.wait(lambda s: not s["draining"], "the old one has drained")
+        assert load.refused == []
+        assert load.lost == []
+        with new.cursor() as cursor:
+            cursor.execute("select 1")
+        assert watch.status()["restarts"] == 0
+        assert "of them cut" not in watch.log.read_text().replace(" 0 of them cut", "")
+        for session in (*idle, new):
+            with suppress(pymysql.err.MySQLError):
+                session.close()
+
+
+def test_a_new_version_that_does_not_come_up_changes_nothing(run_options: list[str], tmp_path: Path) -> None:
+    config = tmp_path / "odp.toml"
+    config.write_text("login_timeout = '9s'\n")
+    with watch_process(QUICK, ["--config", str(config), *run_options]) as watch:
+        before = watch.wait_serving()
+        session = connect(pair(watch.address))
+        config.write_text("nonsense = 1\n")
+
+        watch.process.send_signal(signal.SIGUSR2)
+
+        until(lambda: "hot upgrade failed" in watch.log.read_text(), "it fails")
+        assert "nothing has changed: the new version ended with status 2" in watch.log.read_text()
+        assert "'nonsense' is unknown" in watch.log.read_text()
+        assert watch.status()["proxy"] == before["proxy"]
+        with session.cursor() as cursor:
+            cursor.execute("select 1")
+        assert ask(pair(watch.address), "select 1") == ((1,),)
+        session.close()
+
+
+def test_a_proxy_that_nobody_watches_is_replaced_too(kernel_address: Address, run_options: list[str]) -> None:
+    with proxy_process(f"127.0.0.1:{kernel_address.port}", "demo", PROXYRO_PASSWORD, http=True) as proxy:
+        with visitors(proxy.address) as load:
+            until(lambda: load.served > 20, "the load runs")
+            before = json.loads(proxy.ready.read_text())["pid"]
+
+            proxy.process.send_signal(signal.SIGUSR2)
+
+            assert proxy.process.wait(20) == 0
+            served = load.served
+            until(lambda: load.served > served + 20, "the load goes on")
+            after = json.loads(proxy.ready.read_text())["pid"]
+            assert after != before
+        assert (load.refused, load.lost) == ([], [])
+        os.kill(after, signal.SIGTERM)
+        until(lambda: not proxy.ready.exists(), "the new one takes the ready file away")
