@@ -79,6 +79,7 @@ class Directory:
         self._asking = trio.Lock()
         self._asked_at = -REFUSED_SECONDS
         self._changed = Bell()
+        self._changes = self._saved = 0
         self._nursery: trio.Nursery
 
     async def open(self, nursery: trio.Nursery) -> None:
@@ -87,10 +88,12 @@ class Directory:
         self._stored = {stored.rslist.cluster: stored for stored in await self.store.load()}
 
     async def aclose(self) -> None:
-        """Close the connections to the config server, and let another process write the file."""
-        self.store.close()
+        """Close the connections to the config server; write what is not written, and let another process write."""
         with trio.move_on_after(1.0, shield=True):
+            if self._changes != self._saved or self.store.pending:
+                await self._save()
             await self.server.aclose()
+        self.store.close()
 
     def knows(self, name: str) -> bool:
         """Whether the config server names a cluster, as far as we know."""
@@ -174,9 +177,9 @@ class Directory:
         entry.had_at = now
         if subs != entry.rslist.clusters:
             entry.rslist = msgspec.structs.replace(entry.rslist, clusters=subs)
-            self._changed.ring()
+            self._note_change()
         elif now - entry.saved_at >= SAVE_SECONDS:
-            self._changed.ring()
+            self._note_change()
 
     def note_use(self, name: str) -> None:
         """Somebody has logged in to a cluster."""
@@ -184,7 +187,7 @@ class Directory:
         if entry is not None:
             first, entry.used_at = not entry.used_at, self._wall_clock()
             if first or entry.used_at - entry.saved_at >= SAVE_SECONDS:
-                self._changed.ring()
+                self._note_change()
 
     def idcs(self, name: str, cluster_id: int) -> Mapping[str, str]:
         """Return the region of every IDC as it was told last, to this proxy or to the one before it."""
@@ -196,7 +199,7 @@ class Directory:
         entry = self.entries.get(name)
         if entry is not None and entry.idcs.get(cluster_id, {}) != idcs:
             entry.idcs[cluster_id] = idcs
-            self._changed.ring()
+            self._note_change()
 
     def forget(self, name: str) -> None:
         """Drop a cluster's rslist from memory; from the file too if the config server no longer names it."""
@@ -205,7 +208,7 @@ class Directory:
             self._stored[name] = entry.cached()
         elif not self.knows(name):
             self._stored.pop(name, None)
-        self._changed.ring()
+        self._note_change()
 
     def check_named(self, name: str) -> None:
         """Raise UnknownCluster for a cluster that the config server does not name."""
@@ -292,7 +295,7 @@ class Directory:
             entry.told = entry.rslist = rslist
             servers = ", ".join(str(address) for sub in rslist.clusters for address in sub.servers[:_NAMES_SHOWN])
             log.info("cluster %s: rslist from the config server: %s", name, servers)
-            self._changed.ring()
+            self._note_change()
 
     def _refuse(self, name: str, failure: OdpError) -> None:
         self._refused[name] = (trio.current_time() + REFUSED_SECONDS, failure)
@@ -358,12 +361,20 @@ class Directory:
         while True:
             with trio.move_on_after(SAVE_AGAIN_SECONDS if self.store.pending else math.inf):
                 await self._changed.wait()
-            now = self._wall_clock()
-            stored = {name: entry.cached() for name, entry in self.entries.items()}
-            kept = {name: old for name, old in self._stored.items() if self.knows(name)}
-            for entry in self.entries.values():
-                entry.saved_at = now
-            await self.store.save(tuple((kept | stored).values()))
+            await self._save()
+
+    async def _save(self) -> None:
+        changes, now = self._changes, self._wall_clock()
+        for entry in self.entries.values():
+            entry.saved_at = now
+        kept = {name: old for name, old in self._stored.items() if self.knows(name)}
+        known = {name: entry.cached() for name, entry in self.entries.items()}
+        await self.store.save(tuple((kept | known).values()))
+        self._saved = changes
+
+    def _note_change(self) -> None:
+        self._changes += 1
+        self._changed.ring()
 
 
 def _shown(names: Sequence[str]) -> str:
