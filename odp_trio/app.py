@@ -31,6 +31,7 @@ from odp_trio.admin.explain import Explained, ExplainRequest, explain_live
 from odp_trio.admin.proxysys import serve_admin
 from odp_trio.admin.routes import table_records
 from odp_trio.admin.status import ProxyStatus, proxy_status
+from odp_trio.admin.tree import TreeNode, task_tree
 from odp_trio.catalog.clusters import Clusters, Started
 from odp_trio.catalog.config_wiring import open_directory
 from odp_trio.catalog.locations import TableLocations
@@ -127,6 +128,10 @@ class Proxy:
     def statistics(self) -> ProxyStatus:
         """Return the state of everything at this moment."""
         return proxy_status(self)
+
+    def tree(self) -> TreeNode:
+        """Return the tree of supervised tasks."""
+        return task_tree(self.root.statistics(), trio.current_time())
 
     async def explain(self, request: ExplainRequest) -> Explained:
         """Say where a statement would go, and why; raise ConfigError for a request that cannot be used."""

@@ -1,6 +1,7 @@
 """What operators read and say.
 
 status    one frozen record of everything, read off the tables
+tree      supervised tasks, as they hang together
 metrics   the record as Prometheus exposition
 routes    how statements fared, by tenant and by table
 http      /health, /ready, /metrics, /api/…

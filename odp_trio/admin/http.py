@@ -26,6 +26,7 @@ from odp_trio.admin.explain_command import read_parameter
 from odp_trio.admin.metrics import exposition
 from odp_trio.admin.routes import count_routes, list_routes
 from odp_trio.admin.status import ProxyStatus
+from odp_trio.admin.tree import TreeNode
 from odp_trio.errors import AccessDenied, ConfigError, OdpError, UnknownCluster
 from odp_trio.topology.location import Locations
 from odp_trio.topology.snapshot import Snapshot
@@ -45,6 +46,10 @@ class Source(Protocol):
 
     def statistics(self) -> ProxyStatus:
         """Return the state of everything at this moment."""
+        ...
+
+    def tree(self) -> TreeNode:
+        """Return the tree of supervised tasks."""
         ...
 
     async def explain(self, request: ExplainRequest) -> Explained:
@@ -76,6 +81,9 @@ def make_app(source: Source) -> Starlette:
 
     async def everything(_: Request) -> Response:
         return _json(msgspec.to_builtins(source.statistics()))
+
+    async def tree(_: Request) -> Response:
+        return _json(source.tree())
 
     async def explain(request: Request) -> Response:
         """Answer 400 for what cannot be asked, 503 for what cannot be answered now."""
@@ -110,6 +118,7 @@ def make_app(source: Source) -> Starlette:
             Route("/ready", ready),
             Route("/metrics", metrics),
             Route("/api/status", everything),
+            Route("/api/tree", tree),
             Route("/api/explain", explain, methods=["GET", "POST"]),
             Route("/api/snapshot", snapshot),
             Route("/api/routes", routes),

@@ -26,10 +26,12 @@ class PacketChannel:
     Only one task may use it at a time.
     """
 
-    __slots__ = ("_error", "_reader", "sock")
+    __slots__ = ("_error", "_reader", "heard", "sock")
 
     def __init__(self, sock: socket.socket, error: type[ProtocolError], limit_bytes: int = 1 << 20) -> None:
         self.sock = sock
+        self.heard = False
+        """Whether the peer has sent anything."""
         self._error = error
         self._reader = PacketReader(error, limit_bytes)
 
@@ -55,6 +57,7 @@ class PacketChannel:
                 raise PeerGone(f"connection lost: {exc.strerror}") from exc
             if not data:
                 raise PeerGone("connection closed by the peer")
+            self.heard = True
             self._reader.feed(data)
         return found
 

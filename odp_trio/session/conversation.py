@@ -59,7 +59,7 @@ async def converse(session: Session, services: Services) -> End:
         )
     except PeerGone as exc:
         log.debug("%s left before its login: %s", session, exc)  # health probes do so all day
-        return End.CLIENT_GONE
+        return End.CLIENT_GONE if client.heard else End.LEFT_BEFORE_LOGIN
     except LoginTimeout as exc:
         log.warning("%s: %s", session, exc)
         return End.LOGIN_TIMEOUT

@@ -17,6 +17,8 @@ class End(Enum):
 
     CLIENT_QUIT = "client_quit"
     CLIENT_GONE = "client_gone"
+    LEFT_BEFORE_LOGIN = "left_before_login"
+    """It never said a word: a health probe, as a rule."""
     CLIENT_PROTOCOL = "client_protocol_error"
     SERVER_GONE = "server_gone"
     SERVER_PROTOCOL = "server_protocol_error"

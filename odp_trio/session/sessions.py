@@ -81,6 +81,8 @@ class Sessions:
             )
         except OSError:  # it went away while it waited in the backlog
             sock.close()
+            self._services.counts.accepted += 1
+            self._services.counts.ends[End.LEFT_BEFORE_LOGIN.value] += 1
             return
         self._services.counts.accepted += 1
         session = Session(self._ids.allocate(self.table), sock, peer, trio.current_time())

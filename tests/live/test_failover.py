@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import itertools
 import re
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pymysql
 import pytest
 import trio
 
+from odp_trio.admin.tree import TreeNode
 from odp_trio.app import Proxy, open_proxy
 from odp_trio.testing.bed import Testbed
 from odp_trio.testing.demo import settings_for
+from odp_trio.testing.ocp import open_config_server
 from tests.live.clients import ask, connect, in_thread, through, until
 
 NUMBERS = itertools.count()
@@ -135,29 +139,124 @@ async def metrics(proxy: Proxy) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^([a-z_]+(?:\{[^}]*\})?) (\S+)$", text, re.MULTILINE)}
 
 
-@pytest.mark.parametrize("task", ["catalog/cluster:demo", "front/listener", "http"])
-async def test_a_crashed_task_is_started_again_and_nobody_notices(
-    bed: Testbed, task: str, caplog: pytest.LogCaptureFixture
+def tasks(node: TreeNode, proxy: Proxy) -> list[str]:
+    """Return the path of every task of the tree, whatever there is; blocks are none."""
+    found = []
+    for child in node.children:
+        with suppress(KeyError):
+            proxy.root.find(child.path)
+            found.append(child.path)
+        found += tasks(child, proxy)
+    return found
+
+
+def tables(proxy: Proxy) -> dict[str, object]:
+    """What no crash of a task may take away."""
+    return {
+        "sessions": set(proxy.sessions.table),
+        "clusters": {name: set(cluster.servers) for name, cluster in named_clusters(proxy).items()},
+        "tenants": set(proxy.tenants.entries()),
+        "locations": len(proxy.locations),
+        "statements": len(proxy.statements),
+        "rslists": set() if proxy.clusters.directory is None else set(proxy.clusters.directory.entries),
+        "listening on": proxy.addresses,
+    }
+
+
+def named_clusters(proxy: Proxy) -> dict[str, Any]:
+    return {cluster.name: cluster for cluster in proxy.clusters.resources()}
+
+
+async def test_every_task_of_the_tree_can_crash_and_nobody_notices(
+    bed: Testbed, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with open_proxy(settings_for(bed, server_state_refresh_interval=0.3)) as proxy:
-        load = Load()
-        async with trio.open_nursery() as nursery:
-            await run_load(load, proxy, nursery, clients=4)
+    await bed.query("drop database if exists crash", "create database crash", "create table crash.t(a int)")
+    async with open_config_server({bed.cluster: bed.rslist}) as ocp:
+        settings = settings_for(
+            bed,
+            clusters={},
+            obproxy_config_server_url=ocp.url,
+            rootservice_cluster_name=bed.cluster,
+            etc_dir=str(tmp_path),
+            server_state_refresh_interval=0.3,
+        )
+        async with open_proxy(settings) as proxy:
+            session = await in_thread(lambda: connect(proxy.addresses[0], database="crash"))
+            with session.cursor() as cursor:
+                await in_thread(cursor.execute, "select count(*) from t")
             await until(lambda: all(t.state == "running" for t in proxy.statistics().tasks), "everything runs")
+            paths = tasks(proxy.tree(), proxy)
+            assert {"catalog/cluster:demo", "catalog/config_server", "catalog/prober", "front/listener", "http"} <= set(
+                paths
+            )
+            known = tables(proxy)
+            load = Load()
+            async with trio.open_nursery() as nursery:
+                await run_load(load, proxy, nursery, clients=2)
+                for path in paths:
+                    before = load.answers
 
-            proxy.crash_task(task, RuntimeError("on purpose"))
+                    proxy.crash_task(path, RuntimeError(f"{path} on purpose"))
 
-            await until(lambda: {t.path: t.restarts for t in proxy.statistics().tasks}[task] == 1, "it was counted")
-            await until(lambda: all(t.state == "running" for t in proxy.statistics().tasks), "it runs again")
-            assert (await metrics(proxy))[f'odp_task_restarts_total{{task="{task}"}}'] == 1
-            before, refreshes = load.answers, proxy.clusters.resources()[0].refreshes
-            await until(lambda: load.answers > before + 50, "the load goes on")
-            await until(lambda: proxy.clusters.resources()[0].refreshes > refreshes, "the list is refreshed")
-            assert await through(proxy, "select 1") == ((1,),)
-            load.stop = True
+                    await until(lambda path=path: node_of(proxy, path).restarts == 1, f"{path} was counted")
+                    await until(lambda path=path: node_of(proxy, path).state == "running", f"{path} runs again")
+                    assert node_of(proxy, path).last_error == f"RuntimeError: {path} on purpose"
+                    await until(lambda before=before: load.answers > before + 20, "the load goes on")
+                    assert await through(proxy, "select 1") == ((1,),)
+                load.stop = True
 
-        assert (load.lost, load.wrong) == ([], [])
-        assert "on purpose" in caplog.text
+            assert (load.lost, load.wrong) == ([], [])
+            await until(lambda: len(proxy.sessions.table) == 1, "the load's sessions are gone")
+            assert shrunk(known, tables(proxy)) == []
+            with session.cursor() as cursor:
+                await in_thread(cursor.execute, "select count(*) from t")
+            counted = await metrics(proxy)
+            for path in paths:
+                assert counted[f'odp_task_restarts_total{{task="{path}"}}'] == 1
+                assert f"{path} on purpose" in caplog.text
+            refreshes = named_clusters(proxy)["demo"].refreshes
+            await until(lambda: named_clusters(proxy)["demo"].refreshes > refreshes, "the list is refreshed")
+            await in_thread(session.close)
+
+
+def shrunk(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Name the tables that have lost something."""
+    return [
+        f"{name}: {value} became {after[name]}"
+        for name, value in before.items()
+        if (after[name] < value if isinstance(value, int) else after[name] != value)
+    ]
+
+
+def node_of(proxy: Proxy, path: str) -> TreeNode:
+    """Find a task in the tree."""
+    nodes = [proxy.tree()]
+    while nodes:
+        node = nodes.pop()
+        if node.path == path:
+            return node
+        nodes += node.children
+    raise AssertionError(f"{path} is not in the tree")
+
+
+async def test_the_tree_is_shown_with_times_and_reasons(bed: Testbed) -> None:
+    async with open_proxy(settings_for(bed)) as proxy:
+        await until(lambda: all(t.state == "running" for t in proxy.statistics().tasks), "everything runs")
+        proxy.crash_task("catalog/locations", RuntimeError("on purpose"))
+        await until(lambda: node_of(proxy, "catalog/locations").restarts == 1, "it was counted")
+        assert proxy.http_address is not None
+
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{proxy.http_address[1]}") as client:
+            tree = (await client.get("/api/tree")).json()
+
+        assert (tree["name"], tree["path"], tree["state"]) == ("proxy", "", "running")
+        catalog = next(child for child in tree["children"] if child["name"] == "catalog")
+        locations = next(child for child in catalog["children"] if child["name"] == "locations")
+        assert locations["path"] == "catalog/locations"
+        assert locations["last_error"] == "RuntimeError: on purpose"
+        assert locations["restarts"] == 1
+        assert 0 <= locations["since"] < 10
+        assert (locations["state"] == "backing_off") == (locations["next_attempt"] is not None)
 
 
 async def test_a_crashed_session_is_alone_in_it(bed: Testbed, caplog: pytest.LogCaptureFixture) -> None:

@@ -134,7 +134,7 @@ def test_a_hung_proxy_is_killed_and_one_that_drains_or_is_full_is_not(run_option
 def test_one_that_dies_at_once_again_and_again_is_given_up(run_options: list[str]) -> None:
     with watch_process(["--give-up-after", "2", "--no-spare"], run_options) as watch:
         for life in range(3):
-            status = watch.wait(lambda s, n=life: s.get("state") == "serving" and s["restarts"] == n, "it serves")  # type: ignore[misc]
+            status = watch.wait(lambda s, n=life: s.get("state") == "serving" and s["restarts"] == n, "it serves")
             os.kill(status["proxy"], signal.SIGKILL)
 
         assert ended(watch) == 3
@@ -222,7 +222,7 @@ def test_a_proxy_whose_watch_is_killed_drains_and_leaves_the_port_free(run_optio
         watch.process.kill()
 
         for pid in (status["proxy"], status["spare"]):
-            until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), "both are gone")  # type: ignore[misc]
+            until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), "both are gone")
         assert "the watch is gone: draining" in watch.log.read_text()
 
 
