@@ -24,6 +24,7 @@ from odp_trio.testing.matrix.row import (
     markdown,
     notes_markdown,
     sees_markdown,
+    victims_markdown,
     violations,
 )
 from odp_trio.testing.matrix.run import SHORT, Phases, faults, run_fault
@@ -62,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(stderr=True, highlight=False)
     rows = trio.run(_main, chosen, SHORT if given.short else Phases(), partial(say, console))
     matrix, told = f"{head()}\n\n{markdown(rows)}", errors_markdown(rows)
-    notes = notes_markdown(rows)
-    print(matrix, told, notes, sep="\n\n")
+    victims, notes = victims_markdown(rows), notes_markdown(rows)
+    print(matrix, victims, told, notes, sep="\n\n")
     if given.page is not None:
         page = filled(
             given.page.read_text(encoding="utf-8"), matrix=matrix, told=told, notes=notes, sees=sees_markdown(rows)

@@ -98,6 +98,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     settings: Mapping[str, Any] = {}
     plan: Mapping[str, Any] = {}
     """What differs from the usual settings and the usual load."""
+    one_server: bool = False
+    """Whether it befalls one server, the victim: then its place on the routes is shown."""
     notes: Mapping[str, str] = {}
     """What the fault's own notes must look like: regular expressions."""
     prepare: Verb = nothing

@@ -40,6 +40,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Successful statements per second before, during and after."""
     p99: tuple[float, float]
     """Of statements for other servers than the victim, before and during, in seconds."""
+    one_server: bool
+    """Whether the fault befell one server, the victim."""
     left: float
     """Seconds from the fault's begin to the last statement of the load that the victim got while it lasted."""
     back: float | None
@@ -103,6 +105,21 @@ def errors_markdown(rows: Iterable[Row]) -> str:
     for row in rows:
         for told, asked in row.told.items():
             lines.append(f"| {row.name} | {told} | {', '.join(f'{what} {n}' for what, n in asked.items())} |")
+    return "\n".join(lines)
+
+
+def victims_markdown(rows: Iterable[Row]) -> str:
+    """Return how faults of one server looked from the routes."""
+    lines = [
+        "| fault | last statement there | first one again, after the fault | p99 of statements for other servers "
+        "before, during |",
+        "|---|---|---|---|",
+    ]
+    for row in rows:
+        if row.one_server:
+            back = "never" if row.back is None else f"{row.back:.2f} s"
+            p99 = ", ".join(f"{1000 * each:.1f} ms" for each in row.p99)
+            lines.append(f"| {row.name} | after {row.left:.2f} s of {row.seconds:.1f} s | {back} | {p99} |")
     return "\n".join(lines)
 
 

@@ -186,6 +186,7 @@ def _row(fault: Fault, world: World, times: Sequence[float], audit: Audit) -> Ro
             measures.percentile((answer.seconds for answer in elsewhere if start <= answer.at < begun), 0.99),
             measures.percentile((answer.seconds for answer in elsewhere if begun <= answer.at < ended), 0.99),
         ),
+        one_server=fault.one_server,
         left=max((at - begun for at in victim if begun <= at < ended), default=0.0),
         back=min((at - ended for at in victim if at >= ended), default=None),
         audit=audit,

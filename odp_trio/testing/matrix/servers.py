@@ -77,6 +77,7 @@ def server_faults(clients: int) -> tuple[Fault, ...]:
             name="one OBServer killed, listed INACTIVE, back",
             sees="a statement that ran there fails (reads outside transactions are repeated elsewhere), "
             "a transaction there is rolled back; the others notice nothing",
+            one_server=True,
             begin=_kill,
             end=_revive,
             bounds=Bounds(errors=clients, leaves=0.1, returns=2.5),
@@ -84,6 +85,7 @@ def server_faults(clients: int) -> tuple[Fault, ...]:
         Fault(
             name="one OBServer killed, the list says ACTIVE, back",
             sees="the same",
+            one_server=True,
             begin=_kill_unnoticed,
             end=_revive,
             bounds=Bounds(errors=2 * clients, gap=2.0, leaves=0.1, returns=4.0),
@@ -105,6 +107,7 @@ def server_faults(clients: int) -> tuple[Fault, ...]:
         Fault(
             name="one OBServer frozen, thaws",
             sees="a statement that was sent there waits until its time-out; further ones go elsewhere",
+            one_server=True,
             begin=_freeze,
             end=_revive,
             bounds=Bounds(errors=2 * clients, gap_during=1.0, gap=2.0, recovery=3.0),
@@ -113,6 +116,7 @@ def server_faults(clients: int) -> tuple[Fault, ...]:
         Fault(
             name="one OBServer refuses connections, accepts again",
             sees="nothing: sessions that are there stay, others go elsewhere",
+            one_server=True,
             begin=_refuse,
             end=_revive,
             bounds=Bounds(),
@@ -120,6 +124,7 @@ def server_faults(clients: int) -> tuple[Fault, ...]:
         Fault(
             name="one OBServer slow (0.3 s a request)",
             sees="slowness, for what must go there",
+            one_server=True,
             begin=_slow,
             end=_end_faults,
             bounds=Bounds(gap=3.0),
