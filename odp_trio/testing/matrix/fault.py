@@ -80,6 +80,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     gap_during: float = 0.0
     recovery: float = 2.0
     """Seconds from the end of the fault until every client is served again."""
+    slower: float | None = None
+    """How many times as long the 99th percentile of statements for other servers may become."""
     leaves: float | None = None
     """Seconds from the fault's begin after which the victim gets no statement any more."""
     returns: float | None = None
@@ -98,6 +100,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     settings: Mapping[str, Any] = {}
     plan: Mapping[str, Any] = {}
     """What differs from the usual settings and the usual load."""
+    at_least: float = 0.0
+    """Seconds that the fault lasts, however short the phases are."""
     one_server: bool = False
     """Whether it befalls one server, the victim: then its place on the routes is shown."""
     notes: Mapping[str, str] = {}

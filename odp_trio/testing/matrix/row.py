@@ -21,6 +21,9 @@ from odp_trio.testing.matrix.fault import Fault
 STALLS: Final = 5
 """Times a stall of the processor by which any figure may be longer than its bound: that says nothing of the proxy."""
 
+SLOWER: Final = 0.1
+"""Seconds by which a 99th percentile may be longer in any case: a few hundred statements say little about it."""
+
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """What one fault did."""
@@ -73,6 +76,8 @@ def violations(fault: Fault, row: Row) -> list[str]:
         found.append(f"a client was without an answer for {row.gap:.2f} s, at most {limit:.2f} s may be")
     if row.recovery is None or row.recovery > bounds.recovery + busy:
         found.append(f"recovery took {row.recovery} s, at most {bounds.recovery} s may be")
+    if bounds.slower is not None and row.p99[1] > (most := bounds.slower * row.p99[0] + SLOWER + busy):
+        found.append(f"p99 of statements for other servers: {row.p99[1]:.3f} s, at most {most:.3f} s may be")
     if bounds.leaves is not None and row.left > bounds.leaves + busy:
         found.append(f"the server got statements for {row.left:.2f} s, at most {bounds.leaves} s may be")
     if bounds.returns is not None and (row.back is None or row.back > bounds.returns + busy):

@@ -22,7 +22,7 @@ from odp_trio.testing.load import Load, Mix, Plan, open_load, rows_statement, ta
 from odp_trio.testing.matrix.cluster import cluster_faults
 from odp_trio.testing.matrix.config_server import SECOND, config_server_faults
 from odp_trio.testing.matrix.fault import TENANT, VICTIM, Bounds, Fault, World, nothing, spread
-from odp_trio.testing.matrix.process import task_faults
+from odp_trio.testing.matrix.process import task_faults, watch_faults
 from odp_trio.testing.matrix.row import Row
 from odp_trio.testing.matrix.servers import server_faults
 from odp_trio.testing.matrix.watched import open_watched
@@ -131,11 +131,15 @@ async def _under_load(fault: Fault, world: World, phases: Phases) -> Sequence[fl
         await trio.sleep(phases.before)
         begun = trio.current_time()
         await fault.begin(world)
-        await trio.sleep(max(0.0, begun + phases.during - trio.current_time()))
+        await trio.sleep(max(0.0, begun + max(phases.during, fault.at_least) - trio.current_time()))
         ended = trio.current_time()
         await fault.end(world)
         await load.wait_flowing(ended, _FLOWING)
         await trio.sleep(phases.after)
+        if fault.bounds.returns is not None:
+            with trio.move_on_after(fault.bounds.returns):
+                while not any(at >= ended for at in _on_victim(world)):  # noqa: ASYNC110  # of the bed's record
+                    await trio.sleep(0.2)
         nursery.cancel_scope.cancel()
         return start, begun, ended, trio.current_time()
 
@@ -161,6 +165,11 @@ async def _audited(bed: Testbed, load: Load) -> Audit:
     return load.ledger.audit((int(row["client"]), int(row["seq"])) for row in rows)
 
 
+def _on_victim(world: World) -> list[float]:
+    """Return when the victim got statements of the load."""
+    return [each.at for each in world.bed.statements("writes") if each.observer == VICTIM]
+
+
 def _row(fault: Fault, world: World, times: Sequence[float], audit: Audit) -> Row:
     start, begun, ended, over = times
     load = world.load
@@ -168,7 +177,7 @@ def _row(fault: Fault, world: World, times: Sequence[float], audit: Audit) -> Ro
     failures = [failed for failed in load.failures if failed.at >= start]
     gap, gap_of_all = measures.gaps(load.answers, clients, begun, over)
     elsewhere = [answer for answer in load.answers if answer.partition not in (-1, VICTIM)]
-    victim = [each.at for each in world.bed.statements("writes") if each.observer == VICTIM]
+    victim = _on_victim(world)
     return Row(
         name=fault.name,
         sees=fault.sees,
@@ -206,4 +215,5 @@ def faults(clients: int = CLIENTS) -> tuple[Fault, ...]:
         *cluster_faults(clients),
         *config_server_faults(),
         *task_faults(),
+        *watch_faults(clients),
     )
