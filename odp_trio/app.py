@@ -27,6 +27,7 @@ import msgspec
 import trio
 
 import odp_trio
+from odp_trio.admin.congestion import RecentChange, recent_changes
 from odp_trio.admin.explain import Explained, ExplainRequest, explain_live
 from odp_trio.admin.proxysys import serve_admin
 from odp_trio.admin.routes import table_records
@@ -151,6 +152,10 @@ class Proxy:
         )
         return msgspec.structs.replace(head, tables=await table_records(self.locations, trio.current_time))
 
+    def recent_changes(self) -> list[RecentChange]:
+        """Return the last changes of the lists of servers, the newest first."""
+        return recent_changes(self.views.congestion, trio.current_time())
+
     def shut_down(self, *, handed_over: bool = False) -> None:
         """Begin an orderly end: stop listening, drain, stop the rest.  ``wait_shutdown`` returns.
 
@@ -158,6 +163,7 @@ class Proxy:
         at once, and idle sessions are sent away one after the other.
         """
         self.handed_over = handed_over
+
         self._shutdown.set()
 
     @property

@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from odp_trio.admin.congestion import RecentChange
 from odp_trio.admin.explain import Explained, ExplainRequest, explanation_object
 from odp_trio.admin.explain_command import read_parameter
 from odp_trio.admin.metrics import exposition
@@ -60,6 +61,10 @@ class Source(Protocol):
         """Return what routing stands on."""
         ...
 
+    def recent_changes(self) -> list[RecentChange]:
+        """Return the last changes of the lists of servers."""
+        ...
+
 
 def make_app(source: Source) -> Starlette:
     """Build the ASGI application that reads ``source``."""
@@ -97,6 +102,9 @@ def make_app(source: Source) -> Starlette:
     async def snapshot(_: Request) -> Response:
         return _json(await source.snapshot())
 
+    async def congestion(_: Request) -> Response:
+        return _json({"clusters": source.statistics().congestion, "recent": source.recent_changes()})
+
     async def routes(request: Request) -> Response:
         try:
             words = _only(request.query_params, ("like", "cluster", "tenant", "limit"))
@@ -122,6 +130,7 @@ def make_app(source: Source) -> Starlette:
             Route("/api/explain", explain, methods=["GET", "POST"]),
             Route("/api/snapshot", snapshot),
             Route("/api/routes", routes),
+            Route("/api/congestion", congestion),
         ]
     )
 

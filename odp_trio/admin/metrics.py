@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from odp_trio.admin.congestion import congestion_metrics
 from odp_trio.admin.routes import RouteTotals, Tally
 from odp_trio.admin.status import ConfigServerStatus, ProxyStatus
 
@@ -73,6 +74,7 @@ class StatusCollector(Collector):
         yield from _clusters(status)
         if status.config_server is not None:
             yield from _config_server(status.config_server)
+        yield from congestion_metrics(status.congestion, status.probes)
         yield from _own_rules(status)
         yield from _routes(self.routes)
 

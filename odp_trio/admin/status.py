@@ -9,6 +9,7 @@ import msgspec
 import trio
 
 import odp_trio
+from odp_trio.admin.congestion import ClusterCongestion, congestion_status
 from odp_trio.catalog.clusters import Clusters
 from odp_trio.catalog.directory import Directory
 from odp_trio.routing.own_rules import OwnRule
@@ -140,6 +141,9 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     clusters: tuple[ClusterStatus, ...]
     tasks: tuple[TaskStatus, ...]
     own_rules: tuple[OwnRuleStatus, ...] = ()
+    congestion: tuple[ClusterCongestion, ...] = ()
+    probes: dict[str, int] = {}
+    """Probes of servers, by result."""
     config_server: ConfigServerStatus | None = None
 
     @property
@@ -173,6 +177,7 @@ class ProxyStatus(msgspec.Struct, frozen=True):
         reasons += [text for cluster in self.clusters for text in _rslist_troubles(cluster)]
         if self.config_server is not None:
             reasons += _config_server_troubles(self.config_server)
+        reasons += [reason for cluster in self.congestion for reason in cluster.why_degraded]
         reasons += [f"own rule {rule.name} is disabled: {rule.disabled}" for rule in self.own_rules if rule.disabled]
         return tuple(reasons)
 
@@ -306,4 +311,6 @@ def proxy_status(proxy: Proxy) -> ProxyStatus:
         config_server=config_server_status(proxy.clusters.directory, now),
         tasks=flatten(proxy.root.statistics().children),
         own_rules=tuple(map(own_rule_status, proxy.rules.own)),
+        congestion=congestion_status(proxy.views.congestion, proxy.clusters.resources(), now),
+        probes=dict(proxy.views.congestion.probes),
     )

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from odp_trio.admin.congestion import RecentChange
 from odp_trio.admin.explain import Explained, ExplainRequest, explain_offline
 from odp_trio.admin.http import make_app
 from odp_trio.admin.status import ProxyStatus
@@ -38,6 +39,8 @@ class FakeSource:
             "clusters": (),
             "tasks": (),
             "own_rules": (),
+            "congestion": (),
+            "probes": {},
             "config_server": None,
         }
         return ProxyStatus(**values | empty | {"route_waits": 7})
@@ -49,6 +52,9 @@ class FakeSource:
 
     async def snapshot(self) -> Snapshot:
         return self.taken
+
+    def recent_changes(self) -> list[RecentChange]:
+        return []
 
 
 @pytest.fixture

@@ -74,7 +74,9 @@ def servers(proxy: Proxy) -> dict[str, int]:
 
 
 async def test_one_of_three_servers_is_killed_under_load(bed: Testbed) -> None:
-    async with open_proxy(settings_for(bed, enable_http=False, server_state_refresh_interval=1.0)) as proxy:
+    async with open_proxy(
+        settings_for(bed, enable_http=False, server_state_refresh_interval=1.0, congestion_retry_interval=1.0)
+    ) as proxy:
         load = Load()
         async with trio.open_nursery() as nursery:
             await run_load(load, proxy, nursery)
