@@ -95,6 +95,7 @@ async def test_one_of_three_servers_is_killed_under_load(bed: Testbed) -> None:
 
             await bed.revive(1)
             await until(lambda: len(cluster.sys_route()) == 3, "the server list regains it")
+            await until(lambda: not proxy.views.congestion.refusals(bed.cluster).lists, "it is off the greylist")
             sessions = [await in_thread(connect, proxy.addresses[0]) for _ in range(3)]
             assert victim in servers(proxy)
             for session in sessions:
