@@ -102,9 +102,6 @@ def make_app(source: Source) -> Starlette:
     async def snapshot(_: Request) -> Response:
         return _json(await source.snapshot())
 
-    async def congestion(_: Request) -> Response:
-        return _json({"clusters": source.statistics().congestion, "recent": source.recent_changes()})
-
     async def routes(request: Request) -> Response:
         try:
             words = _only(request.query_params, ("like", "cluster", "tenant", "limit"))
@@ -130,9 +127,17 @@ def make_app(source: Source) -> Starlette:
             Route("/api/explain", explain, methods=["GET", "POST"]),
             Route("/api/snapshot", snapshot),
             Route("/api/routes", routes),
-            Route("/api/congestion", congestion),
+            Route("/api/congestion", _congestion(source)),
         ]
     )
+
+
+def _congestion(source: Source) -> Callable[[Request], Awaitable[Response]]:
+    async def congestion(_: Request) -> Response:
+        """The lists of servers, and the last changes of them."""
+        return _json({"clusters": source.statistics().congestion, "recent": source.recent_changes()})
+
+    return congestion
 
 
 async def _explain_request(request: Request) -> ExplainRequest:

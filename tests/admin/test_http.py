@@ -236,3 +236,8 @@ async def test_status_is_read_off_the_source(source: FakeSource) -> None:
 
     assert answer["route_waits"] == 7
     assert answer["clusters"] == []
+
+
+async def test_the_lists_of_servers(source: FakeSource) -> None:
+    answer = await ask(source, "GET", "/api/congestion")
+    assert answer.json() == {"clusters": [], "recent": []}
