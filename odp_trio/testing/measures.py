@@ -60,7 +60,7 @@ def told(failed: Failed) -> str:
     """Return what a client was told, such that it is the same for failures of a kind."""
     text = _REPEATED.sub(r"\1", _NUMBERS.sub("…", failed.message))
     shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-    return f"{failed.errno} {shown}" if failed.errno else f"connection lost: {shown}"
+    return f"{failed.errno} {shown}" if failed.errno else shown
 
 
 def recovery(answers: Sequence[Answered], failures: Sequence[Failed], clients: int, since: float) -> float | None:

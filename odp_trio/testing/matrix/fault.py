@@ -35,6 +35,8 @@ class World:
     """It names two clusters, ``demo`` and ``second``, which are the same one."""
     notes: dict[str, str] = field(default_factory=dict)
     """What a fault has seen for itself; shown beside its row."""
+    timings: dict[str, float] = field(default_factory=dict)
+    """What it has measured, in seconds."""
     address: Address = field(default=Address("", 0))
     """Where clients connect."""
     started: Proxy | None = None
@@ -106,6 +108,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it befalls one server, the victim: then its place on the routes is shown."""
     notes: Mapping[str, str] = {}
     """What the fault's own notes must look like: regular expressions."""
+    limits: Mapping[str, float] = {}
+    """What its timings may be at most."""
     prepare: Verb = nothing
     """Done before the proxy starts."""
     flows: bool = True

@@ -203,6 +203,7 @@ def _row(fault: Fault, world: World, times: Sequence[float], audit: Audit) -> Ro
         seconds=ended - begun,
         stall=world.stall,
         notes=world.notes,
+        timings=world.timings,
     )
 
 
