@@ -109,12 +109,20 @@ class Congestion:
             table.probed(address, error, trio.current_time())
             self._follow(cluster, table)
 
-    def connecting(self, cluster: str, address: Address) -> None:
-        """A session is about to connect to a server: if one request may try it, this is it."""
+    def connecting(self, cluster: str, address: Address) -> bool:
+        """A session is about to connect to a server: if one request may try it, this is it, and True the answer."""
         table = self.tables.get(cluster)
-        if table is not None and table.take_trial(address, trio.current_time()):
-            log.info("cluster %s: one request tries %s", cluster, address)
-            self._follow(cluster, table)
+        if table is None or not table.take_trial(address, trio.current_time()):
+            return False
+        log.info("cluster %s: one request tries %s", cluster, address)
+        self._follow(cluster, table)
+        return True
+
+    def let_in(self, cluster: str, address: Address, *, trial: bool) -> None:
+        """A server has accepted a login: enough for a trial, and for the network; no proof that statements work."""
+        table = self.tables.get(cluster)
+        if table is not None and (trial or table.lost is not None):
+            self.answered(cluster, address)
 
     def advance(self) -> float:
         """Do what has become due; return when there is more to do."""

@@ -154,9 +154,9 @@ class _Login:
                     continue
                 tried.add(address)
                 try:
-                    self._services.views.connecting(key, address)
+                    trial = self._services.views.connecting(key, address)
                     server = await self._try(key, address)
-                    self._services.views.server_answered(key, address)
+                    self._services.views.server_let_in(key, address, trial=trial)
                     return server
                 except UpstreamError as exc:
                     verdict = after_failed_login(exc)

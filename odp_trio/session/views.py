@@ -104,9 +104,13 @@ class Views:
         """A server has answered a statement well; to be told of those in ``View.watched``."""
         self.congestion.answered(key.cluster, address)
 
-    def connecting(self, key: TenantKey, address: Address) -> None:
-        """A session is about to connect to a server."""
-        self.congestion.connecting(key.cluster, address)
+    def connecting(self, key: TenantKey, address: Address) -> bool:
+        """A session is about to connect to a server; answer whether it is the one that may try it."""
+        return self.congestion.connecting(key.cluster, address)
+
+    def server_let_in(self, key: TenantKey, address: Address, *, trial: bool) -> None:
+        """A server has accepted a login; that was the trial, or not."""
+        self.congestion.let_in(key.cluster, address, trial=trial)
 
     def cluster_mismatch(self, key: TenantKey) -> None:
         """A server says that it is of another cluster."""
