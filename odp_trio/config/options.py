@@ -116,12 +116,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     location_expire_period_time: Annotated[float, Option("duration", "Locations are looked up anew after half to all of this time; 0: never.", 0.0, 30 * _DAY)] = 0.0
 
     enable_congestion: Annotated[bool, Option("bool", "Keep statements away from servers that fail, beyond what the server list says.", section="Black- and greylist")] = True
-    congestion_failure_threshold: Annotated[int, Option("int", "Failures within the window that put a server on the greylist; 0: nothing of this section is in force.", 0, 1_000_000)] = 5
+    congestion_failure_threshold: Annotated[int, Option("int", "Failures of sessions within the window, with no good answer between, that put a server on the greylist; 0: nothing of this section is in force.", 0, 1_000_000)] = 5
     congestion_fail_window: Annotated[float, Option("duration", "Window in which failures are counted.", 1.0, 3600.0)] = 120.0
-    congestion_retry_interval: Annotated[float, Option("duration", "Pause after a failure of a server on the greylist before one request, or the prober, may try it.", 1.0, 3600.0)] = 20.0
-    min_keep_congestion_interval: Annotated[float, Option("duration", "Shortest stay on a list of a server that the server list calls ACTIVE.", 1.0, _DAY)] = 20.0
+    congestion_retry_interval: Annotated[float, Option("duration", "Pause after a failure of a server on the greylist before a good probe takes it off, or, without a prober, one request may try it.", 1.0, 3600.0)] = 20.0
+    min_keep_congestion_interval: Annotated[float, Option("duration", "Shortest stay on a list before the server list's word that a server is ACTIVE takes it off; answers and probes need not wait for it.", 1.0, _DAY)] = 20.0
     min_congested_connect_timeout: Annotated[float, Option("duration", "A client that gives up while a server has been connected to for longer counts as a failure of the server.", 0.001, 3600.0)] = 0.1
-    server_detect_mode: Annotated[int, Option("int", "Servers that are probed: 0 none, 1 those that are working for a session, that failed, or are on a list, 2 all.", 0, 2)] = 1
+    server_detect_mode: Annotated[int, Option("int", "Servers that are probed: 0 none, 1 those that are working for a session, that failed, or are on a list, 2 all. While a cluster's servers begin to fail and none answers: 1 probes all of them.", 0, 2)] = 1
     server_detect_refresh_interval: Annotated[float, Option("duration", "How often they are probed.", 0.001, 3600.0)] = 1.0
     detect_server_timeout: Annotated[float, Option("duration", "Limit of one probe: to connect, and to get the server's greeting.", 1.0, 3600.0)] = 5.0
     server_detect_fail_threshold: Annotated[int, Option("int", "Failed probes in a row that take a server off the routes.", 1, 10_000)] = 3

@@ -227,3 +227,16 @@ def test_a_request_that_cannot_be_used_names_the_mistake(fields: dict[str, Any],
         ask(**fields)
 
     assert said in str(caught.value)
+
+
+def test_a_server_that_is_congested_is_avoided_and_said_to_be() -> None:
+    plain = ask("select * from items", database="sales", tenant="shop")
+    answer = ask("select * from items", f"server={plain['server']} congested", database="sales", tenant="shop")
+    assert answer["server"] != plain["server"]
+    refused = {found["server"]: found["refused"] for found in answer["candidates"]}
+    assert refused[plain["server"]] == "congested, as imagined"
+    up = (f"server={plain['server']} congested", f"server={plain['server']} up")
+    assert ask("select * from items", *up, database="sales", tenant="shop")["server"] == plain["server"]
+    all_of_them = [f"server={server} congested" for server in (S1, S2, S3)]
+    forced = ask("select * from items", *all_of_them, database="sales", tenant="shop")
+    assert (forced["server"], forced["rule"]) == (plain["server"], "forced_use")

@@ -15,6 +15,7 @@ from odp_trio.config.options import ClusterSettings
 from odp_trio.errors import ConfigError
 from odp_trio.model import Address, TenantKey
 from odp_trio.topology.cluster import ClusterResource, Server, ServerState, Zone
+from odp_trio.topology.congestion import Listed, Refusals
 from odp_trio.topology.location import Location, Locations, Replica, TableEntry, TableKey
 from odp_trio.topology.objects import Extreme, Value
 from odp_trio.topology.partitioning import KeyColumn, Level, Method, Partition, Partitioning
@@ -267,3 +268,29 @@ def test_counts_of_entries_that_are_gone_stay_with_their_tenant() -> None:
     kept = sum(entry.tallies["leader"][0] for entry in found.entries())
     assert gone.by_policy["leader"][0] + kept == 9
     assert gone.not_computable + len(found.entries()) == 3
+
+
+def test_the_lists_of_servers_are_in_it_with_their_reasons() -> None:
+    one, two = Address("10.0.0.1", 2881), Address("10.0.0.2", 2881)
+    refusals = Refusals(
+        {one: Listed.ALIVE, two: Listed.DEAD}, lambda address: f"{address} failed", replaying={two: 4.0}
+    )
+    cluster = ClusterResource("demo", (one,))
+    cluster.merge([Server(one, "z", ServerState.ACTIVE), Server(two, "z", ServerState.REPLAY)], [], 0.0)
+
+    taken = take_snapshot(
+        Settings(clusters={"demo": ClusterSettings(rslist=(one,))}),
+        [cluster],
+        (),
+        (),
+        10.0,
+        lambda name: refusals if name == "demo" else Refusals(),
+        made_by="test",
+        taken_at="2025-11-21T09:00:00+00:00",
+    )
+    restored = restore(read_snapshot(msgspec.json.encode(taken), "test"), now=100.0)
+
+    found = restored.refusals["demo"]
+    assert found.lists == refusals.lists
+    assert [found.why(address) for address in (one, two)] == [f"{one} failed", f"{two} failed"]
+    assert found.replaying == {two: 94.0}
