@@ -8,9 +8,7 @@ import signal
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -21,6 +19,7 @@ from odp_trio.model import Address
 from odp_trio.testing.live import KernelProcess
 from odp_trio.testing.topology import PROXYRO_PASSWORD, Node, reset_statements
 from tests.live.clients import ask, connect
+from tests.live.threads import until, visitors
 from tests.proxy_process import proxy_process
 from tests.watch_process import WatchProcess, watch_process
 
@@ -36,52 +35,8 @@ def run_options(kernel: KernelProcess) -> list[str]:
     return ["-p", "0", "-l", "0", "-r", f"127.0.0.1:{kernel.port}", "-c", "demo", "-o", options]
 
 
-@dataclass
-class Visitors:
-    """Clients that connect, ask and leave, again and again."""
-
-    served: int = 0
-    refused: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
-    """Failures behind the connect: of the login, or of a statement."""
-    longest: float = 0.0
-    stop: bool = False
-
-    def visit(self, address: Address) -> None:
-        while not self.stop:
-            began = time.monotonic()
-            try:
-                if ask((address.ip, address.port), "select 1") == ((1,),):
-                    self.served += 1
-            except (pymysql.err.MySQLError, OSError) as exc:
-                (self.refused if "refused" in str(exc) else self.lost).append(str(exc))
-            self.longest = max(self.longest, time.monotonic() - began)
-            threading.Event().wait(0.01)
-
-
-@contextmanager
-def visitors(address: Address, count: int = 4) -> Iterator[Visitors]:
-    load = Visitors()
-    threads = [threading.Thread(target=load.visit, args=(address,)) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield load
-    finally:
-        load.stop = True
-        for thread in threads:
-            thread.join()
-
-
 def pair(address: Address) -> tuple[str, int]:
     return (address.ip, address.port)
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        threading.Event().wait(0.01)
 
 
 def ended(watch: WatchProcess, seconds: float = 20) -> int:
