@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,6 +29,10 @@ _FLAGS = (
     ("cluster_name", "-c", "rootservice_cluster_name"),
     ("appname", "-n", "app_name"),
 )
+
+
+_PASSWORDS = ("observer_sys_password", "observer_sys_password1")
+"""Variables of the environment that are settings too, as ODP has it: orchestrators keep secrets there."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -134,7 +139,7 @@ def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
 
 
 def read_settings(options: argparse.Namespace) -> Built:
-    """Merge file, -o and flags, weakest first."""
+    """Merge file, passwords of the environment, -o and flags, weakest first."""
     from odp_trio.config import Layer, build, from_optstr
 
     layers = []
@@ -143,6 +148,7 @@ def read_settings(options: argparse.Namespace) -> Built:
         path = options.etc / "odp.toml"
     if path is not None:
         layers.append(_read_file(path))
+    layers.append(Layer("environment", {name: os.environ[name] for name in _PASSWORDS if os.environ.get(name)}))
     if options.optstr:
         layers.append(from_optstr(options.optstr))
     for destination, flag, name in _FLAGS:

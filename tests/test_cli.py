@@ -382,3 +382,29 @@ def test_a_comma_in_the_url_is_refused_with_advice(proxy: Called, capsys: pytest
     said = capsys.readouterr().err
     assert "item 2 is not of the form name=value (a value cannot hold a comma; a URL has %2C for it)" in said
     assert "secret" not in said
+
+
+def test_passwords_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As ODP has it; stronger than the file, weaker than -o."""
+    file = tmp_path / "odp.toml"
+    file.write_text(f'observer_sys_password = "a"\nobserver_sys_password1 = "b"\n{CLUSTER}')
+    monkeypatch.setenv("observer_sys_password", "c")
+    monkeypatch.setenv("observer_sys_password1", "")
+
+    read = read_settings(_parser().parse_args(["run", "--config", str(file)])).settings
+    told = read_settings(_parser().parse_args(["run", "--config", str(file), "-o", "observer_sys_password=d"])).settings
+
+    assert (read.observer_sys_password.value, read.observer_sys_password1.value) == ("c", "b")
+    assert told.observer_sys_password.value == "d"
+
+
+def test_the_options_of_watch_are_checked() -> None:
+    for wrong in (["--settle", "0"], ["--give-up-after", "x"], ["--probe-timeout", "inf"], ["--probe-interval", "-1"]):
+        with pytest.raises(SystemExit, match="2"):
+            main(["watch", *wrong, "--", *FLAGS[1:]])
+
+
+def test_watch_checks_the_options_of_run_before_it_starts_anything(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["watch", "--", "-p", "0", "-o", "login_timeout=x"]) == 2
+
+    assert "login_timeout = 'x'" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import statistics
 import threading
 import time
@@ -112,6 +113,30 @@ def test_a_proxy_that_ends_cleanly_ends_the_watch(run_options: list[str]) -> Non
 
         assert ended(watch) == 0
         assert watch.status()["restarts"] == 0
+
+
+def test_systemd_is_told_by_the_watch_and_only_by_it(run_options: list[str], tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(10)
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "600000"}
+        with watch_process((), run_options, **environment) as watch:
+            told: list[str] = []
+
+            def hear(word: str) -> None:
+                while not any(line.startswith(word) for line in told):
+                    told.append(systemd.recv(999).decode())
+
+            hear("READY=1")
+            hear("WATCHDOG=1")
+            told.clear()
+            os.kill(watch.process.pid, signal.SIGUSR2)
+            hear("RELOADING=1")
+            hear("READY=1")
+            told.clear()
+            watch.process.terminate()
+            hear("STOPPING=1")
+            assert ended(watch) == 0
 
 
 # ---- drained --------------------------------------------------------------------------
