@@ -213,7 +213,7 @@ def _decode(data: bytes) -> _File:
     if not data:
         raise BadCacheFile("it is empty")
     if (at := data.find(0)) >= 0:
-        raise BadCacheFile(f"byte {at} is NUL: it was damaged")
+        raise BadCacheFile(f"it is damaged: byte {at} is NUL")
     try:
         head = msgspec.json.decode(data, type=_Head)
         if head.format == FORMAT:

@@ -9,9 +9,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from odp_trio.admin.status import config_server_status
+from odp_trio.admin.status import config_server_status, proxy_status
+from odp_trio.app import open_proxy
 from odp_trio.catalog.directory import SAVE_AGAIN_SECONDS
 from odp_trio.catalog.rslist_file import NAME, RslistFile
+from odp_trio.config import Settings
 from odp_trio.errors import ConfigServerError
 from tests.catalog.fake_config_server import FakeStore
 from tests.catalog.test_login_clusters import open_world
@@ -97,3 +99,22 @@ async def test_a_bad_file_stops_no_start_and_tells_in_the_status(tmp_path: Path)
         assert "is not used: it is no file of rslists: Expected `object`, got `array`; it is now" in status.file.problem
         assert status.file.refused == status.file.problem
     await world.directory.aclose()
+
+
+@pytest.mark.parametrize("hostile", ["", "[" * 100_000, '{"format": 1, "made_by"', "\0" * 4096])
+async def test_a_proxy_starts_with_any_file(tmp_path: Path, hostile: str) -> None:
+    (tmp_path / NAME).write_text(hostile)
+    settings = Settings(
+        obproxy_config_server_url="http://127.0.0.1:1/services?uid=s3cret",
+        ignore_local_config=False,
+        etc_dir=str(tmp_path),
+        local_bound_ip="127.0.0.1",
+        listen_port=0,
+        enable_http=False,
+    )
+
+    async with open_proxy(settings) as proxy:
+        assert proxy.addresses[0][1]
+        (said,) = [reason for reason in proxy_status(proxy).why_degraded if "local file" in reason]
+
+    assert said.startswith(f"local file of rslists: {tmp_path / NAME} is not used: it is ")
