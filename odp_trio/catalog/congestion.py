@@ -182,10 +182,10 @@ class Congestion:
         told = self._told.get(cluster)
         if refused != told:
             self._told[cluster] = refused
-            if not self.limits().mode:
-                for address, listed in (told or {}).items():
-                    if listed is Listed.ALIVE and address not in refused:  # a trial: nobody may follow unseen
-                        self._leave(cluster, address)
+            for address in told or ():
+                entry = table.entries.get(address)
+                if entry is not None and entry.trial and address not in refused:
+                    self._leave(cluster, address)  # who still has a connection must not try it unseen
             if refused or told:
                 self._changed()
         if wake and (table.waiting or refused != told):

@@ -132,6 +132,8 @@ def leader(request: RouteRequest, view: View) -> Decision | None:
         known = found.orders.get(view.epoch)
         if known is not None:
             return known  # type: ignore[return-value]  # only this rule uses a bare epoch as key
+    if view.lost(address):
+        return None
     entry = found.table
     duplicate = entry.duplicate
     if duplicate and request.shape.facts.is_read:

@@ -92,7 +92,8 @@ class View:
         self.has_readonly_zone = any(zone.kind.lower() == "readonly" for zone in zones.values())
         self.refusals = refusals
         down = {address for address, server in servers.items() if not server.takes_logins}
-        self.out = frozenset(excluded) | down | refusals.lists.keys()
+        gone = {address for address in tenant_servers if servers and address not in servers}
+        self.out = frozenset(excluded) | down | gone | refusals.lists.keys()
         self.watched = refusals.watched
         """Servers that failed or are on a list: whoever they answer well is to say so."""
         self._near: dict[str, Nearness] = {}
@@ -141,12 +142,16 @@ class View:
         server = self.servers.get(address)
         down = server is not None and not server.takes_logins
         stated = f"its state is {server.state.value}" if server is not None and down else "excluded"
+        if self.lost(address):
+            stated = "the cluster does not have it any more"
         return self.refusals.why(address) or stated
 
     def leader_is_dead(self, location: Location) -> bool:
-        """Whether the leader that a location names is known to be dead, so that there is another by now."""
+        """Whether the leader that a location names is known to be dead or gone, so that there is another by now."""
         leader = location.leader
-        return leader is not None and self.refusals.lists.get(leader) in (Listed.DEAD, Listed.DETECT)
+        if leader is None:
+            return False
+        return self.lost(leader) or self.refusals.lists.get(leader) in (Listed.DEAD, Listed.DETECT)
 
     def trusts_leader(self, location: Location) -> bool:
         """Whether a leader that is REPLAY is used: the location is newer than that state."""
@@ -166,12 +171,12 @@ class View:
         """Return the replicas of a location and the tenant's other servers, with their letters.
 
         A replica that holds no readable data is no candidate at all; one on a server
-        that neither the cluster nor the tenant has is dropped when nearness counts.
+        that neither the cluster nor the tenant has is dropped.
         """
         near = self.near(idc)
         found: dict[Address, Candidate] = {}
         for replica in location.replicas if location is not None else ():
-            if not near.matched or replica.address in self.servers or replica.address in self.tenant_servers:
+            if not self.lost(replica.address) or replica.address in self.tenant_servers:
                 found[replica.address] = Candidate(replica.address, self._letters(replica.address, near, replica))
         unreadable = {
             replica.address

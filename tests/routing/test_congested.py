@@ -135,3 +135,18 @@ def test_with_a_server_that_is_down_its_state_is_the_reason() -> None:
     assert world.view.why_out(address(3)) == "its state is INACTIVE"
     assert world.view.why_out(address(1)) == ""
     assert world.view.why_out(Address("10.9.9.9", 1)) == ""
+
+
+def test_a_leader_that_the_cluster_has_lost_is_not_used_and_its_location_is_stale() -> None:
+    world = congested({}, gone=(2,))
+    found = route(world, STRONG)
+    assert found.renew is world.entry.location
+    used = set()
+    for turn in range(9):
+        request = world.request(WEAK if turn % 2 else STRONG)
+        request.turn = turn
+        answer = decide(request, world.view)
+        assert isinstance(answer, Route)
+        used.add(answer.server)
+    assert used == {address(1), address(3)}
+    assert world.view.why_out(address(2)) == "the cluster does not have it any more"
