@@ -69,6 +69,8 @@ class FakeMetadata:
             ]
         if sql in (queries.ROLE, queries.FIRST_ROLE):
             return [{"cluster_role": self.role, "cluster_status": "VALID", "primary_cluster_id": 1}]
+        if "A.tenant_name = '" not in sql:
+            raise MetadataUnavailable(f"{self.version} does not know: {sql}")
         tenant = sql.split("A.tenant_name = '")[1].split("'")[0]
         return [{"svr_ip": ip, "sql_port": 2881} for ip in self.tenants.get(tenant, [])]
 

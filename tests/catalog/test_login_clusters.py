@@ -390,19 +390,28 @@ async def test_the_least_recently_used_goes_first(autojump_clock: MockClock) -> 
         assert world.clusters.names == ("c0", "c4", "c5")
 
 
-async def test_a_login_while_its_cluster_is_dropped_makes_a_new_one(autojump_clock: MockClock) -> None:
-    async with open_world("a", "b", cluster_count_high_water_mark=2) as world:
+@pytest.mark.parametrize("steps", range(8))
+@pytest.mark.parametrize("names", ["ab", "ba"])  # one is being dropped, the other is to be dropped next
+async def test_a_login_while_its_cluster_is_dropped_makes_a_new_one(
+    autojump_clock: MockClock, steps: int, names: str
+) -> None:
+    async with open_world("a", "b") as world:
         await world.clusters.enter("a")
         await world.clusters.enter("b")
         world.change(cluster_expire_time=1.0)
         await trio.sleep(5)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(world.clusters.sweep)
-            await trio.testing.wait_all_tasks_blocked()
-            nursery.start_soon(world.clusters.enter, "a")
+            for _ in range(steps):
+                await trio.lowlevel.checkpoint()
+            for name in names:
+                cluster = await world.clusters.enter(name)
+                assert world.clusters.find(name) is cluster
 
-        assert "a" in world.clusters.names
-        assert world.children().count("cluster:a") == 1
+        assert set(world.clusters.names) == {"a", "b"}
+        assert world.children().count("cluster:a") == world.children().count("cluster:b") == 1
+        await trio.sleep(0.5)
+        assert world.clusters.find("a").refreshes  # its task lives
 
 
 # ---- rslists of clusters that are there -----------------------------------------------------
@@ -449,6 +458,30 @@ async def test_4666_leads_to_a_rebuild_from_a_fresh_rslist(autojump_clock: MockC
 
         assert [str(address) for address in cluster.servers] == ["10.0.1.1:2881"]
         assert world.server.asked["rslist a"] <= 3
+
+
+async def test_servers_that_keep_saying_4666_make_no_flood_of_rebuilds(autojump_clock: MockClock) -> None:
+    async with open_world("a") as world:
+        await world.clusters.enter("a")
+        for _ in range(200):
+            world.clusters.note_mismatch("a")
+            await trio.sleep(0.25)
+
+        assert world.fakes["a"].asked.count(queries.VERSION) <= 12
+        assert world.server.asked["rslist a"] <= 12
+
+
+async def test_a_cluster_that_answers_to_nothing_we_ask_is_built_anew(autojump_clock: MockClock) -> None:
+    async with open_world("a", server_state_failures_before_rslist=3) as world:
+        world.fakes["a"] = FakeMetadata(cluster="a", version="3.2.4")
+        cluster = await world.clusters.enter("a")
+        world.fakes["a"].version = "4.2.1"  # upgraded: the old views are gone
+        await trio.sleep(5 * 16.5)
+        assert cluster.failures >= 4
+        assert cluster.version == "3.2.4"
+        await trio.sleep(4 * 16.5)
+
+        assert (cluster.version, cluster.failures) == ("4.2.1", 0)
 
 
 async def test_an_rslist_server_that_the_list_lacks_is_asked_about_once(autojump_clock: MockClock) -> None:
