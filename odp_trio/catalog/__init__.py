@@ -5,6 +5,7 @@ queries    ODP's own statements, and rows read into topology values
 clusters   the clusters that may be logged in to, one supervised task each; they come and go with logins
 keeper     one cluster: creation, then the chain of every 15 seconds, what follows failures
 origin     where a cluster's rslist is from
+flights    questions to the config server: one at a time for each name, none for a while after a failure
 rslists    rslists as they are kept, and the ports that they come from
 directory  what the config server says, kept, and who may ask it when
 trouble    failures in a row, and when they are worth a line in the log

@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Final, NoReturn, final
 
 import msgspec
 import trio
 
+from odp_trio.catalog.flights import REFUSED_SECONDS, Flights
 from odp_trio.catalog.rslists import ConfigServerPort, Entry, RslistStore, Source
 from odp_trio.catalog.trouble import Trouble
 from odp_trio.config import Settings
-from odp_trio.errors import ConfigServerError, ConfigServerUnavailable, OdpError, UnknownCluster
+from odp_trio.errors import ConfigServerError, ConfigServerUnavailable, UnknownCluster
 from odp_trio.model import Address
 from odp_trio.supervise.periodic import Bell
 from odp_trio.topology.rslist import ConfigDocument, Rslist
@@ -31,22 +30,13 @@ from odp_trio.topology.rslist_file import CachedRslist
 
 log = logging.getLogger("odp_trio.catalog")
 
-REFUSED_SECONDS: Final = 2.0
-"""How long a failure of the config server, or its "there is no such cluster", is believed."""
-MOST_REFUSED: Final = 1024
 SAVE_SECONDS: Final = 3600.0
 """An rslist that stays the same is written again after this time, so that its age in the file says something."""
 SAVE_AGAIN_SECONDS: Final = 30.0
 """When a write that failed, or was another process's to do, is tried again."""
+_AT_ONCE: Final = 8
+"""Rslists that a poll asks for at a time."""
 _NAMES_SHOWN: Final = 8
-
-
-@dataclass(slots=True)
-class _Flight:
-    """A question that is under way, and what came of it."""
-
-    done: trio.Event = field(default_factory=trio.Event)
-    failure: OdpError | None = None
 
 
 @final
@@ -74,17 +64,15 @@ class Directory:
         self._settings = settings
         self._wall_clock = wall_clock
         self._stored: dict[str, CachedRslist] = {}
-        self._flights: dict[str, _Flight] = {}
-        self._refused: OrderedDict[str, tuple[float, OdpError]] = OrderedDict()
+        self.flights = Flights(self._fetch)
         self._asking = trio.Lock()
         self._asked_at = -REFUSED_SECONDS
         self._changed = Bell()
         self._changes = self._saved = 0
-        self._nursery: trio.Nursery
 
     async def open(self, nursery: trio.Nursery) -> None:
         """Read the file; questions of logins run in ``nursery`` from here on: a client that leaves ends none."""
-        self._nursery = nursery
+        self.flights.open(nursery)
         self._stored = {stored.rslist.cluster: stored for stored in await self.store.load()}
 
     async def aclose(self) -> None:
@@ -117,10 +105,16 @@ class Directory:
     async def default(self) -> str:
         """Return the cluster of logins that name none: the document's first, if it has only that.
 
-        Raises UnknownCluster when it has several, ConfigServerError when it cannot be had.
+        While there is no document, the file's, if it has only one.  Raises UnknownCluster
+        when there are several, ConfigServerError when there is no document and nothing in its place.
         """
         if self.document is None:
-            await self._ask_document()
+            try:
+                await self._ask_document()
+            except ConfigServerError:
+                if len(self._fallbacks) == 1:
+                    return next(iter(self._fallbacks))
+                raise
         assert self.document is not None
         names = tuple(self.document.rslist_urls)
         if len(names) > 1:
@@ -239,36 +233,11 @@ class Directory:
 
     async def _ask_rslist(self, name: str) -> Rslist:
         """One question however many wait; not again for a while after a failure."""
-        flight = self._flights.get(name)
-        if flight is None:
-            refused = self._refused.get(name)
-            if refused is not None and trio.current_time() < refused[0]:
-                raise _again(refused[1])
-            flight = self._flights[name] = _Flight()
-            self._nursery.start_soon(self._run, name, flight)
-        await flight.done.wait()
-        if flight.failure is not None:
-            raise _again(flight.failure)
+        await self.flights.wait(name)
         entry = self.entries.get(name)
         if entry is None or entry.told is None:  # it was dropped just now
             raise ConfigServerUnavailable(f"the rslist of cluster {name!r} is gone again")
         return entry.told
-
-    async def _run(self, name: str, flight: _Flight) -> None:
-        flight.failure = ConfigServerUnavailable("the proxy is shutting down")
-        try:
-            await self._fetch(name)
-            flight.failure = None
-        except (ConfigServerError, UnknownCluster) as exc:
-            flight.failure = exc
-            self._refuse(name, exc)
-        except Exception as exc:  # a bug: those who wait must not wait for ever
-            log.exception("fetching the rslist of cluster %s", name)
-            flight.failure = ConfigServerError(f"rslist of cluster {name!r}: {type(exc).__name__}")
-            self._refuse(name, flight.failure)
-        finally:
-            self._flights.pop(name, None)
-            flight.done.set()
 
     async def _fetch(self, name: str) -> None:
         if self.document is None or self.document.url(name) is None:
@@ -286,7 +255,6 @@ class Directory:
             log.log(level, "cluster %s: failure %d in a row to have its rslist: %s", name, trouble.failures, exc)
             raise
         self.troubles.pop(name, None)
-        self._refused.pop(name, None)
         now, known = self._wall_clock(), self.entries.get(name)
         entry = known or Entry(rslist, Source.CONFIG_SERVER, now)
         entry.source, entry.had_at, entry.said_at = Source.CONFIG_SERVER, now, trio.current_time()
@@ -296,12 +264,6 @@ class Directory:
             servers = ", ".join(str(address) for sub in rslist.clusters for address in sub.servers[:_NAMES_SHOWN])
             log.info("cluster %s: rslist from the config server: %s", name, servers)
             self._note_change()
-
-    def _refuse(self, name: str, failure: OdpError) -> None:
-        self._refused[name] = (trio.current_time() + REFUSED_SECONDS, failure)
-        self._refused.move_to_end(name)
-        if len(self._refused) > MOST_REFUSED:
-            self._refused.popitem(last=False)
 
     async def _ask_document(self, *, at_once: bool = False) -> None:
         """Have the main document, not older than ``REFUSED_SECONDS``; raise ConfigServerError."""
@@ -337,7 +299,7 @@ class Directory:
             parts = [f"{len(document.rslist_urls)} clusters"]
             parts += [f"{word} {_shown(names)}" for word, names in (("new:", added), ("gone:", gone)) if names]
             log.info("config server: %s", "; ".join(parts))
-            self._refused.clear()
+            self.flights.forget_failures()
             for name in gone:
                 self.troubles.pop(name, None)
 
@@ -351,10 +313,17 @@ class Directory:
         """
         await self._ask_document(at_once=True)
         several = self._settings().enable_standby
-        for name, entry in tuple(self.entries.items()):
-            if entry.source is Source.LOCAL_FILE or (several and len(entry.rslist.clusters) > 1):
+        limiter = trio.CapacityLimiter(_AT_ONCE)
+
+        async def ask(name: str) -> None:
+            async with limiter:
                 with suppress(ConfigServerError, UnknownCluster):  # it is noted
                     await self._ask_rslist(name)
+
+        async with trio.open_nursery() as nursery:
+            for name, entry in self.entries.items():
+                if entry.source is Source.LOCAL_FILE or (several and len(entry.rslist.clusters) > 1):
+                    nursery.start_soon(ask, name)
 
     async def keep_saved(self) -> NoReturn:
         """Write the file whenever something in it has changed, and again after a while if it could not be written."""
@@ -381,8 +350,3 @@ def _shown(names: Sequence[str]) -> str:
     """Return the first few of many names."""
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     return ", ".join(map(repr, names[:_NAMES_SHOWN])) + more
-
-
-def _again(failure: OdpError) -> OdpError:
-    """Return a failure for one more who waits: every one has a traceback of its own."""
-    return type(failure)(str(failure))

@@ -15,7 +15,8 @@ from trio.testing import MockClock
 
 from odp_trio.catalog import queries
 from odp_trio.catalog.clusters import Clusters
-from odp_trio.catalog.directory import MOST_REFUSED, Directory
+from odp_trio.catalog.directory import Directory
+from odp_trio.catalog.flights import MOST_REFUSED
 from odp_trio.catalog.origin import Surroundings
 from odp_trio.config import Settings
 from odp_trio.errors import CatalogError, ConfigServerError, UnknownCluster
@@ -157,7 +158,7 @@ async def test_a_flood_of_unknown_names_is_no_flood_of_questions(autojump_clock:
                 await trio.sleep(0.1)
 
         assert world.server.asked["document"] <= 3
-        assert len(world.directory._refused) <= MOST_REFUSED
+        assert world.directory.flights.refused <= MOST_REFUSED
 
 
 async def test_a_name_that_is_new_to_the_config_server_is_found_at_its_login(autojump_clock: MockClock) -> None:
@@ -266,6 +267,32 @@ async def test_the_file_is_not_used_unless_it_may_be(autojump_clock: MockClock) 
         world.server.down = "refused"
         with pytest.raises(ConfigServerError, match="refused"):
             await world.clusters.enter("a")
+
+
+async def test_the_only_cluster_of_the_file_is_the_default_while_the_config_server_fails(
+    autojump_clock: MockClock,
+) -> None:
+    files = FakeStore((stored("a", RSLIST),))
+    async with open_world("a", files=files, ignore_local_config=False) as world:
+        world.server.down = "refused"
+        assert (await world.clusters.enter("")).name == "a"
+        world.change(ignore_local_config=True)
+        with pytest.raises(ConfigServerError, match="refused"):
+            await world.clusters.enter("")
+
+
+async def test_rslists_that_hang_delay_no_poll_for_long(autojump_clock: MockClock) -> None:
+    names = [f"c{number}" for number in range(40)]
+    files = FakeStore(tuple(stored(name, RSLIST) for name in names))
+    async with open_world(*names, files=files, ignore_local_config=False) as world:
+        world.server.down = "refused"
+        for name in names:
+            await world.clusters.enter(name)
+        world.server.down = ""
+        world.server.delay = 4.0
+        await trio.sleep(120)
+
+        assert {entry.source.value for entry in world.directory.entries.values()} == {"config server"}
 
 
 async def test_the_file_does_not_bring_back_what_the_config_server_no_longer_names(autojump_clock: MockClock) -> None:
