@@ -228,6 +228,7 @@ class CongestionTable:
             self._note(entry, Listed.DEAD, False, "its state is ACTIVE", now)
             if stayed < limits.min_keep:
                 entry.alive, entry.alive_why = now, f"it was dead for {stayed:.1f} s only"
+                self._due_at = now
                 self.watched.add(entry.address)
             else:
                 self._clear_alive(entry)
