@@ -24,6 +24,9 @@ from odp_trio.wire.resultset import parse_err
 AT_ONCE: Final = 128
 """Probes at a time, of all clusters."""
 
+LOOK_SECONDS: Final = 1.0
+"""How often it is looked whether servers that failed have answered sessions since."""
+
 Probe = Callable[[Address, float], Awaitable[str]]
 
 
@@ -65,19 +68,21 @@ class Prober:
         """Probe for ever.  What is under way when the task crashes is begun anew."""
         room = trio.CapacityLimiter(AT_ONCE)
         under_way: set[tuple[str, Address]] = set()
-        next_round = trio.current_time()
+        next_round = next_look = trio.current_time()
         async with trio.open_nursery() as nursery:
             task_status.started()
             while True:
                 due = self._congestion.advance()
+                if trio.current_time() >= next_look:
+                    next_look = trio.current_time() + LOOK_SECONDS
+                    self._congestion.look()
                 if trio.current_time() >= next_round:
                     next_round = trio.current_time() + self._settings().server_detect_refresh_interval
-                    self._congestion.look()
                     for target in self._targets():
                         if target not in under_way:
                             under_way.add(target)
                             nursery.start_soon(self._run_one, target, under_way, room)
-                with trio.move_on_at(min(next_round, due)):
+                with trio.move_on_at(min(next_round, next_look, due)):
                     await self._congestion.woken.wait()
 
     def _targets(self) -> list[tuple[str, Address]]:

@@ -19,6 +19,7 @@ from odp_trio.catalog.congestion import Congestion
 from odp_trio.catalog.prober import Prober, greets
 from odp_trio.config import Settings
 from odp_trio.model import Address
+from odp_trio.supervise.supervisor import ChildSpec, open_supervisor
 from odp_trio.topology.cluster import ClusterResource, Server, ServerState, Zone
 from odp_trio.topology.congestion import Failure, Listed
 from odp_trio.wire.handshake import Greeting
@@ -290,6 +291,25 @@ async def test_the_generation_changes_with_the_set_of_refused_servers_only() -> 
     assert bed.generation == before + 1
     bed.congestion.forget("demo")
     assert bed.congestion.refusals("demo").lists == {}
+
+
+async def test_a_prober_that_crashes_is_born_again_and_the_lists_are_as_they_were(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bed = Bed()
+    bed.faults[A] = "refused"
+    bed.fail(A)
+    async with open_supervisor("catalog", rng=Random(1)) as supervisor:
+        prober = Prober(bed.congestion, lambda: bed.settings, bed.probe)
+        await supervisor.start(ChildSpec("prober", prober.run, intensity=None))
+        await trio.sleep(3)
+        assert bed.refused == {A: Listed.DETECT}
+        supervisor.crash("prober", RuntimeError("a bug"))
+        await trio.sleep(3)
+        assert bed.refused == {A: Listed.DETECT}
+        bed.faults.clear()
+        await trio.sleep(3)
+        assert bed.refused == {}
 
 
 # ---- a day ----------------------------------------------------------------------------------
