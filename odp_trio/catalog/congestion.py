@@ -70,6 +70,11 @@ class Congestion:
             self._read_from, self._limits = settings, limits_of(settings)
         return self._limits
 
+    @property
+    def watching(self) -> bool:
+        """Whether there are servers whose good answers matter."""
+        return any(table.watched for table in self.tables.values())
+
     # ---- feeds --------------------------------------------------------------------------
 
     def refreshed(self, cluster: ClusterResource) -> None:
@@ -92,6 +97,8 @@ class Congestion:
     def failed(self, cluster: str, address: Address, failure: Failure) -> None:
         """A server failed a session."""
         if (table := self.tables.get(cluster)) is not None:
+            if not table.watched:
+                self.woken.ring()
             table.failed(address, failure, trio.current_time())
             self._follow(cluster, table)
 

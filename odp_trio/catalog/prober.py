@@ -6,6 +6,7 @@ and probes them beside each other; one probe at a time of a server.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn, final
 
@@ -82,7 +83,8 @@ class Prober:
                         if target not in under_way:
                             under_way.add(target)
                             nursery.start_soon(self._run_one, target, under_way, room)
-                with trio.move_on_at(min(next_round, next_look, due)):
+                look_at = next_look if self._congestion.watching else math.inf
+                with trio.move_on_at(min(next_round, look_at, due)):
                     await self._congestion.woken.wait()
 
     def _targets(self) -> list[tuple[str, Address]]:

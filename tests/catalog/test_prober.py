@@ -315,6 +315,7 @@ async def test_a_prober_that_crashes_is_born_again_and_the_lists_are_as_they_wer
 # ---- a day ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_day_of_faults(autojump_clock: trio.testing.MockClock) -> None:
     """Servers die, hang, come back, are stopped; the network goes: in the end everybody is on no list."""
     began, rng = time.monotonic(), Random(7)

@@ -64,6 +64,7 @@ events = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(count=st.integers(1, 4), happenings=events)
 @settings(max_examples=1500, deadline=None)
 def test_the_network_is_lost_exactly_when_the_rule_says_so(
