@@ -21,7 +21,7 @@ from odp_trio.catalog.keeper import Keeper
 from odp_trio.catalog.metadata import MetadataConnection, Row
 from odp_trio.catalog.origin import Configured, FromConfigServer, Surroundings, addresses_of
 from odp_trio.catalog.rslists import Entry
-from odp_trio.errors import CatalogError, UnknownCluster
+from odp_trio.errors import CatalogError, ConfigServerError, UnknownCluster
 from odp_trio.model import Address
 from odp_trio.supervise.periodic import Bell, every
 from odp_trio.supervise.supervisor import ChildSpec, Supervisor
@@ -159,8 +159,12 @@ class Clusters:
         if self.directory is None:
             raise UnknownCluster(f"cluster {name!r} does not exist")
         seconds = self._settings().short_async_task_timeout
-        with trio.move_on_after(seconds):
-            return await self._enter(self.directory, name, cluster_id)
+        try:
+            with trio.move_on_after(seconds):
+                return await self._enter(self.directory, name, cluster_id)
+        except ConfigServerError as exc:
+            what = f"cluster {name!r}" if name else "the default cluster"
+            raise type(exc)(f"{what} is not available: {exc}") from exc
         raise CatalogError(
             f"cluster {name!r} is not available: neither the config server nor its servers have "
             f"answered within {seconds:g} s"

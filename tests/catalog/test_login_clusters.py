@@ -125,7 +125,7 @@ async def test_every_login_is_told_the_same_reason(autojump_clock: MockClock) ->
             for _ in range(50):
                 nursery.start_soon(log_in)
 
-        assert set(reasons) == {world.server.down}
+        assert set(reasons) == {f"cluster 'a' is not available: {world.server.down}"}
         assert world.server.asked["document"] <= 2
 
 
