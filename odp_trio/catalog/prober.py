@@ -1,12 +1,14 @@
 """Probes of servers: connect, wait for the greeting, never log in.
 
 One task for all clusters picks the servers every ``server_detect_refresh_interval``
-and probes them beside each other; one probe at a time of a server.
+and probes them beside each other.  A server that hangs is probed on while its
+probes wait: it is found out within the time of one probe and a few rounds.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn, final
 
@@ -24,6 +26,9 @@ from odp_trio.wire.resultset import parse_err
 
 AT_ONCE: Final = 128
 """Probes at a time, of all clusters."""
+
+AT_ONCE_OF_ONE: Final = 8
+"""Probes at a time of one server: as many as it takes to take it off the routes, but not more than these."""
 
 LOOK_SECONDS: Final = 1.0
 """How often it is looked whether servers that failed have answered sessions since."""
@@ -68,7 +73,7 @@ class Prober:
     async def run(self, *, task_status: Started) -> NoReturn:
         """Probe for ever.  What is under way when the task crashes is begun anew."""
         room = trio.CapacityLimiter(AT_ONCE)
-        under_way: set[tuple[str, Address]] = set()
+        under_way: Counter[tuple[str, Address]] = Counter()
         next_round = next_look = trio.current_time()
         async with trio.open_nursery() as nursery:
             task_status.started()
@@ -79,9 +84,10 @@ class Prober:
                     self._congestion.look()
                 if trio.current_time() >= next_round:
                     next_round = trio.current_time() + self._settings().server_detect_refresh_interval
+                    most = min(self._settings().server_detect_fail_threshold, AT_ONCE_OF_ONE)
                     for target in self._targets():
-                        if target not in under_way:
-                            under_way.add(target)
+                        if under_way[target] < most:
+                            under_way[target] += 1
                             nursery.start_soon(self._run_one, target, under_way, room)
                 look_at = next_look if self._congestion.watching else math.inf
                 with trio.move_on_at(min(next_round, look_at, due)):
@@ -97,11 +103,13 @@ class Prober:
         ]
 
     async def _run_one(
-        self, target: tuple[str, Address], under_way: set[tuple[str, Address]], room: trio.CapacityLimiter
+        self, target: tuple[str, Address], under_way: Counter[tuple[str, Address]], room: trio.CapacityLimiter
     ) -> None:
         try:
             async with room:
                 error = await self._probe(target[1], self._settings().detect_server_timeout)
         finally:
-            under_way.discard(target)
+            under_way[target] -= 1
+            if not under_way[target]:
+                del under_way[target]
         self._congestion.probed(*target, error)
