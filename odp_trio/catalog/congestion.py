@@ -109,11 +109,11 @@ class Congestion:
             table.answered(address, trio.current_time())
             self._follow(cluster, table)
 
-    def probed(self, cluster: str, address: Address, error: str) -> None:
-        """A probe is over; ``error`` is empty when the server greeted."""
+    def probed(self, cluster: str, address: Address, error: str, *, spoke: bool = False) -> None:
+        """A probe is over; ``error`` is empty when the server greeted, ``spoke``: the error is its own."""
         self.probes["failed" if error else "good"] += 1
         if (table := self.tables.get(cluster)) is not None:
-            table.probed(address, error, trio.current_time())
+            table.probed(address, error, trio.current_time(), spoke=spoke)
             self._follow(cluster, table)
 
     def connecting(self, cluster: str, address: Address) -> bool:
@@ -173,7 +173,7 @@ class Congestion:
         table = self.tables[cluster]
         for address in working:
             entry = table.entries.get(address)
-            if entry is not None and entry.detect_on and self.listeners is not None:
+            if entry is not None and entry.detect_on and not entry.spoke and self.listeners:
                 self.listeners.server_dead(cluster, address, entry.detect_why)
         return table.candidates(working, trio.current_time())
 
@@ -183,7 +183,8 @@ class Congestion:
         for change in table.take_news():
             _log_change(cluster, change)
             if change.put and change.listed in (Listed.DEAD, Listed.DETECT):
-                self._cut_off(cluster, change)
+                entry = table.entries.get(change.address)
+                self._cut_off(cluster, change, spoke=entry is not None and entry.spoke)
         self._follow_network(cluster, table)
         refused = table.refused()
         told = self._told.get(cluster)
@@ -198,11 +199,14 @@ class Congestion:
         if wake and (table.waiting or refused != told):
             self.woken.ring()
 
-    def _cut_off(self, cluster: str, change: Change) -> None:
-        """Tell who waits for a dead server.  The server list's word is not enough where probes can tell."""
+    def _cut_off(self, cluster: str, change: Change, *, spoke: bool) -> None:
+        """Tell who waits for a dead server.
+
+        The server list's word is not enough where probes can tell, nor is an error in place of a greeting.
+        """
         if self.listeners is None:
             return
-        if change.listed is Listed.DETECT or not self.limits().mode:
+        if (change.listed is Listed.DETECT and not spoke) or not self.limits().mode:
             self.listeners.server_dead(cluster, change.address, change.reason)
         else:
             self.listeners.leave_server(cluster, change.address)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn, final
 
+import msgspec
 import trio
 
 from odp_trio.catalog.clusters import Started
@@ -33,22 +34,30 @@ AT_ONCE_OF_ONE: Final = 8
 LOOK_SECONDS: Final = 1.0
 """How often it is looked whether servers that failed have answered sessions since."""
 
-Probe = Callable[[Address, float], Awaitable[str]]
+
+class Probed(msgspec.Struct, frozen=True):
+    """What came of a probe.  ``error`` is empty when the server greeted; ``spoke``: the error is its own."""
+
+    error: str = ""
+    spoke: bool = False
 
 
-async def greets(address: Address, timeout: float) -> str:
-    """Connect and wait for the greeting within ``timeout`` seconds; say what was wrong, nothing when it came."""
+Probe = Callable[[Address, float], Awaitable[Probed]]
+
+
+async def greets(address: Address, timeout: float) -> Probed:
+    """Connect and wait for the greeting within ``timeout`` seconds; say what was wrong."""
     with trio.move_on_after(timeout):
         try:
             return await _greets(address, timeout)
         except ConnectFailed as exc:
-            return str(exc).removeprefix(f"{address}: ")
+            return Probed(str(exc).removeprefix(f"{address}: "))
         except (PeerGone, ServerProtocolError) as exc:
-            return f"no greeting: {exc}"
-    return f"no greeting within {timeout:g} s"
+            return Probed(f"no greeting: {exc}")
+    return Probed(f"no greeting within {timeout:g} s")
 
 
-async def _greets(address: Address, timeout: float) -> str:
+async def _greets(address: Address, timeout: float) -> Probed:
     sock = await connect(address, timeout, KeepAlive())
     try:
         _, payload = await PacketChannel(sock, ServerProtocolError).receive()
@@ -56,9 +65,9 @@ async def _greets(address: Address, timeout: float) -> str:
         sock.close()
     if payload[:1] == b"\xff":
         error = parse_err(payload)
-        return f"error {error.errno} in place of a greeting: {error.message}"
+        return Probed(f"error {error.errno} in place of a greeting: {error.message}", spoke=True)
     parse_greeting(payload)
-    return ""
+    return Probed()
 
 
 @final
@@ -107,9 +116,9 @@ class Prober:
     ) -> None:
         try:
             async with room:
-                error = await self._probe(target[1], self._settings().detect_server_timeout)
+                found = await self._probe(target[1], self._settings().detect_server_timeout)
         finally:
             under_way[target] -= 1
             if not under_way[target]:
                 del under_way[target]
-        self._congestion.probed(*target, error)
+        self._congestion.probed(*target, found.error, spoke=found.spoke)

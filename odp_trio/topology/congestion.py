@@ -182,6 +182,8 @@ class Entry:
     failed_probes: int = 0
     """In a row."""
     probe_error: str = ""
+    spoke: bool = False
+    """The last failed probe was answered, with an error: what runs there need not be lost."""
     trial: bool = False
     """One request may try it now."""
     failures: int = 0

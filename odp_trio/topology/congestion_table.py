@@ -96,8 +96,8 @@ class CongestionTable:
             entry.failed_probes = 0
         self._settle(now)
 
-    def probed(self, address: Address, error: str, now: float) -> None:
-        """A probe is over; ``error`` says what was wrong, empty when the server greeted.
+    def probed(self, address: Address, error: str, now: float, *, spoke: bool = False) -> None:
+        """A probe is over; ``error`` says what was wrong, empty when the server greeted; ``spoke``: in its own words.
 
         A server that was down and greets again is free at once; one that greets all
         the time but fails statements is tried again after the retry interval.
@@ -106,7 +106,7 @@ class CongestionTable:
         if entry is None or not limits.in_force:
             return
         if error:
-            entry.trouble_at, entry.probe_error = now, error
+            entry.trouble_at, entry.probe_error, entry.spoke = now, error, spoke
             entry.failed_probes += 1
             if self.lost is None and entry.detect is None and entry.failed_probes >= limits.probe_threshold:
                 entry.detect = now

@@ -16,7 +16,7 @@ import trio
 import trio.testing
 
 from odp_trio.catalog.congestion import Congestion
-from odp_trio.catalog.prober import Prober, greets
+from odp_trio.catalog.prober import Probed, Prober, greets
 from odp_trio.config import Settings
 from odp_trio.model import Address
 from odp_trio.supervise.supervisor import ChildSpec, open_supervisor
@@ -77,7 +77,7 @@ class Bed:
         self.cluster.merge(servers, [Zone("z", "ACTIVE", "r", "i", "ReadWrite")], trio.current_time())
         self.congestion.refreshed(self.cluster)
 
-    async def probe(self, address: Address, timeout: float) -> str:
+    async def probe(self, address: Address, timeout: float) -> Probed:
         self.probes.append((trio.current_time(), address))
         self.at_once += 1
         self.most_at_once = max(self.at_once, self.most_at_once)
@@ -85,7 +85,8 @@ class Bed:
             await trio.sleep(min(self.seconds.get(address, 0.001), timeout))
         finally:
             self.at_once -= 1
-        return self.faults.get(address, "")
+        error = self.faults.get(address, "")
+        return Probed(error, spoke=error.startswith("error"))
 
     def fail(self, address: Address, times: int = 1) -> None:
         for _ in range(times):
@@ -126,6 +127,19 @@ async def test_a_server_that_works_for_a_session_is_probed_and_taken_off_when_it
         del bed.faults[B]
         await trio.sleep(1.1)
         assert bed.refused == {}
+
+
+async def test_who_waits_for_a_server_that_is_full_is_left_in_peace(autojump_clock: trio.testing.MockClock) -> None:
+    bed = Bed()
+    bed.told.busy["demo"] = {B}
+    bed.faults[B] = "error 1040 in place of a greeting: Too many connections"
+    async with running(bed):
+        await trio.sleep(5)
+        assert bed.refused == {B: Listed.DETECT}
+        assert (bed.told.dead, bed.told.left) == ([], [B])
+        bed.faults[B] = "no greeting"
+        await trio.sleep(2)
+        assert B in bed.told.dead
 
 
 async def test_who_comes_to_wait_for_a_server_that_does_not_answer_is_told_in_the_next_round(
@@ -404,7 +418,7 @@ async def test_a_greeting_is_a_good_probe_and_nothing_is_sent() -> None:
         over.set()
 
     async with server(greet) as address:
-        assert await greets(address, 5) == ""
+        assert await greets(address, 5) == Probed()
         with trio.fail_after(5):
             await over.wait()
     assert received == [b""]
@@ -415,7 +429,8 @@ async def test_an_error_in_place_of_the_greeting_is_a_failed_probe() -> None:
         await stream.send_all(packet(0, b"\xff\x10\x04Too many connections"))
 
     async with server(refuse) as address:
-        assert await greets(address, 5) == "error 1040 in place of a greeting: Too many connections"
+        found = await greets(address, 5)
+    assert found == Probed("error 1040 in place of a greeting: Too many connections", spoke=True)
 
 
 @pytest.mark.parametrize("data", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", packet(0, b"\x0a")])
@@ -425,7 +440,9 @@ async def test_what_is_no_greeting_is_a_failed_probe(data: bytes) -> None:
         await stream.aclose()
 
     async with server(talk) as address:
-        assert "no greeting" in await greets(address, 5)
+        found = await greets(address, 5)
+        assert "no greeting" in found.error
+        assert not found.spoke
 
 
 async def test_a_server_that_says_nothing_is_a_failed_probe_in_time(autojump_clock: trio.testing.MockClock) -> None:
@@ -433,11 +450,11 @@ async def test_a_server_that_says_nothing_is_a_failed_probe_in_time(autojump_clo
         await trio.sleep_forever()
 
     async with server(hang) as address:
-        assert await greets(address, 1.5) == "no greeting within 1.5 s"
+        assert await greets(address, 1.5) == Probed("no greeting within 1.5 s")
 
 
 async def test_a_refused_connection_is_a_failed_probe() -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         address = Address("127.0.0.1", sock.getsockname()[1])
-    assert await greets(address, 5) == "Connection refused"
+    assert await greets(address, 5) == Probed("Connection refused")
