@@ -23,7 +23,7 @@ import trio
 from odp_trio.net.listener import socket_address
 from odp_trio.process.child import Child, describe_end, start_child, wait_serving, why_not
 from odp_trio.process.greeting import greets, reachable
-from odp_trio.process.health import Probation, Signs, judge
+from odp_trio.process.health import Probation, Signs, Verdict, judge
 from odp_trio.process.inherited import Inherited
 from odp_trio.process.link import HandOver, Serve
 from odp_trio.process.lives import Lives
@@ -38,6 +38,7 @@ _SIGNALLED: Final = 128
 """Added to the number of the signal that ended the proxy, as a shell does."""
 DRAIN_MARGIN: Final = 10.0
 """Seconds beyond its own limit after which a proxy that does not end is killed."""
+_SPARE_PAUSE: Final = 10.0
 _SECOND_SIGNAL_GRACE: Final = 3.0
 
 
@@ -100,9 +101,10 @@ class Watch:
                     status = await self._keep()
                     self._say("gave_up" if status == GAVE_UP else "stopped")
                     nursery.cancel_scope.cancel()
-        finally:
-            for child in self._all():
-                child.signal(signal.SIGKILL)
+        finally:  # a proxy that still serves drains when it sees that we are gone
+            for idle in (self._spare, self._candidate):
+                if idle is not None:
+                    idle.signal(signal.SIGKILL)
             self._sockets.close()
         return status
 
@@ -141,16 +143,20 @@ class Watch:
 
     async def _bear_again(self, child: Child) -> bool:
         """Start the next life, after a pause if it has to be; False if there is none."""
-        pause = self._lives.ended(trio.current_time() - child.started_at)
-        if pause is None:
-            log.critical("giving up after %d short lives in a row; the last one %s", self._lives.short, self._last_end)
-            return False
-        await self._wait(pause)
-        if self._stopping:
-            return False
-        self._restarts += 1
-        self._begin()
-        return True
+        lived = trio.current_time() - child.started_at
+        while (pause := self._lives.ended(lived)) is not None:
+            await self._wait(pause)
+            if self._stopping:
+                return False
+            self._restarts += 1
+            try:
+                self._begin()
+            except OSError as exc:
+                self._last_end, lived = f"could not be started: {exc.strerror}", 0.0
+            else:
+                return True
+        log.critical("giving up after %d short lives in a row; the last one %s", self._lives.short, self._last_end)
+        return False
 
     async def _wait(self, delay: float) -> None:
         log.warning("the proxy %s; starting it again in %.2g s", self._last_end, delay)
@@ -194,8 +200,17 @@ class Watch:
 
     def _make_spare(self) -> None:
         if self._options.spare and self._spare is None and not self._stopping:
-            self._spare = self._start()
+            try:
+                self._spare = self._start()
+            except OSError as exc:
+                log.error("no spare could be started: %s", exc.strerror)
+                return
             self._nursery.start_soon(self._await_warm, self._spare)
+
+    async def _make_spare_later(self) -> None:
+        await trio.sleep(_SPARE_PAUSE)
+        if self._current is not None and self._current.serving.is_set():
+            self._make_spare()
 
     async def _await_warm(self, child: Child) -> None:
         await child.warm.wait()
@@ -203,10 +218,11 @@ class Watch:
             self._say(self._state)
 
     def _spare_is_gone(self, child: Child) -> None:
-        """The next life then starts from nothing, and the next spare is made after it."""
+        """The next life would then start from nothing."""
         self._spare = None
         if not self._stopping:
-            log.warning("the spare %s: a restart would take longer, or fail", describe_end(child.status))
+            log.warning("the spare %s: a restart now would take longer, or fail", describe_end(child.status))
+            self._nursery.start_soon(self._make_spare_later)
 
     # ---- probes -------------------------------------------------------------------------
 
@@ -218,12 +234,22 @@ class Watch:
                 await trio.sleep(options.probe_interval)
                 if child is None or not child.serving.is_set() or self._stopping:
                     continue
-                greeted = await greets(self._address, options.probe_timeout)
-                signs = Signs(greeted, trio.current_time() - child.beat_at, child.beat.accepting)
-                if probation.hung(judge(signs, silence_limit=options.probe_timeout)) and child is self._current:
+                if probation.hung(await self._probe(child)) and child is self._current:
                     log.error("proxy %d is hung: no greeting %d times in a row; killed", child.pid, probation.failed)
                     child.signal(signal.SIGKILL)
                     await child.gone.wait()
+
+    async def _probe(self, child: Child) -> Verdict:
+        """Ask for a greeting, unless the child has just said that nobody is accepted.
+
+        Then the probe would only wait in the kernel's queue, and be in the way of clients who do.
+        """
+        limit = self._options.probe_timeout
+        if not child.beat.accepting and trio.current_time() - child.beat_at <= limit:
+            return Verdict.EXCUSED
+        greeted = await greets(self._address, limit)
+        silence = trio.current_time() - child.beat_at
+        return judge(Signs(greeted, silence, child.beat.accepting), silence_limit=limit)
 
     # ---- hot upgrade ----------------------------------------------------------------------
 
@@ -232,7 +258,11 @@ class Watch:
         if self._stopping or self._candidate is not None or self._current is None:
             log.warning("hot upgrade: not now: the proxy is %s", "being upgraded" if self._candidate else self._state)
             return
-        self._candidate = self._start()
+        try:
+            self._candidate = self._start()
+        except OSError as exc:
+            log.error("hot upgrade failed, nothing has changed: the new version cannot be started: %s", exc.strerror)
+            return
         self._nursery.start_soon(self._upgrade, self._candidate, self._current)
 
     async def _upgrade(self, new: Child, old: Child) -> None:
@@ -306,9 +336,6 @@ class Watch:
         self._sockets.close()
 
     # ---- what is told -------------------------------------------------------------------------
-
-    def _all(self) -> set[Child]:
-        return {child for child in (self._current, self._spare, self._candidate, *self._retired) if child is not None}
 
     def _say(self, state: str) -> None:
         """Write the status file, in one step."""

@@ -70,3 +70,12 @@ def proxy_address(kernel: KernelProcess) -> Iterator[Address]:
     kernel.run(*reset_statements(nodes, kernel.port, ("sys",)))
     with proxy_process(f"127.0.0.1:{kernel.port}", "demo", PROXYRO_PASSWORD) as process:
         yield process.address
+
+
+@pytest.fixture
+def run_options(kernel: KernelProcess) -> list[str]:
+    """Options of ``run`` for a proxy process straight before the kernel; the last one is what -o says."""
+    nodes = [Node(number, f"127.0.0.{number + 1}", f"zone{number + 1}") for number in range(3)]
+    kernel.run(*reset_statements(nodes, kernel.port, ("sys",)))
+    options = f"observer_sys_password={PROXYRO_PASSWORD},local_bound_ip=127.0.0.1,hot_upgrade_exit_timeout=3s"
+    return ["-p", "0", "-l", "0", "-r", f"127.0.0.1:{kernel.port}", "-c", "demo", "-o", options]

@@ -56,3 +56,8 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 15) -> None
     while not condition():
         assert time.monotonic() < deadline, what
         threading.Event().wait(0.01)
+
+
+def pair(address: Address) -> tuple[str, int]:
+    """The address as PyMySQL wants it."""
+    return (address.ip, address.port)
