@@ -76,7 +76,7 @@ _GROUPS: Final = {
         enable_performance_mode enable_strict_kernel_release frequent_accept net_accept_threads stack_size
         task_thread_num work_thread_num
     """,
-    "processes are replaced from outside; SIGTERM drains": """
+    "a new version is installed from outside, and SIGUSR2 makes it take over": """
         fetch_proxy_bin_random_time fetch_proxy_bin_timeout hot_upgrade_failure_retries
         hot_upgrade_rollback_timeout proxy_hot_upgrade_check_interval
     """,
