@@ -63,11 +63,12 @@ async def nothing_left(bed: Testbed) -> AsyncIterator[None]:
 @FRAMINGS
 async def test_a_prepared_statement_is_recorded_when_it_runs(bed: Testbed, ob20: bool) -> None:
     def script(connection: ProxyConnection) -> None:
+        ids = []
         for text in (b"select 'prepared', ?", b"select 'other'"):
             connection.send(b"\x16" + text)
-            assert connection.answer(0x16)[0][:5] in (b"\0\x01\0\0\0", b"\0\x02\0\0\0")
-        for number, rest in ((2, b""), (1, b"\0\x01\x08\0" + struct.pack("<q", 7))):
-            connection.send(b"\x17" + number.to_bytes(4, "little") + b"\0\x01\0\0\0" + rest)
+            ids.append(connection.answer(0x16)[0][1:5])
+        for number, rest in ((ids[1], b""), (ids[0], b"\0\x01\x08\0" + struct.pack("<q", 7))):
+            connection.send(b"\x17" + number + b"\0\x01\0\0\0" + rest)
             assert parse_ok(connection.answer(0x17)[-1]).status & 2
 
     await by_proxy(bed, script, ob20=ob20)

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pymysql
 import pytest
 import trio
 
@@ -226,8 +225,7 @@ async def test_a_tenant_that_moved_is_looked_up_anew(bed: Testbed) -> None:
         await in_thread(once)
         fetches = proxy.counts.tenant_fetches
         bed.answer("select 1 from dual", errno=5150, message="tenant not in this server")
-        with pytest.raises(pymysql.err.MySQLError, match="5150"):
-            await in_thread(once)
+        await in_thread(once)
         await in_thread(once)
 
         assert proxy.counts.tenant_fetches == fetches + 1
