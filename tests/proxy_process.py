@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -36,7 +37,14 @@ class ProxyProcess:
 
 @contextmanager
 def proxy_process(
-    rslist: str, cluster: str, password: str, *, options: str = "", http: bool = False, may_die: bool = False
+    rslist: str,
+    cluster: str,
+    password: str,
+    *,
+    options: str = "",
+    http: bool = False,
+    may_die: bool = False,
+    **environment: str,
 ) -> Iterator[ProxyProcess]:
     """Run a proxy for the length of the block; it must end cleanly on SIGTERM, unless it may be dead by then."""
     with tempfile.TemporaryDirectory(prefix="odp-trio-proxy-") as place:
@@ -61,7 +69,9 @@ def proxy_process(
             extra,
         ]
         with log.open("wb") as output:
-            process = subprocess.Popen([*command, "--ready-file", str(ready)], stdout=output, stderr=output)
+            process = subprocess.Popen(
+                [*command, "--ready-file", str(ready)], stdout=output, stderr=output, env={**os.environ, **environment}
+            )
         try:
             record = _wait_ready(process, ready, log)
             address = Address(record["mysql"][0], record["mysql"][1])

@@ -35,7 +35,7 @@ class WatchProcess:
             return record
         return {}
 
-    def wait(self, condition: Callable[[dict[str, Any]], bool], what: str, seconds: float = 20) -> dict[str, Any]:
+    def wait(self, condition: Callable[[dict[str, Any]], bool], what: str, seconds: float = 40) -> dict[str, Any]:
         """Wait until the status is as wanted, and return it."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-from contextlib import suppress
+import socket
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -77,19 +78,34 @@ def test_a_new_version_that_does_not_come_up_changes_nothing(run_options: list[s
         session.close()
 
 
-def test_a_proxy_that_nobody_watches_is_replaced_too(kernel_address: Address, run_options: list[str]) -> None:
-    with proxy_process(f"127.0.0.1:{kernel_address.port}", "demo", PROXYRO_PASSWORD, http=True) as proxy:
-        with visitors(proxy.address) as load:
-            until(lambda: load.served > 20, "the load runs")
+def test_a_proxy_that_nobody_watches_is_replaced_too(
+    kernel_address: Address, run_options: list[str], tmp_path: Path
+) -> None:
+    rslist = f"127.0.0.1:{kernel_address.port}"
+    with ExitStack() as stack:
+        systemd = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(10)
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "60000000"}
+        proxy = stack.enter_context(proxy_process(rslist, "demo", PROXYRO_PASSWORD, http=True, **environment))
+        with visitors(proxy.address, 2) as load:
+            until(lambda: load.served > 10, "the load runs")
             before = json.loads(proxy.ready.read_text())["pid"]
 
             proxy.process.send_signal(signal.SIGUSR2)
 
             assert proxy.process.wait(20) == 0
             served = load.served
-            until(lambda: load.served > served + 20, "the load goes on")
+            until(lambda: load.served > served + 10, "the load goes on")
             after = json.loads(proxy.ready.read_text())["pid"]
             assert after != before
         assert (load.refused, load.lost) == ([], [])
         os.kill(after, signal.SIGTERM)
         until(lambda: not proxy.ready.exists(), "the new one takes the ready file away")
+        told = ""
+        while "STOPPING=1" not in told:
+            told += f"{systemd.recv(999).decode()}\n"
+        words = [line for line in told.splitlines() if line.startswith(("READY", "RELOADING", "MAINPID", "STOPPING"))]
+        assert words[:2] == ["READY=1", "RELOADING=1"]
+        assert set(words[2:4]) == {"READY=1", f"MAINPID={after}"}  # the new one speaks, the old one names it
+        assert words[4:] == ["STOPPING=1"]

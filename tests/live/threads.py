@@ -51,7 +51,7 @@ def visitors(address: Address, count: int = 4) -> Iterator[Visitors]:
             thread.join()
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 15) -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, what
