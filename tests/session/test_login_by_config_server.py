@@ -57,7 +57,7 @@ async def test_a_login_is_told_what_is_wrong_and_so_is_the_log(
         # Main document and rslist have different limits.
         reason = said.replace("BASE", ocp.base).replace("16384", "524288")
         assert error.errno == 4669
-        assert error.message.startswith(f"config server {ocp.base}, ")
+        assert error.message.startswith(f"cluster 'demo' is not available: config server {ocp.base}, ")
         assert error.message.endswith(f": {reason}")
         warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
         assert len([line for line in warnings if reason in line]) == 2  # the fetch, the login
