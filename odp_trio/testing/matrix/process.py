@@ -81,7 +81,7 @@ def watch_faults(clients: int) -> tuple[Fault, ...]:
             sees="its connection is lost; a new one waits in the listen queue until the next proxy serves it",
             begin=_kill_proxy,
             end=nothing,
-            bounds=Bounds(errors=3 * clients, gap=3.0, recovery=3.0),
+            bounds=Bounds(errors=3 * clients, gap=4.0, recovery=3.0),
             settings={"short_async_task_timeout": 5.0},
             notes={"new connections meanwhile": " 0 refused"},
             limits={_AGAIN: 1.0, _GREETING: 1.0},

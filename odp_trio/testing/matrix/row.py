@@ -18,10 +18,10 @@ from odp_trio.testing.ledger import Audit
 from odp_trio.testing.live import VERSION
 from odp_trio.testing.matrix.fault import Fault
 
-STALLS: Final = 5
+STALLS: Final = 10
 """Times a stall of the processor by which any figure may be longer than its bound: that says nothing of the proxy."""
 
-SLOWER: Final = 0.1
+SLOWER: Final = 0.5
 """Seconds by which a 99th percentile may be longer in any case: a few hundred statements say little about it."""
 
 
