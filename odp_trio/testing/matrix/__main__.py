@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [fault for fault in faults() if given.only in fault.name]
     console = Console(stderr=True, highlight=False)
     rows = trio.run(_main, chosen, SHORT if given.short else Phases(), partial(say, console))
-    matrix, told = f"{head()}\n\n{markdown(rows)}", errors_markdown(rows)
+    matrix, told = f"{head(rows)}\n\n{markdown(rows)}", errors_markdown(rows)
     victims, notes = victims_markdown(rows), notes_markdown(rows)
     print(matrix, victims, told, notes, sep="\n\n")
     if given.page is not None:

@@ -6,7 +6,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -164,15 +164,19 @@ def filled(page: str, **tables: str) -> str:
     return page
 
 
-def head() -> str:
-    """Return what the numbers are of: versions and machine."""
+def head(rows: Sequence[Row]) -> str:
+    """Return what the numbers are of: versions, machine, and how busy it was."""
+    stalls = sorted(row.stall for row in rows) or [0.0]
     processor = next(
         (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
         platform.machine(),
     )
     return (
         f"odp-trio {odp_trio.__version__}{_commit()}, Python {platform.python_version()}, trio {trio.__version__}, "
-        f"kernel pylibseekdb {VERSION}; {os.cpu_count()} cores ({processor}), {platform.system()} {platform.release()}."
+        f"kernel pylibseekdb {VERSION}; {os.cpu_count()} cores ({processor}), {platform.system()} {platform.release()}"
+        f". A timer that did nothing else was late by up to {stalls[-1]:.2f} s, in the median row by "
+        f"{stalls[len(stalls) // 2]:.2f} s: "
+        "so long the processor was busy with other things, and figures of that size say nothing of the proxy."
     )
 
 
