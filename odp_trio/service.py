@@ -110,9 +110,10 @@ class _Service:
         try:
             first = link.receive_nowait()
         except BlockingIOError:
-            await trio.to_thread.run_sync(_import_rest)
-            link.send(Warm())
-            first = await link.receive()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_warm_up, link)
+                first = await link.receive()
+                nursery.cancel_scope.cancel()  # who is called before all is imported need not wait for it
         if not isinstance(first, Serve):
             return False
         self._order = first
@@ -187,6 +188,11 @@ class _Service:
             return
         self._notifier.tell(f"MAINPID={new}")
         proxy.shut_down(handed_over=True)
+
+
+async def _warm_up(link: Link) -> None:
+    await trio.to_thread.run_sync(_import_rest, abandon_on_cancel=True)
+    link.send(Warm())
 
 
 def _import_rest() -> None:

