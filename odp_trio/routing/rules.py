@@ -53,7 +53,7 @@ def bound_session(request: RouteRequest, view: View) -> Decision | None:
 
 
 def statement_owner(request: RouteRequest, view: View) -> Decision | None:
-    """Cursors, long data and text-prepared statements are on one server."""
+    """Cursors and long data are on one server."""
     return None if request.owner is None else Route(request.owner, "statement_owner")
 
 

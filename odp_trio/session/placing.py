@@ -164,6 +164,8 @@ class Placing:
             statement = router.statements.running
             if statement is not None and statement.id not in upstream.copies:
                 await self._prepare(upstream, statement)
+            if router.statements.named is not None:
+                await self._prepare_named(upstream, router.statements.named)
         except (UpstreamError, ServerProtocolError, OSError) as exc:
             router.servers.drop(upstream)
             raise UpstreamError(f"{route.server}: {exc}") from exc
@@ -214,6 +216,21 @@ class Placing:
         if tracker.errno:
             raise UpstreamError(f"preparing the statement failed with error {tracker.errno}")
         upstream.copies[statement.id] = Copy(tracker.prepared_id)
+
+    async def _prepare_named(self, upstream: Upstream, name: str) -> None:
+        """Make what a name means on this server, or end what it does not mean any more."""
+        meant, had = self._router.state.text_prepared.get(name), upstream.texts.pop(name, None)
+        if meant is had:
+            if had is not None:
+                upstream.texts[name] = had
+            return
+        sql = b"DEALLOCATE PREPARE `%b`" % name.replace("`", "``").encode() if meant is None else meant.sql
+        self._counts.reprepares += 1
+        tracker = await ask(upstream, bytes((Com.QUERY,)) + sql, self._timeout())
+        if tracker.errno:  # the server will answer that it does not know the name
+            log.warning("%s: %s cannot be prepared: error %d", upstream.address, name, tracker.errno)
+        elif meant is not None:
+            upstream.texts[name] = meant
 
     def _with_types(self, upstream: Upstream, command: bytearray) -> bytearray:
         """Insert the parameter types into an execution for a server that does not have them."""

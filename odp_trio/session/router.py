@@ -170,7 +170,8 @@ class Router:
         self.what = command = buffer[4]
         if command == _QUERY:
             sql = bytes(memoryview(buffer)[5:end])
-            return self._read_query(sql, *self._shape_of(sql, self.dialect))
+            self._read_query(sql, *self._shape_of(sql, self.dialect))
+            return not self.request.shape.facts.explain_route
         self._forget_statement()
         self.text = bytes(memoryview(buffer)[5:end])
         request, statements = self.request, self.statements
@@ -193,7 +194,7 @@ class Router:
         """Another statement comes: nothing of the one before counts."""
         self.watching = False
         self._again = self._again_running = None
-        self.statements.running = self.statements.opening = None
+        self.statements.running = self.statements.opening = self.statements.named = None
 
     def _read_query(self, sql: bytes, shape: Shape, literals: Sequence[bytes]) -> bool:
         self._forget_statement()
@@ -206,9 +207,7 @@ class Router:
         if facts.kind in _WATCHED_KINDS or facts.table_locks or facts.transaction is TransactionEffect.IMPLICIT_COMMIT:
             self.watching = True
         if facts.kind is Kind.EXECUTE or facts.kind is Kind.DEALLOCATE:
-            owner = self.state.text_prepared.get(facts.prepared or "")
-            if owner is not None:
-                self.request.owner, self.request.owner_why = owner, f"{facts.prepared} was prepared there"
+            return self.statements.read_named(facts.prepared, self.state) and not facts.explain_route
         return not facts.explain_route
 
     def decide(self) -> Decision | None:
@@ -352,9 +351,10 @@ class Router:
             case Kind.UNLOCK:
                 state.note_locked_tables(False)
             case Kind.PREPARE if facts.prepared:
-                state.text_prepared[facts.prepared] = upstream.address
+                self.statements.note_made(upstream, facts, self.values.literals, state)
             case Kind.DEALLOCATE if facts.prepared:
                 state.text_prepared.pop(facts.prepared, None)
+                upstream.texts.pop(facts.prepared, None)
             case _ if facts.table_locks:
                 state.lock_server = upstream.address
             case _:
@@ -365,6 +365,7 @@ class Router:
         self.servers.keep_only(upstream)
         self.statements.prepared.forget()
         upstream.copies.clear()
+        upstream.texts.clear()
         upstream.state.version = self.state.forget()
         upstream.state.database = self.state.database
         self.dialect, self.values.time_zone = self.state.dialect(), self.state.time_zone
@@ -384,7 +385,6 @@ class Router:
         return (
             bool(state.bound)
             or state.lock_server == upstream.address
-            or upstream.address in state.text_prepared.values()
             or any(item.long_data_on == upstream.address for item in self.statements.prepared.statements.values())
         )
 

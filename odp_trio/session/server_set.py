@@ -11,7 +11,7 @@ from odp_trio.net.leg import Leg
 from odp_trio.net.reactor import Reactor
 from odp_trio.session.upstream import ServerSession
 from odp_trio.state.client import ServerState
-from odp_trio.state.prepared import Copy
+from odp_trio.state.prepared import Copy, TextPrepared
 
 log = logging.getLogger("odp_trio.session")
 
@@ -23,7 +23,11 @@ class Upstream:
     While it is idle its socket is watched: a server that closes it is dropped silently.
     """
 
-    __slots__ = ("address", "closed", "connection_id", "copies", "leg", "on_lost", "receive", "sock", "state", "submit")
+    # fmt: off
+    __slots__ = (
+        "address", "closed", "connection_id", "copies", "leg", "on_lost", "receive", "sock", "state", "submit", "texts",
+    )
+    # fmt: on
 
     def __init__(self, session: ServerSession, reactor: Reactor, on_lost: Callable[[Upstream], None]) -> None:
         self.address: Address = session.address
@@ -32,6 +36,8 @@ class Upstream:
         self.state = ServerState()
         self.copies: dict[int, Copy] = {}
         """Prepared statements that it has, by the client's id."""
+        self.texts: dict[str, TextPrepared] = {}
+        """What PREPARE ... FROM has made here, by name; DEALLOCATE may have ended it elsewhere."""
         self.submit, self.receive = session.sock.send, session.sock.recv_into
         self.closed = False
         self.on_lost = on_lost

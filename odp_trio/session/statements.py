@@ -9,8 +9,9 @@ from odp_trio.errors import ClientProtocolError
 from odp_trio.routing.request import NO_TEXT, RouteRequest
 from odp_trio.routing.values import Values
 from odp_trio.session.server_set import ServerSet, Upstream
-from odp_trio.sql.facts import Shape
-from odp_trio.state.prepared import Copy, Prepared, PreparedStatements
+from odp_trio.sql.facts import Literal, Shape, StatementFacts, UserVariable
+from odp_trio.state.client import ClientState
+from odp_trio.state.prepared import Copy, Prepared, PreparedStatements, TextPrepared
 from odp_trio.wire.command import Com
 from odp_trio.wire.packets import packet
 from odp_trio.wire.parameters import parse_execute, read_values
@@ -30,7 +31,7 @@ STATEMENT_COMMANDS: Final = frozenset({_CLOSE, _LONG_DATA, _RESET, int(Com.STMT_
 class SessionStatements:
     """What the router and the placing of commands share about prepared statements."""
 
-    __slots__ = ("_servers", "_values", "opening", "prepared", "running")
+    __slots__ = ("_servers", "_values", "named", "opening", "prepared", "running")
 
     def __init__(self, servers: ServerSet, values: Values) -> None:
         self.prepared = PreparedStatements()
@@ -38,6 +39,8 @@ class SessionStatements:
         """The statement that the command is about."""
         self.opening: Prepared | None = None
         """The statement that is being prepared."""
+        self.named: str | None = None
+        """What EXECUTE or DEALLOCATE is about."""
         self._servers = servers
         self._values = values
 
@@ -97,11 +100,35 @@ class SessionStatements:
     def _may_be_judged(self, buffer: bytearray) -> bool:
         """Whether a server may be asked about an id that is not known: not if it is another statement's there."""
         number = int.from_bytes(buffer[5:9], "little")
+        if buffer[4] == _EXECUTE and number in self.prepared.forgotten:
+            return False
         return not any(
             copy.server_id == number
             for upstream in self._servers.by_address.values()
             for copy in upstream.copies.values()
         )
+
+    # ---- PREPARE ... FROM -------------------------------------------------------------
+
+    def read_named(self, name: str | None, state: ClientState) -> bool:
+        """EXECUTE or DEALLOCATE; answer whether every server session has what the name means now."""
+        self.named = name
+        meant = None if name is None else state.text_prepared.get(name)
+        return all(name is None or upstream.texts.get(name) is meant for upstream in self._servers.by_address.values())
+
+    def note_made(
+        self, upstream: Upstream, facts: StatementFacts, literals: Sequence[bytes], state: ClientState
+    ) -> None:
+        """PREPARE ... FROM was executed; what cannot be said again is known to this server only."""
+        assert facts.prepared is not None
+        source, text = facts.prepared_text, None
+        if isinstance(source, Literal) and source.slot < len(literals):
+            text = literals[source.slot]
+        elif isinstance(source, UserVariable):
+            text = state.user_variable(source.name.encode())
+        sql = b"PREPARE `%b` FROM %b" % (facts.prepared.replace("`", "``").encode(), text or b"''")
+        made = TextPrepared(facts.prepared, sql)
+        state.text_prepared[facts.prepared] = upstream.texts[facts.prepared] = made
 
     # ---- it goes out ------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import Final, final
 
 from odp_trio.model import Address
 from odp_trio.sql.lexer import ANSI_QUOTES, MULTIBYTE, NO_BACKSLASHES
+from odp_trio.state.prepared import TextPrepared
 from odp_trio.wire.state import SessionState
 
 WEAK: Final = 2
@@ -62,7 +63,6 @@ UNSYNCED: Final = frozenset(
         b"rand_seed1",
         b"rand_seed2",
         b"insert_id",
-        b"timestamp",
     }
 )
 """Variables that belong to a statement or to one server and are never replayed."""
@@ -117,8 +117,8 @@ class ClientState:
     collation: bytes = b"utf8mb4_general_ci"
     sql_mode: bytes = b""
     charset: bytes = b"utf8mb4"
-    text_prepared: dict[str, Address] = field(default_factory=dict)
-    """Servers of the statements made by PREPARE … FROM, by upper-case name."""
+    text_prepared: dict[str, TextPrepared] = field(default_factory=dict)
+    """The statements made by PREPARE … FROM, by upper-case name."""
     route_address: Address | None = None
     """``@obproxy_route_addr``: for one statement."""
     _defaults: dict[bytes, bytes] = field(default_factory=lambda: dict(_BY_DEFAULT))
@@ -136,6 +136,10 @@ class ClientState:
         """Return a system variable as the server told it, at the login or since; None if it did not."""
         changed = self.system.get(name)
         return self._defaults.get(name) if changed is None else changed[0]
+
+    def user_variable(self, name: bytes) -> bytes | None:
+        """Return a user variable as a literal, as the server told it last; ``name`` is in lower case."""
+        return next((value for known, (value, _) in self.user.items() if known.lower() == name), None)
 
     def impose(self, name: bytes, value: bytes) -> None:
         """Set a variable on the configuration's behalf: every server session is told."""

@@ -4,6 +4,8 @@ The client is told the server's id, unless another statement of the session has
 it already: two servers may give the same number to different statements.  A
 server that is to run a statement it does not have is sent the text again
 first; one that has not seen the parameter types gets them inserted.
+
+Statements made by PREPARE ... FROM have names, and are made anew likewise.
 """
 
 from __future__ import annotations
@@ -47,13 +49,25 @@ class Copy:
 
 
 @final
+@dataclass(slots=True, eq=False)
+class TextPrepared:
+    """A statement made by PREPARE ... FROM.  One that is made anew under its name is another one."""
+
+    name: str
+    sql: bytes
+    """Makes it on another server: the PREPARE, its text a literal."""
+
+
+@final
 class PreparedStatements:
     """The statements of one client session by the client's id."""
 
-    __slots__ = ("_last", "statements")
+    __slots__ = ("_last", "forgotten", "statements")
 
     def __init__(self) -> None:
         self.statements: dict[int, Prepared] = {}
+        self.forgotten: frozenset[int] = frozenset()
+        """Ids that the last reset made unknown; the server that was reset may never have heard of them."""
         self._last = FIRST_SPARE
 
     def spare_id(self) -> int:
@@ -71,4 +85,5 @@ class PreparedStatements:
 
     def forget(self) -> None:
         """COM_RESET_CONNECTION and COM_CHANGE_USER drop every statement."""
+        self.forgotten = frozenset(self.statements)
         self.statements.clear()

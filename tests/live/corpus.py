@@ -9,8 +9,9 @@ empty database.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +48,7 @@ class Difference:
     normalise: Callable[[bytes], bytes]
 
 
-def _difference(name: str, reason: str, statement: bytes, pattern: bytes, replacement: bytes) -> Difference:
+def difference(name: str, reason: str, statement: bytes, pattern: bytes, replacement: bytes) -> Difference:
     compiled = re.compile(pattern, re.DOTALL)
     return Difference(name, reason, re.compile(statement), lambda payload: compiled.sub(replacement, payload))
 
@@ -55,16 +56,16 @@ def _difference(name: str, reason: str, statement: bytes, pattern: bytes, replac
 _TRACE_ID: Final = re.compile(rb"\x00\x38\x15ob_statement_trace_id\x21.{33}", re.DOTALL)
 
 
-def _without_trace_id(payload: bytes) -> bytes:
-    """Write an OK as it would be if the trace id were not in its session state."""
-    if payload[:1] != b"\0" or not _TRACE_ID.search(payload):
+def without_told(told: re.Pattern[bytes], payload: bytes) -> bytes:
+    """Write an OK as it would be if what ``told`` matches were not in its session state."""
+    if payload[:1] != b"\0" or not told.search(payload):
         return payload
     cursor = Cursor(payload, ServerProtocolError)
     cursor.uint(1)
     cursor.lenenc()
     cursor.lenenc()
     head, status, warnings = payload[: cursor.pos], cursor.uint(2), cursor.take(2)
-    info, block = cursor.lestr(), _TRACE_ID.sub(b"", cursor.lestr())
+    info, block = cursor.lestr(), told.sub(b"", cursor.lestr())
     if block == b"\x02\x02\x011":
         bare = (status & ~Status.SESSION_STATE_CHANGED).to_bytes(2, "little") + warnings
         return head + bare + (lenenc_str(info) if info else b"")
@@ -76,30 +77,30 @@ ALLOWED: Final = (
         "ob_statement_trace_id",
         "told to tracking clients of a statement that took longer than a second",
         re.compile(rb"."),
-        _without_trace_id,
+        partial(without_told, _TRACE_ID),
     ),
-    _difference(
+    difference(
         "connection_id",
         "every session has its own number: digits with their length, or a binary integer",
         rb"select connection_id\(\)$",
         rb"^([\x01-\x0a][0-9]{1,10}|\0\0.{4}|\0\0.{8})$",
         b"<id>",
     ),
-    _difference(
+    difference(
         "ob_last_schema_version",
         "a time in microseconds: when the table was made",
         rb".",
         rb"(ob_last_schema_version\x10)[0-9]{16}",
         rb"\1<version>",
     ),
-    _difference(
+    difference(
         "kill query of an unknown session",
         "the kernel answers OK on a plain connection and 1094 on one of a proxy",
         rb"^kill query 999999999$",
         rb"^(\0.*|\xff\x46\x04.*)$",
         b"<unknown>",
     ),
-    _difference(
+    difference(
         "owed mark",
         "DROP USER and SET PASSWORD that fail owe a tracking client a bare 'something changed', and tell no proxy",
         rb"owes a mark",
@@ -127,17 +128,17 @@ def statements(name: str) -> list[bytes]:
     ]
 
 
-def normalised(statement: bytes, payload: bytes) -> bytes:
+def normalised(statement: bytes, payload: bytes, allowed: Sequence[Difference] = ALLOWED) -> bytes:
     """Return a payload without what is allowed to differ."""
-    for each in ALLOWED:
+    for each in allowed:
         if each.statement.search(statement):
             payload = each.normalise(payload)
     return payload
 
 
-def differences(statement: bytes, one: Answer, other: Answer) -> list[str]:
+def differences(statement: bytes, one: Answer, other: Answer, allowed: Sequence[Difference] = ALLOWED) -> list[str]:
     """Describe what differs in two answers to one statement, sequence numbers included."""
-    left, right = ([_comparable(statement, packet) for packet in answer.packets] for answer in (one, other))
+    left, right = ([_comparable(statement, packet, allowed) for packet in answer.packets] for answer in (one, other))
     if left == right:
         return []
     lines = [f"{statement[:200]!r}: {len(left)} packets, {len(right)} packets"]
@@ -147,9 +148,9 @@ def differences(statement: bytes, one: Answer, other: Answer) -> list[str]:
     return lines
 
 
-def _comparable(statement: bytes, packet: bytes) -> bytes:
+def _comparable(statement: bytes, packet: bytes, allowed: Sequence[Difference]) -> bytes:
     """The whole packet; without its length where its content has been normalised."""
-    payload = normalised(statement, packet[4:])
+    payload = normalised(statement, packet[4:], allowed)
     return packet if payload == packet[4:] else packet[3:4] + payload
 
 

@@ -7,13 +7,15 @@ proxy: whatever differs then is a statement that does not belong here.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
 
 from odp_trio.model import Address
 from tests.live.corpus import (
+    ALLOWED,
+    Difference,
     Run,
     as_prepared,
     as_text,
@@ -49,7 +51,15 @@ def sides(request: pytest.FixtureRequest) -> Sides:
     return Sides(request.getfixturevalue("kernel_address"), request.getfixturevalue("proxy_address"))
 
 
-def compare(sides: Sides, name: str, how: Run, capabilities: int, *, rewriting: bool = False) -> int:
+def compare(
+    sides: Sides,
+    name: str,
+    how: Run,
+    capabilities: int,
+    *,
+    rewriting: bool = False,
+    allowed: Sequence[Difference] = ALLOWED,
+) -> int:
     """Run one file both ways; return how many answers were compared.
 
     The kernel is not always of one mind about the length that a column of a literal has: it depends on which plan of
@@ -57,7 +67,7 @@ def compare(sides: Sides, name: str, how: Run, capabilities: int, *, rewriting: 
     does wrong it does again.
     """
     for _ in range(ATTEMPTS):
-        count, found = _compare_once(sides, name, how, capabilities, rewriting=rewriting)
+        count, found = _compare_once(sides, name, how, capabilities, rewriting=rewriting, allowed=allowed)
         packets = [line for line in found if line.startswith(" ")]
         if not found or not all(DEFINITION in line for line in packets):
             break
@@ -65,7 +75,9 @@ def compare(sides: Sides, name: str, how: Run, capabilities: int, *, rewriting: 
     return count
 
 
-def _compare_once(sides: Sides, name: str, how: Run, capabilities: int, *, rewriting: bool) -> tuple[int, list[str]]:
+def _compare_once(
+    sides: Sides, name: str, how: Run, capabilities: int, *, rewriting: bool, allowed: Sequence[Difference]
+) -> tuple[int, list[str]]:
     script = statements(name)
     fresh_database(sides.direct)
     one = run(sides.direct, sides.user, script, how, capabilities=capabilities)
@@ -78,7 +90,7 @@ def _compare_once(sides: Sides, name: str, how: Run, capabilities: int, *, rewri
     return len(one), [
         line
         for (sql, answer), (_, through) in zip(one, other, strict=True)
-        for line in differences(sql, answer, through)
+        for line in differences(sql, answer, through, allowed)
     ]
 
 

@@ -88,6 +88,16 @@ async def test_a_read_whose_server_dies_runs_on_another_replica(bed: Testbed, pr
     assert proxy.counts.server_failures["lost"] == 1
 
 
+async def test_a_statement_made_by_prepare_is_made_anew_on_it(bed: Testbed, proxy: Proxy, table: str) -> None:
+    async with session(proxy) as connection:
+        await in_thread(run, connection, "prepare s from 'select ? + 1'")
+
+        assert await run_while_killed(bed, connection, "select 5, sleep(0.5)") == [(5, 0)]
+
+        await in_thread(run, connection, "set @a = 6")
+        assert await in_thread(run, connection, "execute s using @a") == ((7,),)
+
+
 async def test_a_prepared_read_does_too(bed: Testbed, proxy: Proxy, table: str) -> None:
     await bed.query("insert into failover.t values (1, 10), (2, 20)")
     address = Address(*proxy.addresses[0])
@@ -130,7 +140,6 @@ async def test_a_write_whose_server_dies_is_never_sent_again(bed: Testbed, proxy
     [
         ("begin", "insert into t values (2, 2)"),
         ("set autocommit = 0", "insert into t values (2, 2)"),
-        ("prepare s from 'select 1'",),
     ],
 )
 async def test_a_read_of_a_session_that_is_bound_to_its_server_ends_it(

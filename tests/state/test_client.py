@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from odp_trio.model import Address
 from odp_trio.sql.lexer import ANSI_QUOTES, MULTIBYTE, NO_BACKSLASHES
 from odp_trio.state.client import STRONG, UNSYNCED, WEAK, ClientState, ServerState
+from odp_trio.state.prepared import TextPrepared
 from odp_trio.state.sync import SetVariables, sync_plan
 from odp_trio.wire.state import SessionState
 
@@ -199,7 +200,7 @@ def test_after_a_reset_connection_what_is_imposed_is_told_again() -> None:
 def test_after_a_reset_connection_no_server_holds_locks_ids_or_statements() -> None:
     client = told()
     client.lock_server = client.insert_id_server = client.route_address = Address("10.0.0.1", 2881)
-    client.text_prepared["S"] = Address("10.0.0.1", 2881)
+    client.text_prepared["S"] = TextPrepared("S", b"PREPARE S FROM 'select 1'")
     client.note_temporary_table()
 
     client.forget()

@@ -1,0 +1,166 @@
+"""A session whose every statement may run on another server gives the same results as one that stays."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+
+import pytest
+import trio
+from hypothesis import HealthCheck, given, settings
+
+from odp_trio.app import open_proxy
+from odp_trio.model import Address
+from odp_trio.testing.bed import Testbed
+from odp_trio.testing.demo import settings_for
+from odp_trio.testing.live import KernelProcess
+from tests.live.clients import connect, in_thread
+from tests.live.corpus import corpus_files
+from tests.live.rotation import ALLOWED_ROTATED, RULE, WHEEL, rotating_process, rotating_proxy
+from tests.live.session_scripts import SCRIPTS, Pair, Step, play, prepare_databases
+from tests.live.test_corpus import WAYS, Sides, compare
+from tests.raw_client import RawClient
+
+pytestmark = [pytest.mark.live, pytest.mark.slow]
+SCRIPT_COUNT = int(os.environ.get("ODP_TRIO_SCRIPTS", "150"))
+SEEDS = tuple(map(int, os.environ.get("ODP_TRIO_SEEDS", "1").split(",")))
+
+
+async def test_the_route_is_rotated(bed: Testbed) -> None:
+    async with open_proxy(settings_for(bed, enable_http=False, own_rules=RULE, hot_upgrade_exit_timeout=0.2)) as proxy:
+        with trio.fail_after(20):
+            await proxy.clusters.wait_available(bed.cluster)
+        WHEEL.place = None
+
+        def ask() -> None:
+            with closing(connect(proxy.addresses[0])) as connection, connection.cursor() as cursor:
+                for number in range(30):
+                    cursor.execute(f"select {number} as rotated")
+
+        await in_thread(ask)
+
+        servers = [statement.observer for statement in bed.statements("as rotated")]
+        assert set(servers) == {0, 1, 2}
+        assert sum(one != other for one, other in itertools.pairwise(servers)) > 10
+
+
+# ---- the corpus ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=SEEDS)
+def rotated(request: pytest.FixtureRequest, kernel: KernelProcess, kernel_address: Address) -> Iterator[Sides]:
+    with rotating_process(kernel, request.param) as proxied:
+        yield Sides(kernel_address, proxied)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", [*corpus_files(), "load_data"])
+def test_a_client_cannot_tell_that_its_statements_move(rotated: Sides, name: str, way: str) -> None:
+    if (name, way) == ("load_data", "prepared"):
+        return
+    count = compare(rotated, name, *WAYS[way], allowed=ALLOWED_ROTATED)
+
+    print(f"{name}, {way}: {count} answers compared")  # noqa: T201
+
+
+# ---- random scripts -----------------------------------------------------------------------
+
+
+async def test_random_scripts_leave_the_same_state(kernel: KernelProcess, kernel_address: Address) -> None:
+    ids = itertools.count(int(time.time()) * 100, 100_000)
+
+    def run(proxied: Address) -> None:
+        prepare_databases(kernel_address)
+
+        @settings(
+            max_examples=SCRIPT_COUNT,
+            deadline=None,
+            database=None,
+            derandomize="ODP_TRIO_SCRIPTS" not in os.environ,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(SCRIPTS)
+        def scripts_agree(script: list[Step]) -> None:
+            found = _played(kernel_address, proxied, script, next(ids))
+            assert not found, "\n".join([*(str(step) for step in script if step.verb != "nothing"), *found])
+
+        scripts_agree()
+
+    async with rotating_proxy(kernel) as proxied:
+        try:
+            await trio.to_thread.run_sync(partial(run, proxied))
+        finally:
+            WHEEL.place = None
+
+
+def _played(staying: Address, rotated: Address, script: list[Step], first_id: int) -> list[str]:
+    WHEEL.place = 0
+    with closing(Pair(staying, rotated, first_id=first_id)) as pair:
+        return play(pair, script, WHEEL)
+
+
+# ---- what random scripts have found -------------------------------------------------------------
+
+FOUND = {
+    "a statement made by PREPARE is executed inside the transaction": (
+        Step("query", "prepare p1 from 'insert into t (v) values (?)'", place=0),
+        Step("query", "set @a = 'x'", place=2),
+        Step("query", "begin", place=1),
+        Step("query", "execute p1 using @a", place=0, look=1),
+        Step("query", "rollback", place=0),
+        Step("query", "select count(*) from t", place=2),
+        Step("query", "execute p1 using @a", place=2),
+        Step("query", "select count(*) from t", place=0),
+    ),
+    "DEALLOCATE elsewhere counts everywhere": (
+        Step("query", "prepare p2 from 'select 2'", place=0),
+        Step("query", "execute p2", place=1),
+        Step("query", "deallocate prepare p2", place=2),
+        Step("query", "execute p2", place=0),
+        Step("query", "execute p2", place=1),
+    ),
+    "a name that is prepared anew means the new text everywhere": (
+        Step("query", "prepare p2 from 'select 2'", place=0),
+        Step("query", "execute p2", place=1),
+        Step("query", "set @a = 'select 3'", place=1),
+        Step("query", "prepare p2 from @a", place=2),
+        Step("query", "set @a = 'select 4'", place=1),
+        Step("query", "execute p2", place=0),
+        Step("query", "execute p2", place=1),
+    ),
+    "timestamp is a variable like others": (
+        Step("query", "set timestamp = 86400", place=0),
+        Step("query", "select unix_timestamp(), now()", place=1),
+        Step("query", "set timestamp = default", place=2),
+        Step("query", "select unix_timestamp() > 86400", place=0),
+    ),
+    "the id of a statement that a reset has ended is not known any more": (
+        Step("prepare", "select ?, @@autocommit", place=0),
+        Step("query", "select 1", place=1),
+        Step("command", number=31),
+        Step("execute", place=2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+async def test_found(name: str, kernel: KernelProcess, kernel_address: Address) -> None:
+    def run(proxied: Address) -> list[str]:
+        prepare_databases(kernel_address)
+        return _played(kernel_address, proxied, list(FOUND[name]), 1000)
+
+    async with rotating_proxy(kernel) as proxied:
+        try:
+            assert await trio.to_thread.run_sync(partial(run, proxied)) == []
+        finally:
+            WHEEL.place = None
+
+
+def test_kernel_refuses_user_locks_on_connections_of_proxies(kernel_address: Address) -> None:
+    """So scripts have none: GET_LOCK is a difference of the kernel's own."""
+    with RawClient(kernel_address, as_proxy=True) as client:
+        assert client.query("select get_lock('x', 0)").errno == 1235
