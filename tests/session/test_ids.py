@@ -1,0 +1,42 @@
+"""Connection ids: no two alike, not even of a proxy and the one that takes over from it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from odp_trio.errors import OdpError
+from odp_trio.session.ids import PROXY_ID_LIMIT, ConnectionIds
+
+proxy_ids = st.integers(0, PROXY_ID_LIMIT - 1)
+counts = st.integers(0, (1 << 17) - 1)
+
+
+@given(proxy_ids, proxy_ids, counts, counts, st.integers(0, 100))
+def test_ids_of_a_version_and_the_next_never_clash(one: int, other: int, a: int, b: int, version: int) -> None:
+    old, new = ConnectionIds(one, a, version), ConnectionIds(other, b, version + 1)
+
+    olds, news = {old.allocate(()) for _ in range(5)}, {new.allocate(()) for _ in range(5)}
+
+    assert not olds & news
+    assert all(0 < number < 1 << 31 for number in olds | news)
+    assert {number >> 18 for number in olds} == {one}
+    assert {number >> 17 & 1 for number in olds} == {version & 1}
+
+
+def test_an_id_in_use_is_passed_over() -> None:
+    ids = ConnectionIds(1, 5)
+    first = ids.allocate(())
+
+    assert ConnectionIds(1, 5).allocate({first}) == first + 1
+
+
+class Everything:
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+def test_when_all_are_in_use_there_is_none() -> None:
+    with pytest.raises(OdpError, match="no connection id is free"):
+        ConnectionIds(1).allocate(Everything())
