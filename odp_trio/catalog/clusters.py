@@ -21,7 +21,7 @@ from odp_trio.catalog.keeper import Keeper
 from odp_trio.catalog.metadata import MetadataConnection, Row
 from odp_trio.catalog.origin import Configured, FromConfigServer, Surroundings, addresses_of
 from odp_trio.catalog.rslists import Entry
-from odp_trio.errors import CatalogError, ConfigServerError, UnknownCluster
+from odp_trio.errors import CatalogError, ConfigServerError, ConfigServerUnavailable, UnknownCluster
 from odp_trio.model import Address
 from odp_trio.supervise.periodic import Bell, every
 from odp_trio.supervise.supervisor import ChildSpec, Supervisor
@@ -162,13 +162,14 @@ class Clusters:
         try:
             with trio.move_on_after(seconds):
                 return await self._enter(self.directory, name, cluster_id)
+            if self.directory.is_asking(name):
+                raise ConfigServerUnavailable(
+                    f"config server {self.directory.server.shown_url} has not answered within {seconds:g} s"
+                )
         except ConfigServerError as exc:
             what = f"cluster {name!r}" if name else "the default cluster"
             raise type(exc)(f"{what} is not available: {exc}") from exc
-        raise CatalogError(
-            f"cluster {name!r} is not available: neither the config server nor its servers have "
-            f"answered within {seconds:g} s"
-        )
+        raise CatalogError(f"cluster {name!r} is not available: no server has answered within {seconds:g} s")
 
     async def _enter(self, directory: Directory, name: str, cluster_id: int | None) -> ClusterResource:
         name = name or await directory.default()

@@ -83,6 +83,10 @@ class Directory:
             await self.server.aclose()
         self.store.close()
 
+    def is_asking(self, name: str) -> bool:
+        """Whether a login to this cluster waits for the config server; empty: to the default one."""
+        return self._asking.locked() or self.flights.is_under_way(name)
+
     def knows(self, name: str) -> bool:
         """Whether the config server names a cluster, as far as we know."""
         return self.document is None or self.document.url(name) is not None

@@ -46,6 +46,10 @@ class Flights:
         """How many failures are remembered."""
         return len(self._refused)
 
+    def is_under_way(self, name: str) -> bool:
+        """Whether the question of a name is being asked."""
+        return name in self._flights
+
     def forget_failures(self) -> None:
         """What failed may succeed now."""
         self._refused.clear()

@@ -20,6 +20,10 @@ from tests.catalog.test_config_server import FAULTS, Arm
 LOGINS = [fault for fault in FAULTS if fault[0] not in ("wrong id", "hang", "slow", "stall")]
 
 
+def hang(ocp: ConfigServerBed) -> None:
+    ocp.hang()
+
+
 @asynccontextmanager
 async def open_both(etc: Path, arm: Arm = lambda _: None) -> AsyncIterator[tuple[ConfigServerBed, Proxy]]:
     """Run a config server with a fault, and a proxy."""
@@ -33,6 +37,7 @@ async def open_both(etc: Path, arm: Arm = lambda _: None) -> AsyncIterator[tuple
             "local_bound_ip": "127.0.0.1",
             "enable_http": False,
             "etc_dir": str(etc),
+            "short_async_task_timeout": 1.0 if arm is hang else 5.0,
         }
         async with open_proxy(build(Layer("test", values)).settings) as proxy:
             yield ocp, proxy
@@ -70,3 +75,11 @@ async def test_a_cluster_that_is_not_named_is_told_apart_from_a_failure(tmp_path
         error = await refusal(proxy, "root@sys#nowhere")
 
     assert (error.errno, error.message) == (4669, "cluster 'nowhere' does not exist: the config server names 'demo'")
+
+
+async def test_a_login_that_waits_too_long_is_told_for_whom(tmp_path: Path) -> None:
+    async with open_both(tmp_path, hang) as (ocp, proxy):
+        error = await refusal(proxy, "root@sys#demo")
+
+        told = f"cluster 'demo' is not available: config server {ocp.base} has not answered within 1 s"
+        assert (error.errno, error.message) == (4669, told)
