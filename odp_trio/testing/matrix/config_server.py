@@ -72,13 +72,14 @@ async def _heal(world: World) -> None:
     world.notes[_AFTERWARDS] = f"{visited} after {trio.current_time() - begun:.2f} s"
 
 
-def _broken(name: str, how: Callable[[ConfigServerBed], None], told: str) -> Fault:
+def _broken(name: str, how: Callable[[ConfigServerBed], None], told: str, timeout: float = 2.0) -> Fault:
     return Fault(
         name=f"the config server {name}",
         sees="nothing; a login to a cluster that was not visited yet gets an error that says what is wrong",
         begin=partial(_break, how=how),
         end=_heal,
         bounds=Bounds(),
+        settings={"short_async_task_timeout": timeout},
         notes={_NEW: told, _AFTERWARDS: "^served after"},
         by_config_server=True,
     )
@@ -118,6 +119,6 @@ def config_server_faults() -> tuple[Fault, ...]:
         _broken("answers with HTML", ConfigServerBed.html, "^4669.* HTML, not JSON"),
         _broken("answers with garbage", ConfigServerBed.garbage, "^4669.* not JSON"),
         _broken("does not answer", ConfigServerBed.hang, "^(4012|4669).* answer"),
-        _broken("answers after 0.3 s", partial(ConfigServerBed.slow, seconds=0.3), "^served$"),
+        _broken("answers after 0.3 s", partial(ConfigServerBed.slow, seconds=0.3), "^served$", timeout=10.0),
         _broken("answers with an empty rslist", ConfigServerBed.empty_list, "^4669.* empty"),
     )

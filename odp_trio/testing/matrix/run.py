@@ -52,9 +52,9 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "server_detect_fail_threshold": 1,
 }
 """Times of a proxy that make faults short; every one has a longer default."""
-_FLOWING: Final = 15.0
+_FLOWING: Final = 60.0
 """Seconds within which every client must be served, before a fault and after it."""
-_SETTLED: Final = 10.0
+_SETTLED: Final = 30.0
 _TICK: Final = 0.01
 
 
@@ -87,7 +87,8 @@ async def run_fault(fault: Fault, kernel: KernelProcess, phases: Phases, clients
         with TemporaryDirectory(prefix="odp-trio-matrix-") as etc:
             changes = {**SETTINGS, **fault.settings}
             if fault.by_config_server:
-                changes |= {**BY_CONFIG_SERVER, "obproxy_config_server_url": config_server.url, "etc_dir": etc}
+                told = {"obproxy_config_server_url": config_server.url, "etc_dir": etc}
+                changes = {**SETTINGS, **BY_CONFIG_SERVER, **told, **fault.settings}
             world = World(bed, plan, tablets, settings_for(bed, **changes), config_server)
             await fault.prepare(world)
             async with _open_watched(world, changes, Path(etc)) if fault.under_watch else _open_proxy(world):
