@@ -276,6 +276,8 @@ class Forwarding:
             answer = await answer_explain(router, self._services.views, self._placing)
         elif _SILENT[data[4]]:
             answer = b""
+            if data[4] == Com.STMT_CLOSE:
+                router.statements.close_elsewhere()
         else:
             answer = err_packet(1, UnknownStatement("Unknown prepared statement handle"))
         await self._answer(data, answer)

@@ -186,7 +186,9 @@ class Router:
             return True
         request.begin(NO_TEXT)
         if command in STATEMENT_COMMANDS:
-            return statements.read_other(request, buffer)
+            known = statements.read_other(request, buffer, self.tracker)
+            self.watching = statements.interrupted is not None
+            return known
         self.watching = command == _RESET_CONNECTION
         return True
 
@@ -330,6 +332,7 @@ class Router:
         """Do what the success of some statements means."""
         self.watching = False
         self.tracker.ids_taken = None
+        self.statements.resume(self.state, self.tracker)
         if errno:
             return
         self.feedback.server_answered(self.key, upstream.address)
@@ -353,8 +356,7 @@ class Router:
             case Kind.PREPARE if facts.prepared:
                 self.statements.note_made(upstream, facts, self.values.literals, state)
             case Kind.DEALLOCATE if facts.prepared:
-                state.text_prepared.pop(facts.prepared, None)
-                upstream.texts.pop(facts.prepared, None)
+                self.statements.note_ended(upstream, facts.prepared, state)
             case _ if facts.table_locks:
                 state.lock_server = upstream.address
             case _:
@@ -364,8 +366,7 @@ class Router:
         """The session was reset on this server: the others' are worth nothing any more."""
         self.servers.keep_only(upstream)
         self.statements.prepared.forget()
-        upstream.copies.clear()
-        upstream.texts.clear()
+        upstream.copies, upstream.texts = {}, {}
         upstream.state.version = self.state.forget()
         upstream.state.database = self.state.database
         self.dialect, self.values.time_zone = self.state.dialect(), self.state.time_zone

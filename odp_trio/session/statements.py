@@ -13,6 +13,7 @@ from odp_trio.sql.facts import Literal, Shape, StatementFacts, UserVariable
 from odp_trio.state.client import ClientState
 from odp_trio.state.prepared import Copy, Prepared, PreparedStatements, TextPrepared
 from odp_trio.wire.command import Com
+from odp_trio.wire.fields import Status
 from odp_trio.wire.packets import packet
 from odp_trio.wire.parameters import parse_execute, read_values
 from odp_trio.wire.response import ResponseTracker
@@ -31,7 +32,7 @@ STATEMENT_COMMANDS: Final = frozenset({_CLOSE, _LONG_DATA, _RESET, int(Com.STMT_
 class SessionStatements:
     """What the router and the placing of commands share about prepared statements."""
 
-    __slots__ = ("_servers", "_values", "named", "opening", "prepared", "running")
+    __slots__ = ("_servers", "_values", "interrupted", "named", "opening", "prepared", "running")
 
     def __init__(self, servers: ServerSet, values: Values) -> None:
         self.prepared = PreparedStatements()
@@ -41,6 +42,8 @@ class SessionStatements:
         """The statement that is being prepared."""
         self.named: str | None = None
         """What EXECUTE or DEALLOCATE is about."""
+        self.interrupted: Upstream | None = None
+        """Has the transaction that is open while the running command is about something elsewhere."""
         self._servers = servers
         self._values = values
 
@@ -78,20 +81,39 @@ class SessionStatements:
         except ClientProtocolError:
             return  # cut, or the server's affair: the partition cannot be computed
 
-    def read_other(self, request: RouteRequest, buffer: bytearray) -> bool:
-        """A command about a statement goes where that is; answer False for an id that no server may be asked about."""
-        statement = self._find(buffer)
+    def read_other(self, request: RouteRequest, buffer: bytearray, tracker: ResponseTracker) -> bool:
+        """A command about a statement goes where that is; answer False when no server is to be asked."""
+        statement, active, self.interrupted = self._find(buffer), self._servers.active, None
         if statement is None:
             return self._may_be_judged(buffer)
+        command = buffer[4]
+        if command == _CLOSE and (active is None or statement.id not in active.copies):
+            return False  # ``close_elsewhere`` does it
         owner = statement.long_data_on or statement.cursor_on
-        if owner is None:
-            active = self._servers.active
+        if owner is None or command == _CLOSE:
+            if tracker.in_transaction and command != _CLOSE:
+                return True  # it is prepared where the transaction is
             holders = [upstream for upstream in self._servers.by_address.values() if statement.id in upstream.copies]
             if not holders:
                 return False
             owner = active.address if active in holders and active is not None else holders[0].address
         request.owner, request.owner_why = owner, "it has the statement"
+        if tracker.in_transaction and active is not None and owner != active.address:
+            self.interrupted = active
         return True
+
+    def resume(self, state: ClientState, tracker: ResponseTracker) -> None:
+        """The command is answered: the session is back where its transaction is."""
+        upstream, self.interrupted = self.interrupted, None
+        if upstream is not None and not upstream.closed:
+            self._servers.active, state.last = upstream, upstream.address
+            tracker.status |= Status.IN_TRANS
+
+    def close_elsewhere(self) -> None:
+        """COM_STMT_CLOSE of a statement that the server in use does not have."""
+        if self.running is not None:
+            self._close(self.running, None)
+            self.running = None
 
     def _find(self, buffer: bytearray) -> Prepared | None:
         self.running = self.prepared.statements.get(int.from_bytes(buffer[5:9], "little"))
@@ -130,6 +152,11 @@ class SessionStatements:
         made = TextPrepared(facts.prepared, sql)
         state.text_prepared[facts.prepared] = upstream.texts[facts.prepared] = made
 
+    def note_ended(self, upstream: Upstream, name: str, state: ClientState) -> None:
+        """DEALLOCATE was executed here; other servers are told when the name is used there."""
+        state.text_prepared.pop(name, None)
+        upstream.texts.pop(name, None)
+
     # ---- it goes out ------------------------------------------------------------------
 
     def is_ready(self, upstream: Upstream, command: int) -> bool:
@@ -159,9 +186,9 @@ class SessionStatements:
             statement.long_data_on = statement.cursor_on = None
             statement.long_data.clear()
         elif command == _CLOSE:
-            self._close_elsewhere(statement, upstream)
+            self._close(statement, upstream)
 
-    def _close_elsewhere(self, statement: Prepared, upstream: Upstream) -> None:
+    def _close(self, statement: Prepared, upstream: Upstream | None) -> None:
         """COM_STMT_CLOSE goes to every server that has the statement."""
         for other in tuple(self._servers.by_address.values()):
             copy = other.copies.pop(statement.id, None)

@@ -18,6 +18,7 @@ from odp_trio.sql.facts import Shape
 
 FIRST_SPARE: Final = 1 << 30
 LAST_ID: Final = (1 << 31) - 1
+_REMEMBERED: Final = 1000
 
 
 @final
@@ -67,7 +68,7 @@ class PreparedStatements:
     def __init__(self) -> None:
         self.statements: dict[int, Prepared] = {}
         self.forgotten: frozenset[int] = frozenset()
-        """Ids that the last reset made unknown; the server that was reset may never have heard of them."""
+        """Ids that resets made unknown; the server that was reset may never have heard of them."""
         self._last = FIRST_SPARE
 
     def spare_id(self) -> int:
@@ -85,5 +86,6 @@ class PreparedStatements:
 
     def forget(self) -> None:
         """COM_RESET_CONNECTION and COM_CHANGE_USER drop every statement."""
-        self.forgotten = frozenset(self.statements)
+        gone = frozenset(self.statements)
+        self.forgotten = gone | self.forgotten if len(self.forgotten) < _REMEMBERED else gone
         self.statements.clear()

@@ -149,9 +149,8 @@ def differences(statement: bytes, one: Answer, other: Answer, allowed: Sequence[
 
 
 def _comparable(statement: bytes, packet: bytes, allowed: Sequence[Difference]) -> bytes:
-    """The whole packet; without its length where its content has been normalised."""
-    payload = normalised(statement, packet[4:], allowed)
-    return packet if payload == packet[4:] else packet[3:4] + payload
+    """Sequence number and normalised payload; the length in the header is that of the payload as it came."""
+    return packet[3:4] + normalised(statement, packet[4:], allowed)
 
 
 # ---- runs -----------------------------------------------------------------

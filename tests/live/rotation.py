@@ -50,13 +50,13 @@ def _without_first_ok(payload: bytes) -> bytes:
 
 
 ALLOWED_ROTATED: Final = (
-    *ALLOWED,
     Difference(
         "first OK",
         "the first OK of each server session tells two variables, which a client that tracks its session is not told twice",
         re.compile(rb"."),
         _without_first_ok,
     ),
+    *ALLOWED,
     difference(
         "width of an integer",
         "an INT in a user variable is told to proxies as a number: elsewhere it is a BIGINT of the same value",

@@ -21,9 +21,9 @@ from odp_trio.testing.live import KernelProcess
 from tests.live.clients import connect, in_thread
 from tests.live.corpus import corpus_files
 from tests.live.rotation import ALLOWED_ROTATED, RULE, WHEEL, rotating_process, rotating_proxy
-from tests.live.session_scripts import SCRIPTS, Pair, Step, play, prepare_databases
+from tests.live.session_scripts import SCRIPTS, SIDES, Pair, Step, play, prepare_databases
 from tests.live.test_corpus import WAYS, Sides, compare
-from tests.raw_client import RawClient
+from tests.raw_client import READ_ONLY_CURSOR, RawClient
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 SCRIPT_COUNT = int(os.environ.get("ODP_TRIO_SCRIPTS", "150"))
@@ -132,6 +132,19 @@ FOUND = {
         Step("query", "execute p2", place=0),
         Step("query", "execute p2", place=1),
     ),
+    "a command about a statement that is elsewhere does not leave the transaction": (
+        Step("prepare", "select ?, @@autocommit", slot=0, place=0),
+        Step("prepare", "select id, v from t where id > ? order by id", slot=1, place=0),
+        Step("open a cursor", slot=1, number=0, place=0),
+        Step("query", "begin", place=1),
+        Step("query", "insert into t (v) values ('in')", place=1),
+        Step("fetch", slot=0, look=0),
+        Step("reset", slot=0),
+        Step("query", "select count(*) from t", place=0),
+        Step("close", slot=1),
+        Step("query", "rollback", place=2),
+        Step("query", "select count(*) from t", place=0),
+    ),
     "timestamp is a variable like others": (
         Step("query", "set timestamp = 86400", place=0),
         Step("query", "select unix_timestamp(), now()", place=1),
@@ -156,6 +169,34 @@ async def test_found(name: str, kernel: KernelProcess, kernel_address: Address) 
     async with rotating_proxy(kernel) as proxied:
         try:
             assert await trio.to_thread.run_sync(partial(run, proxied)) == []
+        finally:
+            WHEEL.place = None
+
+
+async def test_rows_are_fetched_elsewhere_in_the_midst_of_a_transaction(
+    kernel: KernelProcess, kernel_address: Address
+) -> None:
+    def run(proxied: Address) -> None:
+        prepare_databases(kernel_address)
+        with RawClient(proxied, "root@sys", database=SIDES[1]) as client:
+            WHEEL.place = 0
+            for sql in ("insert into t values (1, 'a'), (2, 'b'), (3, 'c')", "set @a = 1"):
+                assert not client.query(sql).errno
+            cursor = client.prepare("select id from t where id > ? order by id")
+            assert client.execute(cursor.id, (0,), cursor=READ_ONLY_CURSOR).cursor_is_open
+            WHEEL.place = 1
+            for sql in ("begin", "insert into t values (4, 'd')"):
+                assert not client.query(sql).errno
+            fetched = client.fetch(cursor.id, 2)
+            assert [row[2] for row in fetched.payloads if row[0] == 0] == [1, 2]
+            WHEEL.place = 2
+            assert client.query("select count(*) from t").payloads[-2] == b"\x014"
+            assert not client.query("rollback").errno
+            assert client.query("select count(*) from t").payloads[-2] == b"\x013"
+
+    async with rotating_proxy(kernel) as proxied:
+        try:
+            await trio.to_thread.run_sync(partial(run, proxied))
         finally:
             WHEEL.place = None
 
