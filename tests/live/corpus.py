@@ -149,7 +149,7 @@ def differences(statement: bytes, one: Answer, other: Answer, allowed: Sequence[
 
 
 def _comparable(statement: bytes, packet: bytes, allowed: Sequence[Difference]) -> bytes:
-    """Sequence number and normalised payload; the length in the header is that of the payload as it came."""
+    """The packet with its content normalised, without its length."""
     return packet[3:4] + normalised(statement, packet[4:], allowed)
 
 
