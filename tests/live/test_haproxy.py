@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -52,16 +53,20 @@ class Balancer:
         return {row["svname"]: row["status"].split()[0] for row in rows if row["svname"].startswith("odp")}
 
 
-def configuration(proxies: list[ProxyProcess], port: int, control: Path, *, by_greeting: bool) -> str:
+def configuration(
+    proxies: list[ProxyProcess], port: int, control: Path, *, by_greeting: bool, telling_clients: bool
+) -> str:
     """The shipped file with the addresses of this test."""
     text = SHIPPED.read_text()
+    if telling_clients:
+        text = re.sub(r"^(    server .*)$", r"\1 send-proxy-v2", text, flags=re.MULTILINE)
     if by_greeting:
         text = re.sub(r"^    (option httpchk|http-check|default-server|server) .*\n", "", text, flags=re.MULTILINE)
         text = re.sub(r"^    #(?=option|default-server|server)", "    ", text, flags=re.MULTILINE)
     for proxy, shipped in zip(proxies, ("10.0.0.11", "10.0.0.12"), strict=True):
         assert proxy.http is not None
         text, found = re.subn(
-            rf"{shipped}:2883( port 2884)?(?=\n)",
+            rf"{shipped}:2883( port 2884)?(?=\n| send)",
             lambda match, proxy=proxy: f"{proxy.address}" + (f" port {proxy.http.port}" if match[1] else ""),
             text,
         )
@@ -73,14 +78,17 @@ def configuration(proxies: list[ProxyProcess], port: int, control: Path, *, by_g
 
 
 @contextmanager
-def balancer(proxies: list[ProxyProcess], place: Path, *, by_greeting: bool = False) -> Iterator[Balancer]:
+def balancer(
+    proxies: list[ProxyProcess], place: Path, *, by_greeting: bool = False, telling_clients: bool = False
+) -> Iterator[Balancer]:
     """Check the configuration, run HAProxy, wait until it has found both proxies."""
     assert HAPROXY is not None
     file, log = place / "haproxy.cfg", place / "haproxy.log"
     address = Address("127.0.0.1", free_port())
     with tempfile.TemporaryDirectory() as short:  # the path of a Unix socket may have 97 characters here
         control = Path(short) / "control"
-        file.write_text(configuration(proxies, address.port, control, by_greeting=by_greeting))
+        text = configuration(proxies, address.port, control, by_greeting=by_greeting, telling_clients=telling_clients)
+        file.write_text(text)
         checked = subprocess.run([HAPROXY, "-c", "-f", str(file)], capture_output=True, text=True, check=False)
         assert checked.returncode == 0, checked.stderr
         with log.open("wb") as output:
@@ -100,13 +108,17 @@ def balancer(proxies: list[ProxyProcess], place: Path, *, by_greeting: bool = Fa
 def proxies(kernel: KernelProcess) -> Iterator[list[ProxyProcess]]:
     nodes = [Node(number, f"127.0.0.{number + 1}", f"zone{number + 1}") for number in range(3)]
     kernel.run(*reset_statements(nodes, kernel.port, ("sys",)))
+    start = partial(
+        proxy_process,
+        f"127.0.0.1:{kernel.port}",
+        "demo",
+        PROXYRO_PASSWORD,
+        options="proxy_protocol_networks=127.0.0.1/32",
+        http=True,
+        may_die=True,
+    )
     with ExitStack() as stack:
-        started = [
-            stack.enter_context(
-                proxy_process(f"127.0.0.1:{kernel.port}", "demo", PROXYRO_PASSWORD, http=True, may_die=True)
-            )
-            for _ in range(2)
-        ]
+        started = [stack.enter_context(start()) for _ in range(2)]
         for proxy in started:
             until(lambda proxy=proxy: httpx.get(f"http://{proxy.http}/ready").status_code == 200, "it is ready")
         yield started
@@ -171,3 +183,17 @@ def ends(proxy: ProxyProcess) -> int:
     text = httpx.get(f"http://{proxy.http}/metrics").text
     found = re.search(r'odp_session_ends_total\{reason="left_before_login"\} ([\d.]+)', text)
     return int(float(found[1])) if found else 0
+
+
+def test_proxies_are_told_who_the_client_is(proxies: list[ProxyProcess], tmp_path: Path) -> None:
+    with balancer(proxies, tmp_path, telling_clients=True) as haproxy:
+        address = (haproxy.address.ip, haproxy.address.port)
+        with connect(address, bind_address="127.0.0.9") as connection:
+            connection.ping(False)
+        with pytest.raises(pymysql.err.OperationalError, match="1045"):
+            connect(address, password="wrong", bind_address="127.0.0.9")
+        assert any(" from 127.0.0.9:" in line for line in lines(proxies))
+
+
+def lines(proxies: list[ProxyProcess]) -> list[str]:
+    return [line for proxy in proxies for line in proxy.log.read_text().splitlines()]
