@@ -24,6 +24,7 @@ from odp_trio.session.failover import note_failed
 from odp_trio.session.retry import failure_of
 from odp_trio.session.router import PINNED, Router
 from odp_trio.session.server_set import Upstream
+from odp_trio.sql.facts import Kind
 from odp_trio.state.prepared import Copy, Prepared
 from odp_trio.state.sync import SetVariables, UseDatabase, sync_plan, synced
 from odp_trio.topology.location import Location, TableKey
@@ -164,8 +165,9 @@ class Placing:
             statement = router.statements.running
             if statement is not None and statement.id not in upstream.copies:
                 await self._prepare(upstream, statement)
-            if router.statements.named is not None:
-                await self._prepare_named(upstream, router.statements.named)
+            facts = router.request.shape.facts
+            if facts.prepared is not None and facts.kind is not Kind.PREPARE:
+                await self._prepare_named(upstream, facts.prepared)
         except (UpstreamError, ServerProtocolError, OSError) as exc:
             router.servers.drop(upstream)
             raise UpstreamError(f"{route.server}: {exc}") from exc

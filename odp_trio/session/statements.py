@@ -32,7 +32,7 @@ STATEMENT_COMMANDS: Final = frozenset({_CLOSE, _LONG_DATA, _RESET, int(Com.STMT_
 class SessionStatements:
     """What the router and the placing of commands share about prepared statements."""
 
-    __slots__ = ("_servers", "_values", "interrupted", "named", "opening", "prepared", "running")
+    __slots__ = ("_servers", "_values", "interrupted", "opening", "prepared", "running")
 
     def __init__(self, servers: ServerSet, values: Values) -> None:
         self.prepared = PreparedStatements()
@@ -40,8 +40,6 @@ class SessionStatements:
         """The statement that the command is about."""
         self.opening: Prepared | None = None
         """The statement that is being prepared."""
-        self.named: str | None = None
-        """What EXECUTE or DEALLOCATE is about."""
         self.interrupted: Upstream | None = None
         """Has the transaction that is open while the running command is about something elsewhere."""
         self._servers = servers
@@ -134,7 +132,6 @@ class SessionStatements:
 
     def read_named(self, name: str | None, state: ClientState) -> bool:
         """EXECUTE or DEALLOCATE; answer whether every server session has what the name means now."""
-        self.named = name
         meant = None if name is None else state.text_prepared.get(name)
         return all(name is None or upstream.texts.get(name) is meant for upstream in self._servers.by_address.values())
 

@@ -240,6 +240,8 @@ class Side:
             if step.number == Com.STATISTICS:
                 client.command(bytes((step.number,)))
                 return []
+            if step.number == Com.RESET_CONNECTION:
+                self.prepared.clear()  # the kernel may give their ids to statements of PREPARE ... FROM
             return [client.command(bytes((step.number,)))]
         if step.verb == "prepare":
             if slot in self.prepared:

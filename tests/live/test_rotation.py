@@ -18,6 +18,7 @@ from odp_trio.model import Address
 from odp_trio.testing.bed import Testbed
 from odp_trio.testing.demo import settings_for
 from odp_trio.testing.live import KernelProcess
+from odp_trio.wire.command import Com
 from tests.live.clients import connect, in_thread
 from tests.live.corpus import corpus_files
 from tests.live.rotation import ALLOWED_ROTATED, RULE, WHEEL, rotating_process, rotating_proxy
@@ -151,12 +152,6 @@ FOUND = {
         Step("query", "set timestamp = default", place=2),
         Step("query", "select unix_timestamp() > 86400", place=0),
     ),
-    "the id of a statement that a reset has ended is not known any more": (
-        Step("prepare", "select ?, @@autocommit", place=0),
-        Step("query", "select 1", place=1),
-        Step("command", number=31),
-        Step("execute", place=2),
-    ),
 }
 
 
@@ -197,6 +192,25 @@ async def test_rows_are_fetched_elsewhere_in_the_midst_of_a_transaction(
     async with rotating_proxy(kernel) as proxied:
         try:
             await trio.to_thread.run_sync(partial(run, proxied))
+        finally:
+            WHEEL.place = None
+
+
+async def test_the_id_of_a_statement_that_a_reset_has_ended_is_not_known_any_more(
+    kernel: KernelProcess, kernel_address: Address
+) -> None:
+    def errno(address: Address) -> int:
+        with RawClient(address, "root@sys") as client:
+            statement = client.prepare("select ?")
+            WHEEL.place = 1
+            for command in (b"\x03select 1", bytes((Com.RESET_CONNECTION,)), bytes((Com.RESET_CONNECTION,))):
+                assert not client.command(command).errno
+            return client.execute(statement.id, (1,)).errno
+
+    async with rotating_proxy(kernel) as proxied:
+        WHEEL.place = 0
+        try:
+            assert await in_thread(errno, proxied) == await in_thread(errno, kernel_address) == 1243
         finally:
             WHEEL.place = None
 
