@@ -32,7 +32,7 @@ STATEMENT_COMMANDS: Final = frozenset({_CLOSE, _LONG_DATA, _RESET, int(Com.STMT_
 class SessionStatements:
     """What the router and the placing of commands share about prepared statements."""
 
-    __slots__ = ("_servers", "_values", "interrupted", "opening", "prepared", "running")
+    __slots__ = ("_flags", "_servers", "_values", "interrupted", "opening", "prepared", "running")
 
     def __init__(self, servers: ServerSet, values: Values) -> None:
         self.prepared = PreparedStatements()
@@ -41,7 +41,8 @@ class SessionStatements:
         self.opening: Prepared | None = None
         """The statement that is being prepared."""
         self.interrupted: Upstream | None = None
-        """Has the transaction that is open while the running command is about something elsewhere."""
+        """Holds the session, by a transaction most often, while the running command is about something elsewhere."""
+        self._flags = 0
         self._servers = servers
         self._values = values
 
@@ -84,28 +85,28 @@ class SessionStatements:
         statement, active, self.interrupted = self._find(buffer), self._servers.active, None
         if statement is None:
             return self._may_be_judged(buffer)
-        command = buffer[4]
+        command, held = buffer[4], tracker.in_transaction or bool(request.state.bound)
         if command == _CLOSE and (active is None or statement.id not in active.copies):
             return False  # ``close_elsewhere`` does it
         owner = statement.long_data_on or statement.cursor_on
         if owner is None or command == _CLOSE:
-            if tracker.in_transaction and command != _CLOSE:
-                return True  # it is prepared where the transaction is
+            if held and command != _CLOSE:
+                return True  # it is prepared where the session is held
             holders = [upstream for upstream in self._servers.by_address.values() if statement.id in upstream.copies]
             if not holders:
                 return False
             owner = active.address if active in holders and active is not None else holders[0].address
         request.owner, request.owner_why = owner, "it has the statement"
-        if tracker.in_transaction and active is not None and owner != active.address:
-            self.interrupted = active
+        if held and active is not None and owner != active.address:
+            self.interrupted, self._flags = active, tracker.status & Status.IN_TRANS
         return True
 
     def resume(self, state: ClientState, tracker: ResponseTracker) -> None:
-        """The command is answered: the session is back where its transaction is."""
+        """The command is answered: the session is back where its transaction is, or what else holds it."""
         upstream, self.interrupted = self.interrupted, None
         if upstream is not None and not upstream.closed:
             self._servers.active, state.last = upstream, upstream.address
-            tracker.status |= Status.IN_TRANS
+            tracker.status |= self._flags
 
     def close_elsewhere(self) -> None:
         """COM_STMT_CLOSE of a statement that the server in use does not have."""

@@ -26,6 +26,8 @@ from odp_trio.routing.view import View
 from odp_trio.state.client import ClientState
 from odp_trio.testing.live import KernelProcess
 from odp_trio.testing.topology import PROXYRO_PASSWORD, Node, reset_statements
+from odp_trio.wire.fields import Status
+from odp_trio.wire.state import parse_ok_head
 from tests.live.corpus import ALLOWED, Difference, difference, without_told
 from tests.proxy_process import proxy_process
 
@@ -44,7 +46,8 @@ _FIRST_OK: Final = re.compile(
 def _without_first_ok(payload: bytes) -> bytes:
     """Write an OK without what the first one tells; then it may have told that nothing else has changed."""
     try:
-        return without_told(_FIRST_OK, payload)
+        changed = payload[:1] == b"\0" and parse_ok_head(payload)[2] & Status.SESSION_STATE_CHANGED
+        return without_told(_FIRST_OK, payload) if changed else payload
     except ServerProtocolError:  # a row of the binary protocol begins as an OK does
         return payload
 
@@ -63,6 +66,13 @@ ALLOWED_ROTATED: Final = (
         rb"@",
         rb"^(\x03def.*\x0c\x3f\0)(?:\x0b\0\0\0\x03|\x14\0\0\0\x08)(.{5})$",
         rb"\1<integer>\2",
+    ),
+    difference(
+        "width of an integer in a binary row",
+        "the same: 4 bytes of an INT, 8 of a BIGINT",
+        rb"^select @b, @c$",
+        rb"^\0\0(\x2a\0\0\0)(?:\0{4})?(\x04hey!)$",
+        rb"<row>\1\2",
     ),
     difference(
         "found_rows",

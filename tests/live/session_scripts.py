@@ -294,10 +294,9 @@ def _comparable(packet: bytes, name: str) -> bytes:
     Of a user variable the server tells the value only, as a literal: its type may be another one elsewhere.
     """
     payload = packet[4:].replace(name.encode(), b"{database}"[: len(name)].ljust(len(name), b"_"))
-    payload = normalised(b"@", payload, ALLOWED_ROTATED)
     if payload.startswith(_DEFINITION):
-        payload = payload[:-12] if b"@" in payload else payload[:-10] + payload[-6:]
-    return payload
+        return payload[:-12] if b"@" in payload else payload[:-10] + payload[-6:]
+    return normalised(b"@", payload, ALLOWED_ROTATED)
 
 
 def differences(step: str, staying: Answer, rotated: Answer) -> list[str]:

@@ -146,6 +146,12 @@ FOUND = {
         Step("query", "rollback", place=2),
         Step("query", "select count(*) from t", place=0),
     ),
+    "nor does it leave a pending SET TRANSACTION": (
+        Step("prepare", "select ?, @@autocommit", slot=0, place=0),
+        Step("query", "set transaction read only", place=1),
+        Step("fetch", slot=0),
+        Step("query", "insert into t (v) values ('one')", place=0),
+    ),
     "timestamp is a variable like others": (
         Step("query", "set timestamp = 86400", place=0),
         Step("query", "select unix_timestamp(), now()", place=1),
