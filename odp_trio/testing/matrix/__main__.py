@@ -67,7 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(matrix, victims, told, notes, sep="\n\n")
     if given.page is not None:
         page = filled(
-            given.page.read_text(encoding="utf-8"), matrix=matrix, told=told, notes=notes, sees=sees_markdown(rows)
+            given.page.read_text(encoding="utf-8"),
+            matrix=matrix,
+            victims=victims,
+            told=told,
+            notes=notes,
+            sees=sees_markdown(rows),
         )
         given.page.write_text(page, encoding="utf-8")
     if given.json is not None:
