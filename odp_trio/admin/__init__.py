@@ -3,7 +3,8 @@
 status    one frozen record of everything, read off the tables
 tree      supervised tasks, as they hang together
 metrics   the record as Prometheus exposition
-congestion  the lists of servers: records, metrics
+congestion  the lists of servers, as records
+congestion_metrics  the same as Prometheus metrics
 routes    how statements fared, by tenant and by table
 http      /health, /ready, /metrics, /api/…
 explain   where a statement would go and why, of a running proxy or a snapshot

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from odp_trio.admin.congestion import congestion_metrics
+from odp_trio.admin.congestion_metrics import congestion_metrics
 from odp_trio.admin.routes import RouteTotals, Tally
 from odp_trio.admin.status import ConfigServerStatus, ProxyStatus
 

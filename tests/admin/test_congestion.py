@@ -6,7 +6,8 @@ import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.registry import Collector
 
-from odp_trio.admin.congestion import ClusterCongestion, congestion_metrics, congestion_status, recent_changes
+from odp_trio.admin.congestion import ClusterCongestion, congestion_status, recent_changes
+from odp_trio.admin.congestion_metrics import congestion_metrics
 from odp_trio.catalog.congestion import Congestion
 from odp_trio.config import Settings
 from odp_trio.topology.congestion import Failure

@@ -88,3 +88,10 @@ def test_made_pages_are_current() -> None:
     stale = [str(path.relative_to(ROOT)) for path, text in pages().items() if path.read_text() != text]
 
     assert stale == []
+
+
+def test_what_takes_long_to_import_is_not_imported_before_the_port_is_open() -> None:
+    code = "import sys, odp_trio.cli, odp_trio.app, odp_trio.service; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+    assert not {"prometheus_client", "starlette", "hypercorn", "httpx", "hypothesis"} & set(loaded)
