@@ -1,4 +1,4 @@
-"""Whole packets on a non-blocking socket, for what may wait: login, change user, internal commands."""
+"""Whole packets on a stream, for what may wait: login, change user, internal commands."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import final
 import trio
 
 from odp_trio.errors import ProtocolError
+from odp_trio.net.stream import Stream
 from odp_trio.wire.packets import PacketReader, packet
 
 _READ_BYTES = 16384
@@ -26,10 +27,11 @@ class PacketChannel:
     Only one task may use it at a time.
     """
 
-    __slots__ = ("_error", "_reader", "heard", "sock")
+    __slots__ = ("_error", "_reader", "heard", "stream")
 
-    def __init__(self, sock: socket.socket, error: type[ProtocolError], limit_bytes: int = 1 << 20) -> None:
-        self.sock = sock
+    def __init__(self, stream: Stream, error: type[ProtocolError], limit_bytes: int = 1 << 20) -> None:
+        self.stream = stream
+        """May be replaced between two packets: where TLS or compression begins."""
         self.heard = False
         """Whether the peer has sent anything."""
         self._error = error
@@ -49,9 +51,9 @@ class PacketChannel:
         """Wait for the next packet: its sequence number and payload."""
         while (found := self._reader.next_packet()) is None:
             try:
-                data = self.sock.recv(_READ_BYTES)
+                data = self.stream.recv(_READ_BYTES)
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self.sock)
+                await trio.lowlevel.wait_readable(self.stream)
                 continue
             except OSError as exc:
                 raise PeerGone(f"connection lost: {exc.strerror}") from exc
@@ -64,8 +66,8 @@ class PacketChannel:
     async def more(self) -> bytes:
         """Wait for bytes, and return all that have come and were not given out; they stay."""
         try:
-            await trio.lowlevel.wait_readable(self.sock)
-            data = self.sock.recv(_READ_BYTES)
+            await trio.lowlevel.wait_readable(self.stream)
+            data = self.stream.recv(_READ_BYTES)
         except BlockingIOError:
             data = b""
         except OSError as exc:
@@ -85,9 +87,9 @@ class PacketChannel:
         view = memoryview(data)
         while view:
             try:
-                view = view[self.sock.send(view) :]
+                view = view[self.stream.send(view) :]
             except BlockingIOError:
-                await trio.lowlevel.wait_writable(self.sock)
+                await trio.lowlevel.wait_writable(self.stream)
             except OSError as exc:
                 raise PeerGone(f"connection lost: {exc.strerror}") from exc
 
@@ -101,7 +103,7 @@ class PacketChannel:
         Closing with unread input would reset the connection and may take the last packet with it.
         """
         try:
-            self.sock.shutdown(socket.SHUT_WR)
+            self.stream.shutdown(socket.SHUT_WR)
             with trio.move_on_after(timeout):
                 while await self._discard():
                     pass
@@ -109,5 +111,5 @@ class PacketChannel:
             return
 
     async def _discard(self) -> bool:
-        await trio.lowlevel.wait_readable(self.sock)
-        return bool(self.sock.recv(_READ_BYTES))
+        await trio.lowlevel.wait_readable(self.stream)
+        return bool(self.stream.recv(_READ_BYTES))

@@ -1,28 +1,42 @@
-"""One socket of a session as the lane sees it: what is owed to it, and what it is watched for."""
+"""One connection of a session as the lane sees it: what is owed to it, and what it is watched for."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import final
 
 from odp_trio.net.reactor import READ, WRITE, Callback, OnError, Reactor
+from odp_trio.net.stream import CodedStream, Stream
 
 
 @final
 class Leg:
-    """A non-blocking socket with at most a read buffer's worth of bytes that it would not take yet.
+    """A stream with at most a read buffer's worth of bytes that it would not take yet.
 
     ``owed`` is those bytes; while it is not empty the socket is watched for room.
     ``reading`` says whether it is watched for input.  A socket that is watched
     for neither is unregistered: a reset would be reported over and over.
-    ``OSError`` of the socket propagates from every method that writes.
+    ``receive`` fills a buffer from the stream; what a coded stream still holds then is called back about.
+    ``OSError`` of the stream propagates from every method that writes.
     """
 
-    __slots__ = ("_callback", "_on_error", "_reactor", "_watched", "fd", "owed", "reading", "sock")
+    __slots__ = (
+        "_callback",
+        "_coded",
+        "_on_error",
+        "_reactor",
+        "_watched",
+        "fd",
+        "owed",
+        "reading",
+        "receive",
+        "stream",
+    )
 
-    def __init__(self, reactor: Reactor, sock: socket.socket, callback: Callback, on_error: OnError) -> None:
-        self.sock = sock
-        self.fd = sock.fileno()
+    def __init__(self, reactor: Reactor, stream: Stream, callback: Callback, on_error: OnError) -> None:
+        self.fd = stream.fileno()
+        self.use(stream)
         self.owed: bytes = b""
         self.reading = False
         self._reactor = reactor
@@ -30,10 +44,27 @@ class Leg:
         self._on_error = on_error
         self._watched = 0
 
+    def use(self, stream: Stream | CodedStream) -> None:
+        """Read and write another stream around the same descriptor from now on."""
+        self.stream = stream
+        self._coded: CodedStream | None = None
+        self.receive: Callable[[bytearray | memoryview], int] = stream.recv_into
+        if not isinstance(stream, socket.socket):
+            self._coded = stream  # type: ignore[assignment]  # what is no socket has been coded
+            self.receive = self._receive_coded
+
+    def _receive_coded(self, buffer: bytearray | memoryview) -> int:
+        assert self._coded is not None
+        count = self._coded.recv_into(buffer)
+        if self._coded.pending:
+            self._reactor.call_again(self.fd)
+        return count
+
     def open(self) -> None:
         """Watch for input."""
         self.reading = True
         self._watch()
+        self._ask_again()
 
     def close(self) -> None:
         """Watch for nothing; to be called before the socket is closed."""
@@ -52,6 +83,12 @@ class Leg:
         if wanted != self.reading:
             self.reading = wanted
             self._watch()
+            self._ask_again()
+
+    def _ask_again(self) -> None:
+        """What has been decoded already makes no descriptor readable."""
+        if self._coded is not None and self.reading and self._coded.pending:
+            self._reactor.call_again(self.fd)
 
     def write(self, data: bytes | bytearray | memoryview) -> bool:
         """Send what the socket takes, keep the rest; answer whether nothing is owed."""
@@ -59,7 +96,7 @@ class Leg:
             self.owed += bytes(data)
             return False
         try:
-            sent = self.sock.send(data)
+            sent = self.stream.send(data)
         except BlockingIOError:
             sent = 0
         if sent == len(data):
@@ -77,7 +114,7 @@ class Leg:
         if not self.owed:
             return True
         try:
-            self.owed = self.owed[self.sock.send(self.owed) :]
+            self.owed = self.owed[self.stream.send(self.owed) :]
         except BlockingIOError:
             return False
         if self.owed:

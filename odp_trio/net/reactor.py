@@ -36,6 +36,8 @@ BUFFER_BYTES: Final = 65536
 _FOREVER: Final = 86400.0
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 BROKEN = select.EPOLLERR | select.EPOLLHUP
+AGAIN: Final = 1 << 24
+"""No event of the kernel: see ``call_again``."""
 
 log = logging.getLogger("odp_trio.net")
 
@@ -61,6 +63,7 @@ class Reactor(trio.abc.Instrument):
         self._trio_fd = -1
         self._token: trio.lowlevel.TrioToken | None = None
         self._woke = False
+        self._again: set[int] = set()
 
     # ---- sockets ------------------------------------------------------------
 
@@ -80,10 +83,18 @@ class Reactor(trio.abc.Instrument):
         """Call somebody else about a registered descriptor."""
         self._callbacks[fd] = (callback, on_error)
 
+    def call_again(self, fd: int) -> None:
+        """Call back about ``fd`` in the next turn, ready or not: its owner has bytes that the kernel knows nothing of.
+
+        The callback gets ``READ | AGAIN``, and may find that it does not want to read now.
+        """
+        self._again.add(fd)
+
     def unregister(self, fd: int) -> None:
         """Forget ``fd``; must come before it is closed.  Events of the same batch are dropped."""
         if self._callbacks.pop(fd, None) is not None:
             self._epoll.unregister(fd)
+            self._again.discard(fd)
 
     @property
     def sockets(self) -> int:
@@ -134,7 +145,10 @@ class Reactor(trio.abc.Instrument):
         """Serve sockets from a task of their own (the fallback)."""
         fd = self._epoll.fileno()
         while True:
-            await trio.lowlevel.wait_readable(fd)
+            if self._again:
+                await trio.lowlevel.checkpoint()
+            else:
+                await trio.lowlevel.wait_readable(fd)
             self._turn(self._epoll.poll(0, EVENTS_PER_TURN))
 
     def before_io_wait(self, timeout: float) -> None:
@@ -146,7 +160,7 @@ class Reactor(trio.abc.Instrument):
         poll, turn, now = self._epoll.poll, self._turn, time.monotonic
         deadline = None if timeout > _FOREVER else now() + timeout
         while True:
-            if turn(poll(None if deadline is None else timeout, EVENTS_PER_TURN)):
+            if turn(poll(0 if self._again else None if deadline is None else timeout, EVENTS_PER_TURN)):
                 if self._woke:
                     self._nudge()
                 return
@@ -159,6 +173,8 @@ class Reactor(trio.abc.Instrument):
         trio_ready = False
         callbacks = self._callbacks
         self.turns += 1
+        if self._again:
+            batch = self._with_again(batch)
         self.events += len(batch)
         for fd, events in batch:
             entry = callbacks.get(fd)  # may have gone earlier in this batch
@@ -171,6 +187,12 @@ class Reactor(trio.abc.Instrument):
                 self.errors += 1
                 entry[1](exc)
         return trio_ready or self._woke
+
+    def _with_again(self, batch: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Add those that are to be called though nothing happened."""
+        ready = dict(batch) | dict.fromkeys(self._again, READ | AGAIN)
+        self._again.clear()
+        return list(ready.items())
 
     def _nudge(self) -> None:
         """Make Trio's own wait, whose timeout is stale by now, return at once."""

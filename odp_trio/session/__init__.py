@@ -9,6 +9,7 @@ server_set    the server sessions of one client
 lane          the express lane: everything that can be done without waiting
 ending        how a lane ends, how a statement on it fails
 events        what a lane tells its task; why sessions end
+answering     what answers mean for the session; the base of router
 router        which server session takes a command, without waiting
 ports         what routing is lent, as protocols
 failover      a statement failed: what is learnt from it, where it goes next

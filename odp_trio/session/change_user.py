@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-
 import msgspec
 
 from odp_trio.errors import AccessDenied, NotSupported, ServerProtocolError, UpstreamLost
 from odp_trio.net.channel import PacketChannel, PeerGone
+from odp_trio.net.stream import Stream
 from odp_trio.session.login import Destination
 from odp_trio.wire.command import Com
 from odp_trio.wire.handshake import parse_change_user
@@ -20,7 +19,7 @@ from odp_trio.wire.state import parse_ok_head, plain_ok
 
 async def change_user(
     client: PacketChannel,
-    server_sock: socket.socket,
+    server_stream: Stream,
     payload: bytes,
     destination: Destination,
     separators: str,
@@ -43,15 +42,13 @@ async def change_user(
         return False
     user = f"{name.user}@{destination.tenant}".encode("utf-8", "surrogateescape")
     try:
-        return await _exchange(client, server_sock, msgspec.structs.replace(command, user=user).to_bytes(), tracker)
+        return await _exchange(client, server_stream, msgspec.structs.replace(command, user=user).to_bytes(), tracker)
     except ServerProtocolError as exc:
         raise UpstreamLost(f"COM_CHANGE_USER: {exc}") from exc
 
 
-async def _exchange(
-    client: PacketChannel, server_sock: socket.socket, command: bytes, tracker: ResponseTracker
-) -> bool:
-    server = PacketChannel(server_sock, ServerProtocolError)
+async def _exchange(client: PacketChannel, server_stream: Stream, command: bytes, tracker: ResponseTracker) -> bool:
+    server = PacketChannel(server_stream, ServerProtocolError)
     seq, payload = 0, command
     while True:
         seq, payload = await _ask(server, seq, payload)

@@ -7,7 +7,6 @@ lane stops with ``Failed`` and is opened again when that has been ruled on.
 
 from __future__ import annotations
 
-import socket
 from typing import Final
 
 import msgspec
@@ -15,6 +14,7 @@ import msgspec
 from odp_trio.errors import ProtocolError
 from odp_trio.net.leg import Leg
 from odp_trio.net.reactor import Reactor
+from odp_trio.net.stream import Stream
 from odp_trio.observe import Traffic
 from odp_trio.session.events import End, Ended, EventBox, Failed, server_lost
 from odp_trio.session.server_set import Routing, Upstream
@@ -38,7 +38,7 @@ class Ending:
     def __init__(
         self,
         reactor: Reactor,
-        client: socket.socket,
+        client: Stream,
         tracker: ResponseTracker,
         traffic: Traffic,
         routing: Routing,

@@ -113,7 +113,7 @@ class Forwarding:
         self._servers.active = first
         state.last = first.address
         self._lane = session.lane = Lane(
-            services.reactor, session.sock, first, self._tracker, services.counts.traffic, self._router
+            services.reactor, client.stream, first, self._tracker, services.counts.traffic, self._router
         )
 
     def _impose(self, state: ClientState) -> None:
@@ -298,7 +298,9 @@ class Forwarding:
         if active is None:
             raise UpstreamLost("the connection to the OBServer was lost before COM_CHANGE_USER")
         separators = self._services.settings().username_separator
-        changed = await change_user(self._client, active.sock, payload, session.destination, separators, self._tracker)
+        changed = await change_user(
+            self._client, active.stream, payload, session.destination, separators, self._tracker
+        )
         if changed:
             self._router.start_anew(active)
             # The new password is known as this server's answer to its scramble only.
@@ -324,7 +326,7 @@ class Forwarding:
     def _say_quit(self) -> None:
         for upstream in self._servers.by_address.values():
             try:
-                upstream.sock.send(_QUIT)
+                upstream.stream.send(_QUIT)
             except OSError as exc:
                 log.debug("%s: COM_QUIT not sent: %s", upstream.address, exc)
 

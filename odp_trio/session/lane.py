@@ -13,11 +13,11 @@ rest is gone (unregistered: a reset would be reported over and over).
 
 from __future__ import annotations
 
-import socket
 from typing import Final, final
 
 from odp_trio.errors import ClientProtocolError, ProtocolError, ServerProtocolError
 from odp_trio.net.reactor import BROKEN, READ, WRITE, Reactor
+from odp_trio.net.stream import Stream
 from odp_trio.observe import Traffic
 from odp_trio.session.ending import Ending
 from odp_trio.session.events import End, Failed, Parked
@@ -42,7 +42,7 @@ class Lane(Ending):
     def __init__(
         self,
         reactor: Reactor,
-        client: socket.socket,
+        client: Stream,
         upstream: Upstream,
         tracker: ResponseTracker,
         traffic: Traffic,
@@ -50,7 +50,7 @@ class Lane(Ending):
     ) -> None:
         super().__init__(reactor, client, tracker, traffic, routing)
         self._buffer = reactor.buffer
-        self._receive, self._respond = client.recv_into, client.send  # bound once: the calls of every statement
+        self._receive, self._respond = self._client.receive, client.send  # bound once: the calls of every statement
         self._choose = routing.choose
         self._placed = False
         self.use(upstream)

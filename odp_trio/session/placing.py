@@ -254,15 +254,15 @@ async def ask(upstream: Upstream, payload: bytes, timeout: float) -> ResponseTra
     """
     tracker = ResponseTracker()
     tracker.begin(payload[0])
-    sock = upstream.sock
+    stream = upstream.stream
     try:
         with trio.fail_after(timeout):
             view = memoryview(packet(0, payload))
             while view:
                 try:
-                    view = view[sock.send(view) :]
+                    view = view[stream.send(view) :]
                 except BlockingIOError:
-                    await trio.lowlevel.wait_writable(sock)
+                    await trio.lowlevel.wait_writable(stream)
             await _swallow(upstream, tracker)
     except trio.TooSlowError as exc:
         raise UpstreamError(f"no answer within {timeout:g} s") from exc
@@ -275,9 +275,9 @@ async def _swallow(upstream: Upstream, tracker: ResponseTracker) -> None:
     held = bytearray()
     while not tracker.ended:
         try:
-            data = upstream.sock.recv(BUFFER_BYTES)
+            data = upstream.stream.recv(BUFFER_BYTES)
         except BlockingIOError:
-            await trio.lowlevel.wait_readable(upstream.sock)
+            await trio.lowlevel.wait_readable(upstream.stream)
             continue
         if not data:
             raise UpstreamError("closed by the server")

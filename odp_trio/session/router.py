@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from typing import Final, final
 
 from odp_trio.model import TenantKey
-from odp_trio.routing.feedback import Verdict, judge
 from odp_trio.routing.own_rules import RuleSet
 from odp_trio.routing.request import NO_TEXT, Decision, Route, RouteRequest
 from odp_trio.routing.values import Values
 from odp_trio.routing.view import View
+from odp_trio.session.answering import Answering
 from odp_trio.session.ports import Feedback, TenantViews
-from odp_trio.session.retry import WITHHELD, failure_by_error
 from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.session.statements import STATEMENT_COMMANDS, SessionStatements
 from odp_trio.sql.cache import Statements
@@ -30,7 +29,6 @@ from odp_trio.topology.tenant import EntryState
 from odp_trio.wire.command import Com
 from odp_trio.wire.fields import Status
 from odp_trio.wire.parameters import HEAD_BYTES
-from odp_trio.wire.reroute import VARIABLE
 from odp_trio.wire.response import ResponseTracker
 
 _QUERY, _PREPARE, _EXECUTE = int(Com.QUERY), int(Com.STMT_PREPARE), int(Com.STMT_EXECUTE)
@@ -45,14 +43,13 @@ _WATCHED_KINDS: Final = frozenset({Kind.DDL, Kind.LOCK, Kind.UNLOCK, Kind.PREPAR
 
 
 @final
-class Router:
-    """The routing of one client session."""
+class Router(Answering):
+    """The routing of one client session; ``Answering`` is the part about answers."""
 
     # fmt: off
     __slots__ = (
-        "_again", "_again_running", "_decide", "_generation", "_missed", "_revision", "_rules", "_seed",
-        "_shape_of", "_turn", "_views", "decision", "dialect", "feedback", "key", "looks_at", "request", "reroute",
-        "rules", "servers", "state", "statements", "text", "tracker", "user", "values", "view", "watching", "what",
+        "_again", "_again_running", "_decide", "_generation", "_revision", "_rules", "_seed", "_shape_of", "_turn",
+        "_views", "rules", "user", "view",
     )
     # fmt: on
 
@@ -279,122 +276,3 @@ class Router:
             self._revision = self.state.revision
             self._again_running = running = self.statements.running
             self._again = request.shape if running is None else None
-
-    # ---- the answer ---------------------------------------------------------------------
-
-    def answered(self) -> None:
-        """The answer to a command says something, or is watched."""
-        tracker, upstream = self.tracker, self.servers.active
-        told, errno = tracker.state, tracker.errno
-        if upstream is None:
-            return
-        hit = True
-        self.reroute = None if told is None else told.user.pop(VARIABLE, None)
-        if told is not None:
-            hit = told.system.get(b"ob_proxy_partition_hit", b"ON").upper() not in (b"OFF", b"0")
-            if told.system or told.user or told.schema is not None:
-                self.state.learn(told, upstream.state)
-                self._after_learning(told.system)
-        if errno or not hit or (told is not None and b"ob_proxy_partition_hit" in told.system):
-            self._judge(hit=hit, errno=errno)
-        if self.watching:
-            self._after_watched(upstream, errno)
-
-    def _after_learning(self, told: dict[bytes, bytes]) -> None:
-        if b"last_insert_id" in told and self.servers.active is not None:
-            self.state.insert_id_server = self.servers.active.address
-        if b"sql_mode" in told or b"character_set_client" in told:
-            self.dialect = self.state.dialect()
-        self.values.time_zone = self.state.time_zone
-
-    def _judge(self, *, hit: bool, errno: int) -> None:
-        route = self.decision
-        if not isinstance(route, Route):
-            return
-        if (failure := failure_by_error(errno)) is not None:
-            self.feedback.server_failed(self.key, route.server, failure)
-        if route.location is None:
-            if errno in (5150, 4124, 4666):
-                self.feedback.tenant_moved(self.key)
-            return
-        verdict = judge(route, route.location, hit=hit, errno=errno)
-        if not hit:
-            route.location.missed += 1
-            if route.tally is not None:
-                route.tally[1] += 1
-        if verdict in (Verdict.DIRTY, Verdict.DIRTY_AT_ONCE):
-            self._missed = route.location
-            self.feedback.note_dirty(route.location)
-        if verdict is Verdict.DIRTY_AT_ONCE:
-            self.feedback.tenant_moved(self.key)
-
-    def _after_watched(self, upstream: Upstream, errno: int) -> None:
-        """Do what the success of some statements means."""
-        self.watching = False
-        self.tracker.ids_taken = None
-        self.statements.resume(self.state, self.tracker)
-        if errno:
-            return
-        self.feedback.server_answered(self.key, upstream.address)
-        if self.statements.opening is not None:
-            self.statements.note_prepared(upstream, self.tracker)
-            return
-        if self.what == _RESET_CONNECTION:
-            self.start_anew(upstream)
-            return
-        facts, state = self.request.shape.facts, self.state
-        match facts.kind:
-            case Kind.DDL if facts.makes_temporary:
-                state.note_temporary_table()
-            case Kind.DDL:
-                database = state.database.decode("utf-8", "replace")
-                self.feedback.tables_changed(self.key, database, self.text)
-            case Kind.LOCK:
-                state.note_locked_tables(True)
-            case Kind.UNLOCK:
-                state.note_locked_tables(False)
-            case Kind.PREPARE if facts.prepared:
-                self.statements.note_made(upstream, facts, self.values.literals, state)
-            case Kind.DEALLOCATE if facts.prepared:
-                self.statements.note_ended(upstream, facts.prepared, state)
-            case _ if facts.table_locks:
-                state.lock_server = upstream.address
-            case _:
-                return
-
-    def start_anew(self, upstream: Upstream) -> None:
-        """The session was reset on this server: the others' are worth nothing any more."""
-        self.servers.keep_only(upstream)
-        self.statements.prepared.forget()
-        upstream.copies, upstream.texts = {}, {}
-        upstream.state.version = self.state.forget()
-        upstream.state.database = self.state.database
-        self.dialect, self.values.time_zone = self.state.dialect(), self.state.time_zone
-
-    # ---- it fails -----------------------------------------------------------------------
-
-    def withholds(self, errno: int) -> bool:
-        """Whether the running command may go to another server after this error, the first of its answer."""
-        upstream = self.servers.active
-        if errno not in WITHHELD or upstream is None or len(self.text) >= self.looks_at:
-            return False
-        return not self.state.in_transaction and not self.is_bound_to(upstream)
-
-    def is_bound_to(self, upstream: Upstream) -> bool:
-        """Whether the session has something on this server that no other has."""
-        state = self.state
-        return (
-            bool(state.bound)
-            or state.lock_server == upstream.address
-            or any(item.long_data_on == upstream.address for item in self.statements.prepared.statements.values())
-        )
-
-    def lost(self, upstream: Upstream) -> bool:
-        """The active server session is gone: go on without it if nothing was bound to it."""
-        state = self.state
-        if self.is_bound_to(upstream):
-            return False
-        self.servers.drop(upstream)
-        if state.last == upstream.address:
-            state.last = None
-        return True

@@ -25,23 +25,24 @@ class Upstream:
 
     # fmt: off
     __slots__ = (
-        "address", "closed", "connection_id", "copies", "leg", "on_lost", "receive", "sock", "state", "submit", "texts",
+        "address", "closed", "connection_id", "copies", "leg", "on_lost", "receive", "sock", "state", "stream",
+        "submit", "texts",
     )
     # fmt: on
 
     def __init__(self, session: ServerSession, reactor: Reactor, on_lost: Callable[[Upstream], None]) -> None:
         self.address: Address = session.address
         self.connection_id = session.connection_id
-        self.sock = session.sock
+        self.sock, self.stream = session.sock, session.stream
         self.state = ServerState()
         self.copies: dict[int, Copy] = {}
         """Prepared statements that it has, by the client's id."""
         self.texts: dict[str, TextPrepared] = {}
         """What PREPARE ... FROM has made here, by name; DEALLOCATE may have ended it elsewhere."""
-        self.submit, self.receive = session.sock.send, session.sock.recv_into
         self.closed = False
         self.on_lost = on_lost
-        self.leg = Leg(reactor, session.sock, self.on_idle, self._broken)
+        self.leg = Leg(reactor, session.stream, self.on_idle, self._broken)
+        self.submit, self.receive = session.stream.send, self.leg.receive
 
     def rest(self) -> None:
         """No statement runs here for now."""
@@ -67,7 +68,7 @@ class Upstream:
         """Unregister and close."""
         self.closed = True
         self.leg.close()
-        self.sock.close()
+        self.stream.close()
 
 
 class Routing(Protocol):

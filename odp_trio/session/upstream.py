@@ -19,6 +19,7 @@ from odp_trio.errors import LoginRefused, ServerProtocolError, UpstreamLost, Ups
 from odp_trio.model import Address
 from odp_trio.net.channel import PacketChannel, PeerGone
 from odp_trio.net.connect import KeepAlive, connect
+from odp_trio.net.stream import Stream
 from odp_trio.wire.auth import xor
 from odp_trio.wire.fields import Capability, OBCapability
 from odp_trio.wire.handshake import LoginPacket, parse_greeting
@@ -78,10 +79,12 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class ServerSession(msgspec.Struct):
-    """One logged-in connection to an OBServer.  The caller owns the socket."""
+    """One logged-in connection to an OBServer.  The caller owns the stream."""
 
     address: Address
     sock: socket.socket
+    """Below the stream."""
+    stream: Stream
     connection_id: int
     """The server's own id for it."""
     ok: bytes
@@ -171,7 +174,7 @@ async def _log_in(address: Address, sock: socket.socket, identity: Identity, ask
     _refuse_if_error(payload, address)
     if payload[:1] != b"\0" or channel.leftover():
         raise ServerProtocolError("the answer to a login is neither OK nor ERR")
-    return ServerSession(address, sock, greeting.connection_id, payload)
+    return ServerSession(address, sock, channel.stream, greeting.connection_id, payload)
 
 
 def _refuse_if_error(payload: bytes, address: Address) -> None:

@@ -117,7 +117,9 @@ async def open_bed(mode: str = "inside", *, session_track: bool = False, early: 
     errnos: list[int] = []
     withheld: set[int] = set()
     tracker = ResponseTracker(session_track=session_track)
-    upstream = Upstream(ServerSession(Address("127.0.0.1", 2881), server_near, 1, b""), reactor, lambda _: None)
+    upstream = Upstream(
+        ServerSession(Address("127.0.0.1", 2881), server_near, server_near, 1, b""), reactor, lambda _: None
+    )
     lane = Lane(reactor, client_near, upstream, tracker, Traffic(), OneServer(upstream, tracker, errnos, withheld))
     async with trio.open_nursery() as nursery:
         if not reactor.attached:
