@@ -13,6 +13,7 @@
     state       the session-state block of an OK packet
     reroute     where error 5727 says that a statement belongs
     resultset   OK, ERR, EOF and text result sets of our own
+    framing     which framing a server session has: plain, compressed, OB 2.0
     ob20        OB 2.0 framing
 
 Every parser has one law: any bytes give a value or a ``ProtocolError``.
