@@ -13,6 +13,7 @@ from odp_trio.routing.render import render_policies, render_rules
 from odp_trio.routing.request import Route
 from odp_trio.session.retry import (
     INITIALIZING,
+    NO_PARTICIPANT,
     READ_ONLY,
     STOPPING,
     Answered,
@@ -88,6 +89,7 @@ def failover_table() -> str:
         MOVED: "tenant not in this server",
         READ_ONLY: "the server's zone is read-only",
         CONNECT_ERROR: "a server behind it cannot be reached",
+        NO_PARTICIPANT: "it cannot run away from its transaction's coordinator",
         1: "any other error",
     }
     events: dict[str, dict[str, Any]] = dict(lost)
@@ -95,7 +97,10 @@ def failover_table() -> str:
         number = f"{errno}: " if errno > 1 else ""
         events[number + what] = {"answered": Answered.ERROR, "errno": errno}
     events["5727 with the address of a server"] = {"answered": Answered.ERROR, "errno": REROUTE, "target": True}
-    lines = ["| what happened | repeatable | may write | held | no server is left |", "|---|---|---|---|---|"]
+    lines = [
+        "| what happened | repeatable | may write | held | no server is left | on a participant |",
+        "|---|---|---|---|---|---|",
+    ]
     for what, fields in events.items():
         cells = [
             after_failed_statement(FailedStatement(**fields, effect=effect, **more)).value
@@ -104,6 +109,7 @@ def failover_table() -> str:
                 (Effect.WRITES, {}),
                 (Effect.REPEATABLE, {"in_transaction": True}),
                 (Effect.REPEATABLE, {"attempts_left": False}),
+                (Effect.WRITES, {"in_transaction": True, "participant": True}),
             )
         ]
         lines.append(f"| {' | '.join([what, *cells])} |")

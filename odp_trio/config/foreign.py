@@ -28,7 +28,7 @@ _GROUPS: Final = {
         obproxy_force_parallel_query_dop read_stale_remove_interval read_stale_retry_interval test_server_addr
     """,
     "a transaction stays with the server where it began": """
-        enable_transaction_internal_routing enable_xa_route
+        enable_xa_route
     """,
     "client_max_connections is the limit": """
         max_connections

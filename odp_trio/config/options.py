@@ -102,6 +102,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     enable_partition_table_route: Annotated[bool, Option("bool", "Compute partitions; without it statements on partitioned tables have no location.")] = True
     enable_read_write_split: Annotated[bool, Option("bool", "Reads outside transactions are weak reads, unless a hint says STRONG.", scoped=True)] = False
     enable_transaction_split: Annotated[bool, Option("bool", "With autocommit = 0 too, reads before the transaction's first write are weak (needs enable_read_write_split).", scoped=True)] = False
+    enable_transaction_internal_routing: Annotated[bool, Option("bool", "DML of a transaction goes to the leaders of its tables where servers allow it (OB 2.0, from version 4 on); the rest of it goes where it began.")] = True
     obproxy_read_consistency: Annotated[int, Option("int", "1 makes every session's ob_read_consistency WEAK, 0 leaves it alone.", 0, 1, scoped=True)] = 0
     obproxy_read_only: Annotated[int, Option("int", "0 makes every session's tx_read_only ON, 1 leaves it alone.", 0, 1, scoped=True)] = 1
     request_buffer_length: Annotated[int, Option("capacity", "How much of a statement is looked at for routing.", 1024, 16 << 20)] = 4096

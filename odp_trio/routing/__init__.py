@@ -16,6 +16,7 @@ policy     route policies as tiers of letters
 view       one tenant at one moment, as the rules read it
 request    one question, and the possible answers
 locate     from the first table to its location
+consistency  how fresh the data must be, and which policy follows
 rules      the rules in their order
 decide     asking them, and explaining
 render     rules and policies as tables for the documentation

@@ -16,32 +16,35 @@ from typing import Final
 
 from odp_trio.errors import BadAddress, NoReplica, NotRoutable
 from odp_trio.model import Address
+from odp_trio.routing.consistency import ONLY_ZONES, choose_policy, is_weak, may_read_only
 from odp_trio.routing.locate import locate, location_of
-from odp_trio.routing.policy import BY_NUMBER, FOLLOWER_POLICIES
-from odp_trio.routing.request import NO_TEXT, Decision, Refuse, Route, RouteRequest
+from odp_trio.routing.request import Decision, Refuse, Route, RouteRequest
 from odp_trio.routing.view import ORDERS_KEPT, View
-from odp_trio.sql.facts import Consistency, Kind
-from odp_trio.state.client import STRONG, WEAK
+from odp_trio.sql.facts import Kind, StatementFacts
+from odp_trio.state.client import WEAK
 from odp_trio.topology.location import Location
 from odp_trio.topology.tenant import EntryState
 
-ONLY_ZONES: Final = "PROXY_PRIMARY_ZONE_NAME_ONLY"
-"""The policy of ``proxy_primary_zone_name``: no tiers, but its zones in their order, and no other."""
-
 Rule = Callable[[RouteRequest, View], Decision | None]
 
-_READONLY_KINDS: Final = frozenset({Kind.SELECT, Kind.SET, Kind.USE, Kind.HELP, Kind.SHOW})
+PARTICIPATES: Final = frozenset({Kind.SELECT, Kind.INSERT, Kind.UPDATE, Kind.DELETE, Kind.REPLACE, Kind.MERGE})
+"""Statements that may run on another server than the one on which their transaction began."""
 
 
 # ---- bound to a server session ------------------------------------------------------
 
 
 def open_transaction(request: RouteRequest, view: View) -> Decision | None:
-    """A transaction stays on the server where it began."""
+    """A transaction stays on the server where it began, unless that lets its DML go to participants."""
     state = request.state
-    if state.in_transaction and state.last is not None and request.owner is None:
+    if not state.in_transaction or state.last is None or request.owner is not None:
+        return None
+    if state.coordinator is None:
         return Route(state.last, "open_transaction")
-    return None
+    facts = request.shape.facts
+    if facts.binds_last:
+        return Route(state.last, "open_transaction")
+    return None if state.roams and _may_participate(facts) else Route(state.coordinator, "open_transaction")
 
 
 def bound_session(request: RouteRequest, view: View) -> Decision | None:
@@ -170,6 +173,14 @@ def replica(request: RouteRequest, view: View) -> Decision | None:
     return Route(address, "replica", used, letters, kept, request.weak, is_leader, renew, tally)
 
 
+def coordinator(request: RouteRequest, view: View) -> Decision | None:
+    """A statement that no participant can be found for goes where its transaction began."""
+    state = request.state
+    if not state.in_transaction or state.coordinator is None:
+        return None
+    return Route(state.coordinator, "coordinator", location=location_of(request))
+
+
 # ---- without a location ---------------------------------------------------------------------
 
 
@@ -264,6 +275,7 @@ RULES: Final[tuple[Rule, ...]] = (
     location,
     leader,
     replica,
+    coordinator,
     insert_id_server,
     cached_session,
     primary_zone,
@@ -276,68 +288,12 @@ RULES: Final[tuple[Rule, ...]] = (
 # ---- what several rules ask -------------------------------------------------------------------
 
 
-def is_weak(request: RouteRequest, view: View) -> bool:
-    """Whether a replica that may lag is good enough.  First match: see the table in docs/routing.md."""
-    facts = request.shape.facts
-    if facts.kind is not Kind.SELECT or facts.locking:
+def _may_participate(facts: StatementFacts) -> bool:
+    """Whether a statement of a transaction may run on another server than the transaction began on."""
+    if facts.kind not in PARTICIPATES or facts.statements != 1 or facts.explain or facts.table_locks:
         return False
-    if facts.consistency is not None and facts.consistency is not Consistency.FROZEN:
-        return facts.consistency is Consistency.WEAK
-    state = request.state
-    if state.read_consistency == WEAK:
-        return True
-    settings = view.settings
-    return settings.read_write_split and not state.in_transaction and (state.autocommit or settings.transaction_split)
-
-
-def why_consistency(request: RouteRequest, view: View) -> str:
-    """Say what made a statement weak or strong."""
-    facts = request.shape.facts
-    if facts.kind is not Kind.SELECT:
-        return "not a SELECT"
-    if facts.locking:
-        return "it takes locks"
-    if facts.consistency is not None and facts.consistency is not Consistency.FROZEN:
-        return f"hint READ_CONSISTENCY({facts.consistency.name})"
-    if request.state.read_consistency == WEAK:
-        return "ob_read_consistency is WEAK"
-    return "enable_read_write_split" if is_weak(request, view) else "the default"
-
-
-def choose_policy(request: RouteRequest, view: View) -> str:
-    """Return the name of the route policy that applies."""
-    state, facts, settings = request.state, request.shape.facts, view.settings
-    entry = request.entry
-    if entry is not None and entry.duplicate and facts.is_read and not request.weak:
-        return "DUP_REPLICA_FIRST"
-    if view.has_readonly_zone:
-        return _policy_beside_readonly_zones(request)
-    if request.weak:
-        for name in (state.user_policy, settings.policy.upper()):
-            if name in FOLLOWER_POLICIES:
-                return name
-    if settings.primary_zone_name:
-        return ONLY_ZONES
-    return "MERGE_IDC_ORDER"
-
-
-def _policy_beside_readonly_zones(request: RouteRequest) -> str:
-    state = request.state
-    if request.weak:
-        return BY_NUMBER[state.route_policy]
-    if not _may_read_only(request):
-        return "ONLY_READWRITE_ZONE"
-    if not state.consistency_set:
-        return "MERGE_IDC_ORDER"
-    return "ONLY_READWRITE_ZONE" if state.read_consistency == STRONG else BY_NUMBER[state.route_policy]
-
-
-def _may_read_only(request: RouteRequest) -> bool:
-    """Whether a server of a read-only zone could run it: what changes nothing and has no table."""
-    facts = request.shape.facts
-    if facts.kind is Kind.SELECT and request.weak:
-        return True
-    return request.shape is NO_TEXT or (facts.kind in _READONLY_KINDS and not facts.tables)
+    tables = facts.tables
+    return bool(tables) and not any(table.dblink or table.name.lower() == "dual" for table in tables)
 
 
 def _fits(address: Address, request: RouteRequest, view: View) -> bool:
@@ -353,7 +309,7 @@ def _fits(address: Address, request: RouteRequest, view: View) -> bool:
         return False
     if request.weak:
         return readonly
-    if not _may_read_only(request):
+    if not may_read_only(request):
         return not readonly
     if not request.state.consistency_set:
         return True

@@ -39,6 +39,8 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``server_routing_mode = random``: always the tenant's servers, shuffled."""
     read_write_split: bool = False
     transaction_split: bool = False
+    internal_routing: bool = True
+    """DML of a transaction may go to participants, where servers allow it."""
     wait_for_renewal: bool = False
     """``enable_async_pull_location_cache`` is off: a statement waits for the renewal of its dirty entry."""
 

@@ -144,7 +144,10 @@ class Answering:
         upstream = self.servers.active
         if errno not in WITHHELD or upstream is None or len(self.text) >= self.looks_at:
             return False
-        return not self.state.in_transaction and not self.is_bound_to(upstream)
+        state = self.state
+        if state.in_transaction and not (state.roams and upstream.address != state.coordinator):
+            return False
+        return not self.is_bound_to(upstream)
 
     def is_bound_to(self, upstream: Upstream) -> bool:
         """Whether the session has something on this server that no other has."""

@@ -39,6 +39,7 @@ def rule(router: Router, upstream: Upstream, failed: Failed, least_attempts: int
     replicas = 0 if view is None else len(view.tenant_servers)
     tried = router.request.refused
     target = _target(router, upstream) if failed.errno == REROUTE else None
+    participant = router.state.roams and upstream.address != router.state.coordinator
     answered = Answered.ERROR if failed.refusal else Answered.NOTHING if failed.unanswered else Answered.PART
     statement = FailedStatement(
         answered=answered,
@@ -46,6 +47,7 @@ def rule(router: Router, upstream: Upstream, failed: Failed, least_attempts: int
         errno=failed.errno,
         effect=effect_of(router),
         in_transaction=router.state.in_transaction,
+        participant=participant,
         bound=_is_pinned(router) or router.is_bound_to(upstream),
         kept=failed.received and len(router.text) < router.looks_at,
         target=target is not None,
@@ -53,7 +55,8 @@ def rule(router: Router, upstream: Upstream, failed: Failed, least_attempts: int
     )
     if failed.error is not None:
         note_failed(router, upstream.address, Failure.LOST)
-    return after_failed_statement(statement), target
+    action = after_failed_statement(statement)
+    return action, router.state.coordinator if action is Action.COORDINATOR else target
 
 
 def effect_of(router: Router) -> Effect:

@@ -89,7 +89,8 @@ class Placing:
         command = bytearray(data)
         refused = [*tried]
         for _ in range(_ROUNDS):
-            route = await self._route(refused) if target is None else Route(target, "reroute")
+            named = "coordinator" if self._router.state.in_transaction else "reroute"
+            route = await self._route(refused) if target is None else Route(target, named)
             target = None
             try:
                 upstream = await self._wait_for(route.server, partial(self._ready, route))

@@ -23,6 +23,8 @@ CONNECT_ERROR: Final = 4124
 CLUSTER_MISMATCH: Final = 4666
 READ_ONLY: Final = 5081
 REROUTE: Final = 5727
+NO_PARTICIPANT: Final = 6279
+"""The server cannot run this statement of a transaction that began elsewhere."""
 
 _ELSEWHERE: Final = frozenset({INITIALIZING, STOPPING, TENANT_NOT_IN_SERVER, CONNECT_ERROR, CLUSTER_MISMATCH})
 _RENEWS_ROUTE: Final = frozenset({TENANT_NOT_IN_SERVER, CONNECT_ERROR, CLUSTER_MISMATCH})
@@ -30,7 +32,7 @@ _SICK: Final = frozenset({INITIALIZING, STOPPING, CHECKSUM, NO_MEMORY})
 _DID_NOT_RUN: Final = frozenset({INITIALIZING, STOPPING, TENANT_NOT_IN_SERVER, READ_ONLY})
 """Errors that a server gives before it runs a statement."""
 
-WITHHELD: Final = _DID_NOT_RUN | {CONNECT_ERROR, REROUTE}
+WITHHELD: Final = _DID_NOT_RUN | {CONNECT_ERROR, REROUTE, NO_PARTICIPANT}
 """Errors after which a statement may go elsewhere: the client is not shown them before that is ruled on."""
 
 
@@ -84,6 +86,8 @@ class Action(Enum):
 
     ELSEWHERE = "retry elsewhere"
     REROUTE = "send to the address given"
+    COORDINATOR = "send to the coordinator"
+    """The server on which the transaction began."""
     TELL = "tell the client"
     """It gets an ERR packet, and its session goes on."""
     CLOSE = "close"
@@ -99,6 +103,8 @@ class FailedStatement(msgspec.Struct, frozen=True, kw_only=True):
     """With an error."""
     effect: Effect = Effect.WRITES
     in_transaction: bool = False
+    participant: bool = False
+    """The server is not the one on which the transaction began, and that lets its statements go elsewhere."""
     bound: bool = False
     """The session has something on the server that no other has, or the statement may go nowhere else."""
     kept: bool = True
@@ -114,6 +120,8 @@ def after_failed_statement(failed: FailedStatement) -> Action:
     if failed.answered is Answered.PART:
         return Action.CLOSE
     if failed.answered is Answered.ERROR:
+        if failed.participant and failed.kept and failed.errno in (NO_PARTICIPANT, *_DID_NOT_RUN):
+            return Action.COORDINATOR
         if not movable or not failed.attempts_left:
             return Action.TELL
         if failed.errno == REROUTE:

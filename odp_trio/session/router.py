@@ -37,7 +37,9 @@ _IN_TRANS: Final = int(Status.IN_TRANS)
 _AVAILABLE: Final = EntryState.AVAILABLE
 _SPREAD: Final = 0x9E3779B97F4A7C15
 _MASK: Final = (1 << 64) - 1
-PINNED: Final = frozenset({"statement_owner", "open_transaction", "bound_session", "lock_holder", "route_address"})
+PINNED: Final = frozenset(
+    {"statement_owner", "open_transaction", "coordinator", "bound_session", "lock_holder", "route_address"}
+)
 """Rules whose server is the only one."""
 _WATCHED_KINDS: Final = frozenset({Kind.DDL, Kind.LOCK, Kind.UNLOCK, Kind.PREPARE, Kind.DEALLOCATE})
 

@@ -156,6 +156,7 @@ def route_settings(settings: Settings) -> RouteSettings:
         random=settings.server_routing_mode == "random",
         read_write_split=settings.enable_read_write_split,
         transaction_split=settings.enable_transaction_split,
+        internal_routing=settings.enable_transaction_internal_routing,
         wait_for_renewal=not settings.enable_async_pull_location_cache,
     )
 

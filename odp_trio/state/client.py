@@ -90,6 +90,10 @@ class ClientState:
     user: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
     # ---- what routing reads ----
     in_transaction: bool = False
+    coordinator: Address | None = None
+    """The server on which the running transaction began, if its statements may go elsewhere at all."""
+    roams: bool = False
+    """The coordinator's last word: statements of the running transaction may run on other servers."""
     last: Address | None = None
     """The server that ran the last statement."""
     bound: str = ""

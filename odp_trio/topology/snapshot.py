@@ -34,6 +34,7 @@ OPTIONS: Final = (
     "enable_partition_table_route",
     "enable_read_write_split",
     "enable_transaction_split",
+    "enable_transaction_internal_routing",
     "enable_async_pull_location_cache",
     "obproxy_read_consistency",
     "request_buffer_length",

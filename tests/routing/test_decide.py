@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odp_trio.model import Address
+from odp_trio.routing.consistency import ONLY_ZONES, choose_policy, why_consistency
 from odp_trio.routing.decide import Explanation, decide, explain, order
 from odp_trio.routing.policy import FOLLOWER_POLICIES
 from odp_trio.routing.request import Refuse, Route, RouteRequest
-from odp_trio.routing.rules import ONLY_ZONES, choose_policy, why_consistency
 from odp_trio.routing.view import RouteSettings
 from odp_trio.state.client import ServerState
 from odp_trio.topology.location import mark_dirty

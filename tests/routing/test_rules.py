@@ -66,6 +66,11 @@ class Ladder:
         self.world.entry.gone = False
         self.world.locations.store(self.world.entry)
 
+    def begin(self) -> None:
+        state = self.world.state
+        state.in_transaction, state.coordinator, state.roams = True, address(1), True
+        self.say(NO_LOCATION)
+
     def lose_leader(self) -> None:
         found = self.world.entry.location
         assert found is not None
@@ -82,7 +87,8 @@ STEPS: tuple[tuple[str, Callable[[Ladder], object]], ...] = (
     ("target_server", lambda at: at.see(RouteSettings(), "z3")),
     ("location", Ladder.find),
     ("leader", Ladder.lose_leader),
-    ("replica", lambda at: at.say(NO_LOCATION)),
+    ("replica", Ladder.begin),
+    ("coordinator", lambda at: setattr(at.world.state, "in_transaction", False)),
     ("insert_id_server", lambda at: setattr(at.world.state, "insert_id_server", None)),
     ("cached_session", lambda at: setattr(at.world.state, "last", None)),
     ("primary_zone", lambda at: at.see(RouteSettings(), "")),
@@ -367,3 +373,67 @@ def test_when_all_have_been_tried_the_client_gets_an_error() -> None:
 
     assert isinstance(answer, Refuse)
     assert isinstance(answer.error, NoReplica)
+
+
+# ---- transactions that may be routed freely ---------------------------------------------
+
+
+def in_transaction(*, roams: bool = True) -> World:
+    """A transaction that began on server 3 and ran its last statement on server 1; the leader of t is server 2."""
+    world = World(THREE_IDCS)
+    state = world.state
+    state.in_transaction, state.coordinator, state.roams, state.last = True, address(3), roams, address(1)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("sql", "rule", "server"),
+    [
+        (STRONG_READ, "leader", 2),
+        ("select v from t where id = 1 for update", "leader", 2),
+        ("insert into t values (1, 1)", "leader", 2),
+        ("update t set v = 1 where id = 1", "leader", 2),
+        ("delete from t where id = 1", "leader", 2),
+        ("replace into t values (1, 1)", "leader", 2),
+        # what is not DML with a table, or more than one statement, stays with the coordinator
+        ("commit", "open_transaction", 3),
+        ("rollback", "open_transaction", 3),
+        ("savepoint a", "open_transaction", 3),
+        ("set @a = 1", "open_transaction", 3),
+        ("call p()", "open_transaction", 3),
+        ("create table x (a int)", "open_transaction", 3),
+        ("select 1", "open_transaction", 3),
+        ("select 1 from dual", "open_transaction", 3),
+        ("update t set v = 1 where id = 1; select 1", "open_transaction", 3),
+        ("select get_lock('a', 1) from t where id = 1", "open_transaction", 3),
+        ("explain select v from t where id = 1", "open_transaction", 3),
+        ("execute s", "open_transaction", 3),
+        # what asks about the statement before it
+        ("select found_rows()", "open_transaction", 1),
+        ("select row_count() from t", "open_transaction", 1),
+        # what may participate, but has no location
+        ("select * from information_schema.tables", "coordinator", 3),
+    ],
+)
+def test_dml_of_a_transaction_goes_to_the_leader_of_its_table_where_the_server_allows_it(
+    sql: str, rule: str, server: int
+) -> None:
+    found = route(in_transaction(), sql)
+
+    assert (found.rule, found.server) == (rule, address(server))
+
+
+def test_nothing_leaves_the_coordinator_when_it_forbids_that() -> None:
+    assert route(in_transaction(roams=False), STRONG_READ).server == address(3)
+
+
+def test_a_participant_that_cannot_be_had_is_followed_by_others_and_then_by_the_coordinator() -> None:
+    world = in_transaction()
+
+    tried = [route(world, STRONG_READ, refused=refused).server for refused in ((), (address(2),))]
+
+    assert tried[0] == address(2)
+    assert tried[1] in (address(1), address(3))
+    assert route(world, STRONG_READ, refused=(address(1), address(2), address(3))) == Route(
+        address(3), "coordinator", location=world.entry.location
+    )

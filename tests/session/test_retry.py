@@ -44,7 +44,7 @@ def test_a_failed_login_is_tried_elsewhere_only_where_that_can_help(
 
 
 # What has happened, and what becomes of a statement: that is repeatable, that may write; both with and without hindrance.
-ELSEWHERE, REROUTE, TELL, CLOSE = Action.ELSEWHERE, Action.REROUTE, Action.TELL, Action.CLOSE
+ELSEWHERE, REROUTE, COORDINATOR, TELL, CLOSE = Action
 TABLE = {
     # the connection is lost, and nothing of an answer has come
     ("lost, not sent whole", "free"): (ELSEWHERE, ELSEWHERE),
@@ -69,6 +69,13 @@ TABLE = {
     (4012, "free"): (TELL, TELL),
     (1062, "free"): (TELL, TELL),
     (6002, "free"): (TELL, TELL),
+    (6279, "free"): (TELL, TELL),
+    # an error of a participant of the transaction
+    **{(errno, "participant"): (COORDINATOR, COORDINATOR) for errno in (6279, 8001, 8002, 5150, 5081)},
+    **{(errno, "participant"): (TELL, TELL) for errno in (4124, "5727 with an address", 1062)},
+    ("lost, not sent whole", "participant"): (CLOSE, CLOSE),
+    ("lost, sent whole", "participant"): (CLOSE, CLOSE),
+    ("part of an answer", "participant"): (CLOSE, CLOSE),
     **{(errno, "held"): (TELL, TELL) for errno in (8001, 8002, 5150, 5081, 4124, "5727 with an address", 1062)},
     **{(errno, "nowhere left"): (TELL, TELL) for errno in (8001, 8002, 5150, 5081, 4124, "5727 with an address")},
 }
@@ -77,6 +84,7 @@ HINDRANCES: dict[str, list[dict[str, bool]]] = {
     "free": [{}],
     "held": [*HELD, *(one | other for one, other in product(HELD, HELD)), {"bound": True, "attempts_left": False}],
     "nowhere left": [{"attempts_left": False}],
+    "participant": [{"in_transaction": True, "participant": True}],
 }
 
 
@@ -107,19 +115,24 @@ def every_failure() -> list[FailedStatement]:
             errno=errno,
             effect=effect,
             in_transaction=in_transaction,
+            participant=participant,
             bound=bound,
             kept=kept,
             target=target,
             attempts_left=left,
         )
-        for answered, delivered, errno, effect, in_transaction, bound, kept, target, left in product(
-            Answered, Delivered, (0, *sorted(WITHHELD), 1062), Effect, *([booleans] * 5)
+        for answered, delivered, errno, effect, in_transaction, participant, bound, kept, target, left in product(
+            Answered, Delivered, (0, *sorted(WITHHELD), 1062), Effect, *([booleans] * 6)
         )
     ]
 
 
 def test_never_twice() -> None:
     for failed in every_failure():
+        if after_failed_statement(failed) is Action.COORDINATOR:
+            assert failed.participant
+            assert failed.answered is Answered.ERROR
+            assert failed.errno in (5081, 5150, 6279, 8001, 8002)
         if after_failed_statement(failed) in (Action.ELSEWHERE, Action.REROUTE):
             assert not failed.in_transaction
             assert not failed.bound
