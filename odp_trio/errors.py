@@ -146,6 +146,15 @@ class NotRoutable(RouteError):
     sqlstate = "0A000"
 
 
+class StatementRefused(RouteError):
+    """A server would not prepare a statement of the client's; the client sees that server's ERR packet."""
+
+    def __init__(self, payload: bytes, errno: int, message: str) -> None:
+        super().__init__(message)
+        self.payload = payload
+        self.errno = errno
+
+
 class UnknownStatement(OdpError):
     """A prepared statement's id that this session does not have; the session goes on."""
 

@@ -15,6 +15,8 @@ ports         what routing is lent, as protocols
 failover      a statement failed: what is learnt from it, where it goes next
 statements    prepared statements on their way: ids, types, parameters
 views         what sessions are lent for routing: views of tenants, look-ups, feedback
+asking        commands of our own on an idle server session
+preparing     bringing prepared statements to further servers
 placing       finding a server session for a command when that needs waiting
 explaining    EXPLAIN ROUTE in a session
 services      what every session is lent

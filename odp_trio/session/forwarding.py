@@ -19,6 +19,7 @@ from odp_trio.errors import (
     RouteError,
     ServerProtocolError,
     SessionLost,
+    StatementRefused,
     UnknownStatement,
     UpstreamError,
     UpstreamLost,
@@ -224,6 +225,9 @@ class Forwarding:
             return
         try:
             upstream, command = await self._placing.place(data[:end], tried, target)
+        except StatementRefused as exc:
+            await self._answer(data, None if _SILENT[data[4]] else packet(1, exc.payload))
+            return
         except RouteError as exc:
             error = exc
         except ConnectFailed as exc:

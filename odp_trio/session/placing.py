@@ -15,23 +15,27 @@ from typing import Protocol, final
 
 import trio
 
-from odp_trio.errors import CatalogError, NoReplica, OdpError, RouteError, ServerProtocolError, UpstreamError
+from odp_trio.errors import (
+    CatalogError,
+    NoReplica,
+    OdpError,
+    RouteError,
+    ServerProtocolError,
+    StatementRefused,
+    UpstreamError,
+)
 from odp_trio.model import Address, TenantKey
-from odp_trio.net.reactor import BUFFER_BYTES
 from odp_trio.observe import Counts
 from odp_trio.routing.request import Lookup, Refuse, Route
+from odp_trio.session.asking import ask
 from odp_trio.session.failover import note_failed
+from odp_trio.session.preparing import Preparing
 from odp_trio.session.retry import failure_of
 from odp_trio.session.router import PINNED, Router
 from odp_trio.session.server_set import Upstream
-from odp_trio.sql.facts import Kind
-from odp_trio.state.prepared import Copy, Prepared
 from odp_trio.state.sync import SetVariables, UseDatabase, sync_plan, synced
 from odp_trio.topology.location import Location, TableKey
 from odp_trio.wire.command import Com
-from odp_trio.wire.packets import packet
-from odp_trio.wire.parameters import with_types
-from odp_trio.wire.response import ResponseTracker
 
 log = logging.getLogger("odp_trio.session")
 
@@ -76,6 +80,7 @@ class Placing:
         self._wait_for = wait_for
         self._timeout = timeout
         self._counts = counts
+        self._preparing = Preparing(router, timeout, counts)
 
     async def place(
         self, data: bytes, tried: Sequence[Address] = (), target: Address | None = None
@@ -98,7 +103,7 @@ class Placing:
                 self._give_up(route, exc)
                 refused.append(route.server)
                 continue
-            command = self._with_types(upstream, command)
+            command = self._preparing.with_types(upstream, command)
             self._router.take(upstream, route, command)
             if self._router.view is not None and upstream.address in self._router.view.watched:
                 self._router.watching = True
@@ -163,12 +168,10 @@ class Placing:
             if new:
                 await self._greet(upstream)
             await self._replay(upstream)
-            statement = router.statements.running
-            if statement is not None and statement.id not in upstream.copies:
-                await self._prepare(upstream, statement)
-            facts = router.request.shape.facts
-            if facts.prepared is not None and facts.kind is not Kind.PREPARE:
-                await self._prepare_named(upstream, facts.prepared)
+            await self._preparing.make_ready(upstream)
+        except StatementRefused:  # as it would have been by any server
+            upstream.leg.open()
+            raise
         except (UpstreamError, ServerProtocolError, OSError) as exc:
             router.servers.drop(upstream)
             raise UpstreamError(f"{route.server}: {exc}") from exc
@@ -194,101 +197,20 @@ class Placing:
             if isinstance(step, UseDatabase):
                 await self._replay_one(upstream, bytes((Com.INIT_DB,)) + step.database)
                 continue
-            tracker = await ask(upstream, bytes((Com.QUERY,)) + step.sql, self._timeout())
-            if tracker.errno:  # one variable that cannot be set must not keep the others from being set
+            reply = await ask(upstream, bytes((Com.QUERY,)) + step.sql, self._timeout())
+            if reply.errno:  # one variable that cannot be set must not keep the others from being set
                 await self._replay_singly(upstream, step)
         synced(state, upstream.state)
 
     async def _replay_one(self, upstream: Upstream, payload: bytes) -> None:
-        tracker = await ask(upstream, payload, self._timeout())
-        if tracker.errno:
-            raise UpstreamError(f"replaying the session's state failed with error {tracker.errno}")
+        reply = await ask(upstream, payload, self._timeout())
+        if reply.errno:
+            raise UpstreamError(f"replaying the session's state failed with error {reply.errno}")
 
     async def _replay_singly(self, upstream: Upstream, step: SetVariables) -> None:
         """Set variables one by one; what this server refuses is logged, and left as the server has it."""
         for item in step.items:
-            tracker = await ask(upstream, bytes((Com.QUERY,)) + b"SET " + item, self._timeout())
-            if tracker.errno:
+            reply = await ask(upstream, bytes((Com.QUERY,)) + b"SET " + item, self._timeout())
+            if reply.errno:
                 name = item.partition(b"=")[0].strip().decode("utf-8", "replace")
-                log.warning("%s does not let %s be set: error %d", upstream.address, name, tracker.errno)
-
-    async def _prepare(self, upstream: Upstream, statement: Prepared) -> None:
-        """Send the text of a statement that this server does not have."""
-        self._counts.reprepares += 1
-        tracker = await ask(upstream, bytes((Com.STMT_PREPARE,)) + statement.text, self._timeout())
-        if tracker.errno:
-            raise UpstreamError(f"preparing the statement failed with error {tracker.errno}")
-        upstream.copies[statement.id] = Copy(tracker.prepared_id)
-
-    async def _prepare_named(self, upstream: Upstream, name: str) -> None:
-        """Make what a name means on this server, or end what it does not mean any more."""
-        meant, had = self._router.state.text_prepared.get(name), upstream.texts.pop(name, None)
-        if meant is had:
-            if had is not None:
-                upstream.texts[name] = had
-            return
-        sql = b"DEALLOCATE PREPARE `%b`" % name.replace("`", "``").encode() if meant is None else meant.sql
-        self._counts.reprepares += 1
-        tracker = await ask(upstream, bytes((Com.QUERY,)) + sql, self._timeout())
-        if tracker.errno:  # the server will answer that it does not know the name
-            log.warning("%s: %s cannot be prepared: error %d", upstream.address, name, tracker.errno)
-        elif meant is not None:
-            upstream.texts[name] = meant
-
-    def _with_types(self, upstream: Upstream, command: bytearray) -> bytearray:
-        """Insert the parameter types into an execution for a server that does not have them."""
-        statement = self._router.statements.running
-        if statement is None or command[4] != Com.STMT_EXECUTE or not statement.types:
-            return command
-        if upstream.copies[statement.id].types_version == statement.types_version:
-            return command
-        length = int.from_bytes(command[:3], "little")
-        if len(command) != length + 4:
-            return command  # cut: it is long, and long ones bring their types or fail on the server
-        return bytearray(packet(0, with_types(bytes(command[4:]), statement.parameters, statement.types)))
-
-
-async def ask(upstream: Upstream, payload: bytes, timeout: float) -> ResponseTracker:
-    """Send a command of our own to an idle server session and swallow the answer; return what it said.
-
-    Raises UpstreamError when the connection fails or takes too long.
-    """
-    tracker = ResponseTracker()
-    tracker.begin(payload[0])
-    stream = upstream.stream
-    try:
-        with trio.fail_after(timeout):
-            view = memoryview(packet(0, payload))
-            while view:
-                try:
-                    view = view[stream.send(view) :]
-                except BlockingIOError:
-                    await trio.lowlevel.wait_writable(stream)
-            await _swallow(upstream, tracker)
-    except trio.TooSlowError as exc:
-        raise UpstreamError(f"no answer within {timeout:g} s") from exc
-    except OSError as exc:
-        raise UpstreamError(exc.strerror or str(exc)) from exc
-    return tracker
-
-
-async def _swallow(upstream: Upstream, tracker: ResponseTracker) -> None:
-    held = bytearray()
-    while not tracker.ended:
-        try:
-            data = upstream.stream.recv(BUFFER_BYTES)
-        except BlockingIOError:
-            await trio.lowlevel.wait_readable(upstream.stream)
-            continue
-        if not data:
-            raise UpstreamError("closed by the server")
-        held += data
-        at = 0
-        while not tracker.ended and at < len(held):
-            tracker.feed(held, at, len(held))
-            if tracker.held or tracker.pos == at:
-                break
-            at = tracker.pos
-        del held[: max(tracker.pos, 0)]
-    if held:
-        raise UpstreamError("more than one answer")
+                log.warning("%s does not let %s be set: error %d", upstream.address, name, reply.errno)

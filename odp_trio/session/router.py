@@ -195,7 +195,7 @@ class Router(Answering):
         """Another statement comes: nothing of the one before counts."""
         self.watching = False
         self._again = self._again_running = None
-        self.statements.running = self.statements.opening = None
+        self.statements.forget_command()
 
     def _read_query(self, sql: bytes, shape: Shape, literals: Sequence[bytes]) -> bool:
         self._forget_statement()

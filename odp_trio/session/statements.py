@@ -114,6 +114,10 @@ class SessionStatements:
             self._close(self.running, None)
             self.running = None
 
+    def forget_command(self) -> None:
+        """Another command comes: nothing of the one before counts."""
+        self.running = self.opening = self.interrupted = None
+
     def _find(self, buffer: bytearray) -> Prepared | None:
         self.running = self.prepared.statements.get(int.from_bytes(buffer[5:9], "little"))
         return self.running
@@ -185,6 +189,13 @@ class SessionStatements:
             statement.long_data.clear()
         elif command == _CLOSE:
             self._close(statement, upstream)
+
+    def is_idle_on(self, number: int, upstream: Upstream) -> bool:
+        """Whether a server may forget its copy of a statement: it is made again when it is needed."""
+        statement = self.prepared.statements.get(number)
+        if statement is None or statement is self.running:
+            return statement is None
+        return upstream.address not in (statement.cursor_on, statement.long_data_on)
 
     def _close(self, statement: Prepared, upstream: Upstream | None) -> None:
         """COM_STMT_CLOSE goes to every server that has the statement."""
