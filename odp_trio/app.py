@@ -47,6 +47,7 @@ from odp_trio.net.reactor import Reactor, open_reactor
 from odp_trio.observe import Counts
 from odp_trio.process.inherited import NOTHING_INHERITED, Inherited, bind_all
 from odp_trio.routing.own_rules import rule_set
+from odp_trio.session.admission import Admission
 from odp_trio.session.ids import PROXY_ID_LIMIT, ConnectionIds
 from odp_trio.session.services import Services
 from odp_trio.session.sessions import Sessions
@@ -84,6 +85,7 @@ class Proxy:
         self, settings: Settings, reactor: Reactor, root: Supervisor, rng: random.Random, inherited: Inherited
     ) -> None:
         self.counts = Counts()
+        self.admission = Admission(self.settings)
         self.tenants = TenantTable()
         self.rules = rule_set(load_own_rules(settings.own_rules.split()))
         self.locations = Locations(settings.routing_cache_mem_limited * 3 // 4 // LOCATION_BYTES)
@@ -213,7 +215,7 @@ class Proxy:
         ids = ConnectionIds(proxy_id, self._rng.randrange(1 << 17), version)
         self.clusters.in_use = self._clusters_in_use
         self.time_limits = TimeLimits(lambda: self.sessions.table.values(), self.settings, self.views.server_failed)
-        self.sessions = Sessions(self._services(), ids, nursery, lambda: self._settings.client_max_connections)
+        self.sessions = Sessions(self._services(), ids, nursery)
         self.views.congestion.listeners = self.sessions
 
     def close(self) -> None:
@@ -235,6 +237,7 @@ class Proxy:
             seed=lambda: self._rng.getrandbits(63),
             turns=itertools.count(self._rng.randrange(1 << 16)),
             rules=self.rules,
+            admission=self.admission,
             wall_clock_us=lambda: time.time_ns() // 1000,
         )
 

@@ -61,6 +61,20 @@ class UnknownCluster(LoginError):
     errno = 4669
 
 
+class TooManyClients(LoginError):
+    """The proxy, or the user, has as many clients as it may (ODP's 5059)."""
+
+    errno = 1203
+    sqlstate = "42000"
+
+
+class TooManyInTenant(TooManyClients):
+    """The tenant has as many clients as it may (ODP's 5271)."""
+
+    errno = 1040
+    sqlstate = "08004"
+
+
 class NotSupported(OdpError):
     """A command that the protocol has but this proxy does not forward (OB_NOT_SUPPORTED)."""
 

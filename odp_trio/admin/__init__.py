@@ -1,6 +1,7 @@
 """What operators read and say.
 
 status    one frozen record of everything, read off the tables
+clients   how many there are, against how many there may be
 tree      supervised tasks, as they hang together
 metrics   the record as Prometheus exposition
 congestion  the lists of servers, as records

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from odp_trio.admin.clients import ClientsStatus
 from odp_trio.admin.congestion_metrics import congestion_metrics
 from odp_trio.admin.routes import RouteTotals, Tally
 from odp_trio.admin.status import ConfigServerStatus, ProxyStatus
@@ -49,6 +50,10 @@ GAUGES = {
 }
 
 
+MOST_TENANTS = 1000
+"""Tenants that are label values."""
+
+
 class StatusCollector(Collector):
     """Reads the status when scraped."""
 
@@ -71,6 +76,7 @@ class StatusCollector(Collector):
         yield _by(
             "odp_task_restarts", "Restarts of supervised tasks.", "task", {t.path: t.restarts for t in status.tasks}
         )
+        yield from _clients(status.clients)
         yield from _clusters(status)
         if status.config_server is not None:
             yield from _config_server(status.config_server)
@@ -84,6 +90,18 @@ def _by(name: str, text: str, label: str, values: dict[str, int] | dict[int, int
     for key, value in sorted(values.items()):
         family.add_metric([str(key)], value)
     return family
+
+
+def _clients(clients: ClientsStatus) -> Iterator[Metric]:
+    """Tenants that the proxy knows: not what is made up by who tries to log in."""
+    yield GaugeMetricFamily("odp_clients", "Clients logged in or logging in.", value=float(clients.clients))
+    yield GaugeMetricFamily("odp_clients_limit", "How many there may be; 0: any number.", value=float(clients.limit))
+    yield _by("odp_clients_refused", "Clients refused, by the limit that was reached.", "limit", clients.refused)
+    yield CounterMetricFamily("odp_clients_displaced", "Idle clients sent away for others.", value=clients.displaced)
+    of_tenants = GaugeMetricFamily("odp_tenant_clients", "Clients of a tenant.", labels=["cluster", "tenant"])
+    for tenant in [tenant for tenant in clients.tenants if tenant.known][:MOST_TENANTS]:
+        of_tenants.add_metric([tenant.cluster, tenant.tenant], float(tenant.clients))
+    yield of_tenants
 
 
 def _own_rules(status: ProxyStatus) -> Iterator[Metric]:

@@ -9,6 +9,7 @@ import msgspec
 import trio
 
 import odp_trio
+from odp_trio.admin.clients import ClientsStatus, clients_status
 from odp_trio.admin.congestion import ClusterCongestion, congestion_status
 from odp_trio.catalog.clusters import Clusters
 from odp_trio.catalog.directory import Directory
@@ -145,6 +146,7 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     probes: dict[str, int] = {}
     """Probes of servers, by result."""
     config_server: ConfigServerStatus | None = None
+    clients: ClientsStatus = ClientsStatus()
 
     @property
     def why_not_ready(self) -> tuple[str, ...]:
@@ -313,4 +315,5 @@ def proxy_status(proxy: Proxy) -> ProxyStatus:
         own_rules=tuple(map(own_rule_status, proxy.rules.own)),
         congestion=congestion_status(proxy.views.congestion, proxy.clusters.resources(), now),
         probes=dict(proxy.views.congestion.probes),
+        clients=clients_status(proxy.admission, proxy.settings(), {route.key for route in proxy.tenants.entries()}),
     )

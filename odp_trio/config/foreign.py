@@ -103,9 +103,6 @@ _GROUPS: Final = {
         session_pool_retry_interval session_pool_stat_log_interval session_pool_stat_log_ratio
         shard_scan_thread_num sidecar_node_id use_local_dbconfig use_local_session_prop workspace_name
     """,
-    "the number of clients is limited by waiting": """
-        enable_client_connection_lru_disconnect
-    """,
     "the proxy's own scramble is always used": """
         enable_proxy_scramble
     """,

@@ -137,7 +137,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     login_timeout: Annotated[float, Option("duration", "How long a client may take to log in.", 0.1, 3600.0, own=True)] = 10.0
     obproxy_sys_password: Annotated[Secret, Option("secret", "Password of root@proxysys, the login to the proxy itself; without one nobody may.")] = Secret()
 
-    client_max_connections: Annotated[int, Option("int", "Clients at a time; further ones wait to be accepted. 0 means no limit.", 0, 1_000_000, section="Connections")] = 8192
+    client_max_connections: Annotated[int, Option("int", "Clients at a time, those that are logging in among them; logins to the proxy itself do not count. 0 means no limit.", 0, 1_000_000, section="Connections")] = 8192
+    client_max_connections_policy: Annotated[str, Option("text", "What becomes of further clients: refuse tells them 1203 when they log in, wait leaves them (and logins to the proxy itself) in the listen queue.", choices=("refuse", "wait"), own=True)] = "refuse"
+    enable_client_connection_lru_disconnect: Annotated[bool, Option("bool", "Instead of refusing a further client, close the one that has been idle for longest outside a transaction.")] = False
+    tenant_max_connections: Annotated[int, Option("int", "Clients of one tenant at a time; further ones are refused with 1040. 0 means no limit.", 0, 1_000_000, own=True, scoped=True)] = 0
+    user_max_connections: Annotated[int, Option("int", "Clients of one user of one tenant at a time; further ones are refused with 1203. 0 means no limit.", 0, 1_000_000, own=True, scoped=True)] = 0
     connect_timeout: Annotated[float, Option("duration", "Limit for connecting to a server, and for its answer to a login.", 0.05, 3600.0, own=True)] = 5.0
     connect_observer_max_retries: Annotated[int, Option("int", "Least number of servers tried for one statement, or for one login, before the client is told.", 2, 5)] = 3
     observer_query_timeout_delta: Annotated[float, Option("duration", "A server that has not begun to answer for this long after the statement's own time-out (ob_query_timeout) is given up.", 1.0, 30.0)] = 20.0

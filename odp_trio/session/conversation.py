@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 
 import msgspec
+import trio
 
 from odp_trio.config import Settings
 from odp_trio.config.values import is_within
@@ -16,6 +17,7 @@ from odp_trio.errors import (
     ConnectFailed,
     LoginRefused,
     OdpError,
+    TooManyClients,
     UpstreamError,
 )
 from odp_trio.model import Address, TenantKey
@@ -80,6 +82,9 @@ async def converse(session: Session, services: Services) -> End:
         log.warning("%s: %s", session, exc)
         told = denial(credentials, session.peer[0])
         return await refuse(session, services, client, login.seq + 1, told, End.LOGIN_REFUSED, logged=True)
+    except TooManyClients as exc:
+        services.admission.tell(session, exc, trio.current_time())
+        return await refuse(session, services, client, login.seq + 1, exc, End.TOO_MANY_CLIENTS, logged=True)
     except OdpError as exc:
         return await refuse(session, services, client, login.seq + 1, exc, End.LOGIN_REFUSED)
     if server is None:
@@ -119,12 +124,16 @@ class _Login:
         if destination.is_admin:
             await self._services.admin(self._session, self._client, self._credentials, destination)
             return None
+        admission = self._services.admission
+        admission.enter(self._session.place)
         cluster = await self._services.views.cluster(destination.cluster, destination.cluster_id)
         destination = self._session.destination = msgspec.structs.replace(
             destination, cluster=destination.cluster or cluster.name, key=cluster.name
         )
+        key = TenantKey(destination.key, destination.tenant)
+        admission.enter_tenant(self._session.place, key, destination.user)
         self.identity = self._identity(destination, cluster)
-        return await self._log_in(TenantKey(destination.key, destination.tenant), destination.user)
+        return await self._log_in(key, destination.user)
 
     def _identity(self, destination: Destination, cluster: ClusterResource) -> Identity:
         settings, session = self._services.settings(), self._session

@@ -17,6 +17,7 @@ from odp_trio.net.listener import Peer
 from odp_trio.net.reactor import Reactor
 from odp_trio.observe import Counts
 from odp_trio.routing.own_rules import RuleSet
+from odp_trio.session.admission import Admission, Place
 from odp_trio.session.attempt import Attempt, ClientLeft
 from odp_trio.session.events import End
 from odp_trio.session.lane import Lane
@@ -48,6 +49,7 @@ class Services:
     """Numbers logins, so that they are spread over servers that are equally good."""
     wall_clock_us: Callable[[], int]
     rules: RuleSet
+    admission: Admission
 
 
 @final
@@ -69,6 +71,8 @@ class Session:
     seen: tuple[object, ...] | None = None
     """What it was doing when its time-outs were looked at last; the same objects: since ``seen_at``."""
     seen_at: float = 0.0
+    place: Place = field(default_factory=Place)
+    """What it takes of what there may be of clients."""
     why: End | None = None
     """Set when the session ends."""
 
@@ -77,6 +81,19 @@ class Session:
         """The OBServer that its last statement ran on, or is running on; None when that is gone."""
         active = self.router.servers.active if self.router is not None else None
         return None if active is None else active.address
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether its client is logged in and asks nothing, outside a transaction."""
+        lane = self.lane
+        return lane is not None and lane.is_open and not (lane.busy or lane.half_read or lane.tracker.in_transaction)
+
+    def idle_since(self, now: float) -> float:
+        """Return since when it is idle: to the second, as its time-outs are looked at."""
+        lane, router, seen = self.lane, self.router, self.seen
+        if seen is None or lane is None or router is None or seen[0] is not router.text:
+            return now
+        return self.seen_at
 
     def drain(self) -> None:
         """End as soon as no statement and no transaction is running; a login that is under way is broken off."""

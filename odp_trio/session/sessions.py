@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, final
 
 import msgspec
@@ -20,6 +20,7 @@ from odp_trio.net.connect import KeepAlive, tune
 from odp_trio.net.listener import Peer
 from odp_trio.session.conversation import converse
 from odp_trio.session.events import End
+from odp_trio.session.idle import IdleClients
 from odp_trio.session.ids import ConnectionIds
 from odp_trio.session.server_loss import Answers, leave, working
 from odp_trio.session.services import Services, Session
@@ -48,22 +49,22 @@ class Drained(msgspec.Struct, frozen=True):
 class Sessions:
     """Every client session of one proxy.  ``table`` maps connection ids to sessions."""
 
-    def __init__(self, services: Services, ids: ConnectionIds, nursery: trio.Nursery, limit: Callable[[], int]) -> None:
+    def __init__(self, services: Services, ids: ConnectionIds, nursery: trio.Nursery) -> None:
         self.table: dict[int, Session] = {}
         self.draining = False
         self._answers = Answers()
         self._services = services
         self._ids = ids
         self._nursery = nursery
-        self._limit = limit
+        self._idle = IdleClients(lambda: self.table.values())
+        services.admission.displace = self._displace
         self._room = trio.Event()
         self._empty = trio.Event()
 
     @property
     def has_slot(self) -> bool:
         """Whether one more client may be accepted."""
-        limit = self._limit()
-        return not limit or len(self.table) < limit
+        return self._services.admission.accepts(len(self.table))
 
     async def wait_slot(self) -> None:
         """Wait until one more client may be accepted."""
@@ -104,11 +105,22 @@ class Sessions:
         finally:
             session.why = why
             session.sock.close()
+            self._services.admission.leave(session.place)
             self._services.counts.ends[why.value] += 1
             del self.table[session.id]
             self._room.set()
             if not self.table:
                 self._empty.set()
+
+    def _displace(self) -> bool:
+        """Send the client away that has been idle for longest; answer whether there was one."""
+        session = self._idle.take(trio.current_time())
+        if session is None or session.lane is None:
+            return False
+        log.info("%s: sent away, as the one that was idle for longest: another client came", session)
+        self._services.admission.leave(session.place)
+        session.lane.end(End.DISPLACED)
+        return True
 
     # ---- servers ------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from odp_trio.admin.clients import ClientsStatus
 from odp_trio.admin.congestion import RecentChange
 from odp_trio.admin.explain import Explained, ExplainRequest, explain_offline
 from odp_trio.admin.http import make_app
@@ -42,6 +43,7 @@ class FakeSource:
             "congestion": (),
             "probes": {},
             "config_server": None,
+            "clients": ClientsStatus(),
         }
         return ProxyStatus(**values | empty | {"route_waits": 7})
 

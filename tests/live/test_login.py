@@ -187,10 +187,9 @@ async def test_a_frozen_server_costs_a_login_its_time_out_and_no_more(bed: Testb
         await bed.thaw(1)
 
 
-async def test_at_the_limit_clients_wait_instead_of_being_refused(bed: Testbed) -> None:
-    from tests.live.clients import connect
-
-    async with open_proxy(settings_for(bed, enable_http=False, client_max_connections=1)) as proxy:
+async def test_at_the_limit_clients_wait_if_they_are_not_to_be_refused(bed: Testbed) -> None:
+    settings = settings_for(bed, enable_http=False, client_max_connections=1, client_max_connections_policy="wait")
+    async with open_proxy(settings) as proxy:
         first = await in_thread(connect, proxy.addresses[0])
         answers: list[object] = []
 

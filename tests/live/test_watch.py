@@ -52,7 +52,7 @@ def test_a_killed_proxy_is_back_within_a_second_and_nobody_is_refused(run_option
 
 
 def test_a_hung_proxy_is_killed_and_one_that_drains_or_is_full_is_not(run_options: list[str]) -> None:
-    run_options[-1] += ",client_max_connections=2"
+    run_options[-1] += ",client_max_connections=2,client_max_connections_policy=wait"
     with watch_process(QUICK, run_options) as watch:
         status = watch.wait_serving()
         sessions = [connect(pair(watch.address)) for _ in range(2)]  # full: no greeting for the probe
