@@ -14,6 +14,7 @@
     reroute     where error 5727 says that a statement belongs
     resultset   OK, ERR, EOF and text result sets of our own
     framing     which framing a server session has: plain, compressed, OB 2.0
+    compressed  MySQL's compressed protocol, and OceanBase's way with it
     ob20        OB 2.0 framing
 
 Every parser has one law: any bytes give a value or a ``ProtocolError``.
