@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from odp_trio.routing.feedback import CLUSTER_MISMATCH, CONNECT_ERROR, DUPLICATE
 from odp_trio.routing.feedback import TENANT_NOT_IN_SERVER as MOVED
 from odp_trio.routing.render import render_policies, render_rules
 from odp_trio.routing.request import Route
+from odp_trio.session.reasons import End, Reason, ServerEnd
 from odp_trio.session.retry import (
     INITIALIZING,
     NO_PARTICIPANT,
@@ -126,13 +128,20 @@ def filled(text: str, **tables: str) -> str:
     return text
 
 
+def reason_table(reasons: Iterable[Reason]) -> str:
+    """Return the words of a closed list of reasons and what they mean."""
+    rows = [f"| `{reason.value}` | {reason.meaning} |" for reason in reasons]
+    return "\n".join(["| reason | meaning |", "|---|---|", *rows])
+
+
 def pages() -> dict[Path, str]:
     """Return every made file and what it should hold."""
-    wire, routing, failover = (ROOT / "docs" / f"{name}.md" for name in ("wire", "routing", "failover"))
+    wire, routing, failover, ends = (ROOT / "docs" / f"{name}.md" for name in ("wire", "routing", "failover", "ends"))
     return {
         ROOT / "etc" / "odp.toml": render_example(),
         ROOT / "docs" / "options.md": render_markdown(),
         wire: filled(wire.read_text(encoding="utf-8"), phases=render_phases()),
+        ends: filled(ends.read_text(encoding="utf-8"), ends=reason_table(End), server_ends=reason_table(ServerEnd)),
         failover: filled(failover.read_text(encoding="utf-8"), failover=failover_table()),
         routing: filled(
             routing.read_text(encoding="utf-8"),

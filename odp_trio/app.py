@@ -49,6 +49,7 @@ from odp_trio.process.inherited import NOTHING_INHERITED, Inherited, bind_all
 from odp_trio.routing.own_rules import rule_set
 from odp_trio.session.admission import Admission
 from odp_trio.session.ids import PROXY_ID_LIMIT, ConnectionIds
+from odp_trio.session.ledger import Ends
 from odp_trio.session.services import Services
 from odp_trio.session.sessions import Sessions
 from odp_trio.session.time_limits import TimeLimits
@@ -86,6 +87,7 @@ class Proxy:
     ) -> None:
         self.counts = Counts()
         self.admission = Admission(self.settings)
+        self.ends = Ends(settings.session_ends_kept)
         self.tenants = TenantTable()
         self.rules = rule_set(load_own_rules(settings.own_rules.split()))
         self.locations = Locations(settings.routing_cache_mem_limited * 3 // 4 // LOCATION_BYTES)
@@ -238,6 +240,7 @@ class Proxy:
             turns=itertools.count(self._rng.randrange(1 << 16)),
             rules=self.rules,
             admission=self.admission,
+            ends=self.ends,
             wall_clock_us=lambda: time.time_ns() // 1000,
         )
 

@@ -117,6 +117,10 @@ class UpstreamTimedOut(UpstreamLost):
     """An OBServer did not answer in time."""
 
 
+class FoundDead(UpstreamLost):
+    """Probes of an OBServer fail: it is not waited for."""
+
+
 class SessionLost(UpstreamLost):
     """What the session had on its server is gone with it, a transaction most often; the client must connect again.
 

@@ -8,12 +8,19 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Traffic:
-    """What went through the lanes of one proxy."""
+    """What went through the lane of one session, or of many."""
 
     statements: int = 0
     errors: int = 0
     client_bytes_in: int = 0
     server_bytes_in: int = 0
+
+    def add(self, other: Traffic) -> None:
+        """Count in what went through another lane."""
+        self.statements += other.statements
+        self.errors += other.errors
+        self.client_bytes_in += other.client_bytes_in
+        self.server_bytes_in += other.server_bytes_in
 
 
 @dataclass(slots=True)
@@ -26,6 +33,8 @@ class Counts:
     """Logins refused, by errno."""
     ends: Counter[str] = field(default_factory=Counter)
     """Sessions ended, by reason."""
+    server_ends: Counter[str] = field(default_factory=Counter)
+    """Server sessions ended, by reason."""
     server_connects: int = 0
     server_connect_failures: int = 0
     server_failures: Counter[str] = field(default_factory=Counter)
@@ -43,3 +52,4 @@ class Counts:
     location_renewals: int = 0
     location_dirtied: int = 0
     traffic: Traffic = field(default_factory=Traffic)
+    """Of sessions that have ended; those that run have their own."""

@@ -29,6 +29,7 @@ from odp_trio.admin.routes import count_routes, list_routes
 from odp_trio.admin.status import ProxyStatus
 from odp_trio.admin.tree import TreeNode
 from odp_trio.errors import AccessDenied, ConfigError, OdpError, UnknownCluster
+from odp_trio.session.ledger import Ends
 from odp_trio.topology.location import Locations
 from odp_trio.topology.snapshot import Snapshot
 
@@ -44,6 +45,7 @@ class Source(Protocol):
     """What is read: a proxy."""
 
     locations: Locations
+    ends: Ends
 
     def statistics(self) -> ProxyStatus:
         """Return the state of everything at this moment."""
@@ -128,6 +130,7 @@ def make_app(source: Source) -> Starlette:
             Route("/api/snapshot", snapshot),
             Route("/api/routes", routes),
             Route("/api/congestion", _congestion(source)),
+            Route("/api/ends", _ends(source)),
         ]
     )
 
@@ -138,6 +141,15 @@ def _congestion(source: Source) -> Callable[[Request], Awaitable[Response]]:
         return _json({"clusters": source.statistics().congestion, "recent": source.recent_changes()})
 
     return congestion
+
+
+def _ends(source: Source) -> Callable[[Request], Awaitable[Response]]:
+    async def ends(_: Request) -> Response:
+        """The last ends of clients and of server sessions, the newest first."""
+        kept = source.ends
+        return _json({"clients": list(kept.newest()), "servers": list(kept.newest(servers=True))})
+
+    return ends
 
 
 async def _explain_request(request: Request) -> ExplainRequest:

@@ -73,6 +73,7 @@ class StatusCollector(Collector):
         yield _by("odp_server_failures", "What OBServers did wrong to sessions.", "kind", status.server_failures)
         yield _by("odp_failed_statements", "Statements that failed on a server.", "action", status.failed_statements)
         yield _by("odp_session_ends", "Sessions ended, by reason.", "reason", status.ends)
+        yield _by("odp_server_session_ends", "Server sessions ended, by reason.", "reason", status.server_ends)
         yield _by(
             "odp_task_restarts", "Restarts of supervised tasks.", "task", {t.path: t.restarts for t in status.tasks}
         )

@@ -120,6 +120,7 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     server_bytes: int
     refused_logins: dict[int, int]
     ends: dict[str, int]
+    server_ends: dict[str, int]
     server_connects: int
     server_connect_failures: int
     server_failures: dict[str, int]
@@ -272,7 +273,7 @@ def config_server_status(directory: Directory | None, now: float) -> ConfigServe
 
 def proxy_status(proxy: Proxy) -> ProxyStatus:
     """Return the state of everything at this moment."""
-    now, counts, traffic = trio.current_time(), proxy.counts, proxy.counts.traffic
+    now, counts, traffic = trio.current_time(), proxy.counts, proxy.sessions.traffic()
     sessions = tuple(proxy.sessions.table.values())
     return ProxyStatus(
         version=odp_trio.__version__,
@@ -290,6 +291,7 @@ def proxy_status(proxy: Proxy) -> ProxyStatus:
         server_bytes=traffic.server_bytes_in,
         refused_logins=dict(counts.refused),
         ends=dict(counts.ends),
+        server_ends=dict(counts.server_ends),
         server_connects=counts.server_connects,
         server_connect_failures=counts.server_connect_failures,
         server_failures=dict(counts.server_failures),

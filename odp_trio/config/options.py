@@ -151,6 +151,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server_tcp_keepidle: Annotated[int, Option("int", "Seconds of silence before a server is probed; 0 leaves the kernel's value.", 0, 7200)] = 5
     server_tcp_keepintvl: Annotated[int, Option("int", "Seconds between probes of a server.", 0, 75)] = 5
     server_tcp_keepcnt: Annotated[int, Option("int", "Probes without an answer before a server is given up.", 0, 9)] = 5
+    session_ends_kept: Annotated[int, Option("int", "Ends of clients, and of server sessions as many, that SHOW PROXYENDS and /api/ends know of; older ones are forgotten.", 0, 1_000_000, own=True, restart=True)] = 1000
 
     hot_upgrade_exit_timeout: Annotated[float, Option("duration", "How long a shutdown waits for transactions to end.", 0.0, _DAY, odp_unit="us", section="Process")] = 30.0
     reactor: Annotated[str, Option("text", "How sockets are served: inside Trio's wait (fast, Linux), or nested in a task.", choices=("auto", "inside", "nested"), own=True, restart=True)] = "auto"

@@ -8,7 +8,9 @@ attempt       one attempt to log in to a server, which may be broken off
 server_set    the server sessions of one client
 lane          the express lane: everything that can be done without waiting
 ending        how a lane ends, how a statement on it fails
-events        what a lane tells its task; why sessions end
+events        what a lane tells its task
+reasons       why sessions and server sessions end: the closed lists
+ledger        the last ends
 answering     what answers mean for the session; the base of router
 router        which server session takes a command, without waiting
 ports         what routing is lent, as protocols

@@ -9,6 +9,7 @@ from odp_trio.routing.feedback import Verdict, judge
 from odp_trio.routing.request import Decision, Route, RouteRequest
 from odp_trio.routing.values import Values
 from odp_trio.session.ports import Feedback
+from odp_trio.session.reasons import ServerEnd
 from odp_trio.session.retry import WITHHELD, failure_by_error
 from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.session.statements import SessionStatements
@@ -130,7 +131,7 @@ class Answering:
 
     def start_anew(self, upstream: Upstream) -> None:
         """The session was reset on this server: the others' are worth nothing any more."""
-        self.servers.keep_only(upstream)
+        self.servers.keep_only(upstream, ServerEnd.RESET)
         self.statements.prepared.forget()
         upstream.copies, upstream.texts = {}, {}
         upstream.state.version = self.state.forget()
@@ -158,12 +159,12 @@ class Answering:
             or any(item.long_data_on == upstream.address for item in self.statements.prepared.statements.values())
         )
 
-    def lost(self, upstream: Upstream) -> bool:
+    def lost(self, upstream: Upstream, why: ServerEnd = ServerEnd.CLOSED_IDLE, detail: str = "") -> bool:
         """The active server session is gone: go on without it if nothing was bound to it."""
         state = self.state
         if self.is_bound_to(upstream):
             return False
-        self.servers.drop(upstream)
+        self.servers.drop(upstream, why, detail)
         if state.last == upstream.address:
             state.last = None
         return True

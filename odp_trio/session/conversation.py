@@ -26,7 +26,6 @@ from odp_trio.routing.decide import order
 from odp_trio.routing.request import RouteRequest
 from odp_trio.routing.values import Values
 from odp_trio.routing.view import View
-from odp_trio.session.events import End
 from odp_trio.session.forwarding import Forwarding
 from odp_trio.session.login import (
     Credentials,
@@ -37,6 +36,7 @@ from odp_trio.session.login import (
     parse_name,
     receive_login,
 )
+from odp_trio.session.reasons import End, refused_login, with_client
 from odp_trio.session.refusing import refuse, send_last
 from odp_trio.session.retry import after_failed_login, failure_of
 from odp_trio.session.services import Services, Session
@@ -64,6 +64,7 @@ async def converse(session: Session, services: Services) -> End:
         return End.CLIENT_GONE if client.heard else End.LEFT_BEFORE_LOGIN
     except LoginTimeout as exc:
         log.warning("%s: %s", session, exc)
+        session.detail = str(exc)
         return End.LOGIN_TIMEOUT
     except ClientProtocolError as exc:
         return await refuse(session, services, client, 2, exc, End.CLIENT_PROTOCOL)
@@ -72,29 +73,36 @@ async def converse(session: Session, services: Services) -> End:
         server = await login.run()
     except PeerGone as exc:
         log.info("%s left during its login: %s", session, exc)
+        session.detail = str(exc)
         return End.CLIENT_GONE
     except LoginRefused as exc:
         services.counts.refused[exc.errno] += 1
         log.warning("%s: login refused by the server: %s", session, exc)
+        session.detail = str(exc)
         await send_last(client, packet(login.seq + 1, exc.payload))
         return End.LOGIN_REFUSED
     except AccessDenied as exc:
         log.warning("%s: %s", session, exc)
         told = denial(credentials, session.peer[0])
-        return await refuse(session, services, client, login.seq + 1, told, End.LOGIN_REFUSED, logged=True)
+        return await refuse(session, services, client, login.seq + 1, told, refused_login(exc), logged=True)
     except TooManyClients as exc:
         services.admission.tell(session, exc, trio.current_time())
         return await refuse(session, services, client, login.seq + 1, exc, End.TOO_MANY_CLIENTS, logged=True)
     except OdpError as exc:
-        return await refuse(session, services, client, login.seq + 1, exc, End.LOGIN_REFUSED)
+        return await refuse(session, services, client, login.seq + 1, exc, refused_login(exc))
     if server is None:
         return End.CLIENT_QUIT
     services.counts.logins += 1
     forwarding = Forwarding(session, services, client, credentials, login.identity, server)
+    why = End.CRASHED
     try:
-        return await forwarding.run(login.seq)
+        why = await forwarding.run(login.seq)
+    except trio.Cancelled:
+        why = session.why or End.SHUTDOWN
+        raise
     finally:
-        forwarding.close()
+        forwarding.close(with_client(why))
+    return why
 
 
 def _note_client(session: Session, settings: Settings, header: ProxyHeader) -> None:

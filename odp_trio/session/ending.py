@@ -16,7 +16,8 @@ from odp_trio.net.leg import Leg
 from odp_trio.net.reactor import Reactor
 from odp_trio.net.stream import Stream
 from odp_trio.observe import Traffic
-from odp_trio.session.events import End, Ended, EventBox, Failed, server_lost
+from odp_trio.session.events import Ended, EventBox, Failed, server_lost
+from odp_trio.session.reasons import End, ServerEnd, server_end
 from odp_trio.session.server_set import Routing, Upstream
 from odp_trio.wire.command import RequestTracker
 from odp_trio.wire.response import ResponseTracker
@@ -119,10 +120,13 @@ class Ending:
         if not self.tracker.ended:
             unanswered = self.tracker.pos < 0 and not self._held
             self._fail(Failed(server_lost(error), unanswered=unanswered, whole=whole))
-        elif not self.tracker.in_transaction and self.upstream is not None and self._routing.lost(self.upstream):
+            return
+        lost, upstream = server_lost(error), self.upstream
+        why = server_end(error, ServerEnd.CLOSED_IDLE)
+        if not self.tracker.in_transaction and upstream is not None and self._routing.lost(upstream, why, str(lost)):
             self.upstream = None
-        else:
-            self._end(End.SERVER_GONE, server_lost(error))
+            return
+        self._end(End.SERVER_GONE, lost)
 
     def _fail(self, failed: Failed) -> None:
         """Let the session's task rule on the running statement."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import final
 
 import msgspec
@@ -10,36 +9,7 @@ import trio
 
 from odp_trio.errors import UpstreamLost
 from odp_trio.net.reactor import Reactor
-
-
-class End(Enum):
-    """Why a session came to its end.  A closed list: the same words in log and metrics."""
-
-    CLIENT_QUIT = "client_quit"
-    CLIENT_GONE = "client_gone"
-    LEFT_BEFORE_LOGIN = "left_before_login"
-    """It never said a word: a health probe, as a rule."""
-    CLIENT_PROTOCOL = "client_protocol_error"
-    SERVER_GONE = "server_gone"
-    SERVER_PROTOCOL = "server_protocol_error"
-    DRAINED = "drained"
-    IDLE = "idle"
-    """It asked nothing for ``wait_timeout`` seconds."""
-    CLIENT_TOO_SLOW = "client_too_slow"
-    """It did not take an answer, or not go on with a command, for ``net_write_timeout`` or ``net_read_timeout``."""
-    SERVER_TIMEOUT = "server_timeout"
-    """Its server did not answer, or did not go on with an answer, within the limit for the statement."""
-    MEMORY_LIMIT = "memory_limit"
-    """What the proxy keeps for it grew beyond ``client_max_memory_size``."""
-    TOO_MANY_CLIENTS = "too_many_clients"
-    """It came when the proxy, its tenant or its user had as many clients as they may have."""
-    DISPLACED = "displaced"
-    """It was the one that had been idle for longest when another client came and there was no room."""
-    LOGIN_TIMEOUT = "login_timeout"
-    LOGIN_REFUSED = "login_refused"
-    KILLED = "killed"
-    SHUTDOWN = "shutdown"
-    CRASHED = "crashed"
+from odp_trio.session.reasons import End
 
 
 class Parked(msgspec.Struct, frozen=True):
@@ -84,7 +54,9 @@ LaneEvent = Parked | Failed | Ended
 def server_lost(error: Exception | None) -> UpstreamLost:
     """Say that a server connection is gone."""
     reason = str(getattr(error, "strerror", None) or error) if error else "closed by the server"
-    return UpstreamLost(f"the connection to the OBServer was lost ({reason})")
+    lost = UpstreamLost(f"the connection to the OBServer was lost ({reason})")
+    lost.__cause__ = error
+    return lost
 
 
 @final

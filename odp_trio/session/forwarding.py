@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final, final
 
+import trio
+
 from odp_trio.errors import (
     ClientProtocolError,
     ConnectFailed,
@@ -27,12 +29,14 @@ from odp_trio.errors import (
 from odp_trio.model import Address, TenantKey
 from odp_trio.net.channel import PacketChannel, PeerGone
 from odp_trio.session.change_user import change_user
-from odp_trio.session.events import End, Ended, Failed, Parked
+from odp_trio.session.events import Ended, Failed, Parked
 from odp_trio.session.explaining import answer_explain
 from odp_trio.session.failover import command_of, rule
 from odp_trio.session.lane import Lane
+from odp_trio.session.ledger import EndRecord
 from odp_trio.session.login import Credentials, login_ok
 from odp_trio.session.placing import Placing
+from odp_trio.session.reasons import End, ServerEnd, lost_server, server_end
 from odp_trio.session.refusing import refuse, send_last
 from odp_trio.session.retry import Action
 from odp_trio.session.router import Router
@@ -85,7 +89,7 @@ class Forwarding:
         settings = services.settings()
         key = TenantKey(destination.key, destination.tenant)
         self._tracker = ResponseTracker(session_track=credentials.tracks_session)
-        self._servers = ServerSet()
+        self._servers = ServerSet(self._note_server_end)
         state = ClientState()
         state.start(_variables(server.ok), credentials.packet.database or b"")
         self._impose(state)
@@ -114,7 +118,7 @@ class Forwarding:
         self._servers.active = first
         state.last = first.address
         self._lane = session.lane = Lane(
-            services.reactor, client.stream, first, self._tracker, services.counts.traffic, self._router
+            services.reactor, client.stream, first, self._tracker, session.traffic, self._router
         )
 
     def _impose(self, state: ClientState) -> None:
@@ -128,7 +132,8 @@ class Forwarding:
             state.impose(b"tx_read_only", b"1")
 
     def _upstream(self, server: ServerSession) -> Upstream:
-        upstream = Upstream(server, self._services.reactor, self._servers.drop)
+        upstream = Upstream(server, self._services.reactor, self._servers.closed_idle)
+        upstream.since = trio.current_time()
         upstream.state.database = self._credentials.packet.database or b""
         self._servers.add(upstream)
         return upstream
@@ -168,10 +173,37 @@ class Forwarding:
                         return why
                     session.state = "active"
 
-    def close(self) -> None:
+    def close(self, why: ServerEnd) -> None:
         """Give every server session back."""
+        self._session.last_server = self._router.state.last
         self._lane.close()
-        self._servers.close()
+        self._servers.close(why)
+
+    def _note_server_end(self, upstream: Upstream, why: ServerEnd, detail: str) -> None:
+        """Write down that a server session has ended: the same word for the log, the metrics and the ledger."""
+        session, services = self._session, self._services
+        destination = session.destination
+        assert destination is not None
+        services.counts.server_ends[why.value] += 1
+        seconds = trio.current_time() - upstream.since
+        record = EndRecord(
+            id=session.id,
+            client=f"{session.peer[0]}:{session.peer[1]}",
+            user=destination.user,
+            tenant=destination.tenant,
+            cluster=destination.cluster,
+            server=str(upstream.address),
+            server_session=upstream.connection_id,
+            began=services.wall_clock_us() / 1e6 - seconds,
+            seconds=seconds,
+            statements=0,
+            client_bytes=0,
+            server_bytes=0,
+            reason=why.value,
+            detail=detail,
+        )
+        services.ends.servers.append(record)
+        log.debug("%s: server session %d on %s ended: %s", session, upstream.connection_id, upstream.address, why.value)
 
     # ---- what the lane leaves -------------------------------------------------------
 
@@ -182,9 +214,10 @@ class Forwarding:
             return await (self._parked(event) if isinstance(event, Parked) else self._failed(event))
         except PeerGone as exc:
             log.info("%s: %s", session, exc)
+            session.detail = str(exc)
             return End.CLIENT_GONE
         except (UpstreamError, ServerProtocolError) as exc:
-            return await refuse(session, services, client, 1, _transaction_lost(exc), End.SERVER_GONE)
+            return await refuse(session, services, client, 1, _transaction_lost(exc), lost_server(exc))
         except ClientProtocolError as exc:
             return await refuse(session, services, client, 1, exc, End.CLIENT_PROTOCOL)
 
@@ -253,7 +286,7 @@ class Forwarding:
         tried = (*router.request.refused, upstream.address)
         if failed.error is not None:
             self._tracker.abandon()
-            router.lost(upstream)
+            router.lost(upstream, server_end(failed.error), str(failed.error))
         data = command_of(router) + failed.waiting
         if action is Action.TELL:
             nowhere = NoReplica(f"no server was left to run it after {failed.error}")
@@ -268,10 +301,14 @@ class Forwarding:
         """The running statement is lost with its server: say so where the protocol has room for it."""
         meaning = "its outcome is unknown" if failed.unanswered else "in the middle of an answer"
         error = OutcomeUnknown(f"{failed.error}; {meaning}")
-        log.warning("%s: %s on %s: %s", self._session, End.SERVER_GONE.value, self._router.state.last, error)
+        why = lost_server(failed.error)
+        log.warning("%s: %s on %s: %s", self._session, why.value, self._router.state.last, error)
+        self._session.detail = str(error)
+        if self._lane.upstream is not None:
+            self._servers.drop(self._lane.upstream, server_end(failed.error), str(failed.error))
         if failed.unanswered:
             await send_last(self._client, err_packet(1, error))
-        return End.SERVER_GONE
+        return why
 
     async def _answer_here(self, data: bytes) -> None:
         """Answer what no server is asked: EXPLAIN ROUTE, and statement ids that are not known."""
@@ -317,12 +354,16 @@ class Forwarding:
             assert ended.error is not None
             raise ended.error
         error = ended.error
+        session.detail = "" if error is None else str(error)
         if ended.why is End.DRAINED:
             self._say_quit()
             error = Draining("the proxy is shutting down; connect again")
         if ended.why in (End.SERVER_GONE, End.SERVER_PROTOCOL, End.CLIENT_PROTOCOL):
             server = self._router.state.last
             log.warning("%s: %s on %s: %s", session, ended.why.value, server, error)
+            if ended.why is not End.CLIENT_PROTOCOL and (upstream := self._lane.upstream) is not None:
+                # It was at rest: for what is lost in a statement the lane does not end.
+                self._servers.drop(upstream, server_end(error, ServerEnd.CLOSED_IDLE), session.detail)
         if ended.tell_seq is not None and error is not None:
             await send_last(self._client, err_packet(ended.tell_seq, error))
         return ended.why

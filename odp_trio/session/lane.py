@@ -20,7 +20,8 @@ from odp_trio.net.reactor import BROKEN, READ, WRITE, Reactor
 from odp_trio.net.stream import Stream
 from odp_trio.observe import Traffic
 from odp_trio.session.ending import Ending
-from odp_trio.session.events import End, Failed, Parked
+from odp_trio.session.events import Failed, Parked
+from odp_trio.session.reasons import End
 from odp_trio.session.server_set import Routing, Upstream
 from odp_trio.wire.command import HANDLING, Handling, RequestTracker, first_packet_end, is_too_short
 from odp_trio.wire.response import ResponseTracker

@@ -30,6 +30,7 @@ from odp_trio.routing.request import Lookup, Refuse, Route
 from odp_trio.session.asking import ask
 from odp_trio.session.failover import note_failed
 from odp_trio.session.preparing import Preparing
+from odp_trio.session.reasons import ServerEnd
 from odp_trio.session.retry import failure_of
 from odp_trio.session.router import PINNED, Router
 from odp_trio.session.server_set import Upstream
@@ -173,10 +174,10 @@ class Placing:
             upstream.leg.open()
             raise
         except (UpstreamError, ServerProtocolError, OSError) as exc:
-            router.servers.drop(upstream)
+            router.servers.drop(upstream, ServerEnd.REPLAY_FAILED, str(exc))
             raise UpstreamError(f"{route.server}: {exc}") from exc
         except BaseException:  # broken off in the middle of an answer
-            router.servers.drop(upstream)
+            router.servers.drop(upstream, ServerEnd.BROKEN_OFF)
             raise
         upstream.leg.open()
         return upstream

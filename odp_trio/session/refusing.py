@@ -6,7 +6,7 @@ import logging
 
 from odp_trio.errors import OdpError
 from odp_trio.net.channel import PacketChannel, PeerGone
-from odp_trio.session.events import End
+from odp_trio.session.reasons import End
 from odp_trio.session.services import Services, Session
 from odp_trio.wire.resultset import err_packet
 
@@ -25,6 +25,7 @@ async def refuse(
 ) -> End:
     """Tell a client that it may not come in or go on: one log line, one ERR packet, a clean close."""
     services.counts.refused[error.errno] += 1
+    session.detail = str(error)
     if not logged:
         log.warning("%s: %s", session, error)
     await send_last(client, err_packet(seq, error))

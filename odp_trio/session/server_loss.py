@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import final
 
 from odp_trio.model import Address
+from odp_trio.session.reasons import ServerEnd
 from odp_trio.session.services import Session
 
 
@@ -60,6 +61,6 @@ def leave(session: Session, address: Address) -> None:
     if upstream is None:
         return
     if upstream is not lane.upstream:
-        router.lost(upstream)
-    elif not lane.busy and not lane.tracker.in_transaction and router.lost(upstream):
+        router.lost(upstream, ServerEnd.EXCLUDED)
+    elif not lane.busy and not lane.tracker.in_transaction and router.lost(upstream, ServerEnd.EXCLUDED):
         lane.upstream = None

@@ -9,6 +9,7 @@ from typing import Protocol, final
 from odp_trio.model import Address
 from odp_trio.net.leg import Leg
 from odp_trio.net.reactor import Reactor
+from odp_trio.session.reasons import ServerEnd
 from odp_trio.session.upstream import ServerSession
 from odp_trio.state.client import ServerState
 from odp_trio.state.prepared import Copy, TextPrepared
@@ -25,8 +26,8 @@ class Upstream:
 
     # fmt: off
     __slots__ = (
-        "address", "closed", "connection_id", "copies", "leg", "on_lost", "receive", "sock", "state", "stream",
-        "submit", "texts",
+        "address", "closed", "connection_id", "copies", "leg", "on_lost", "receive", "since", "sock", "state",
+        "stream", "submit", "texts",
     )
     # fmt: on
 
@@ -40,6 +41,8 @@ class Upstream:
         self.texts: dict[str, TextPrepared] = {}
         """What PREPARE ... FROM has made here, by name; DEALLOCATE may have ended it elsewhere."""
         self.closed = False
+        self.since = 0.0
+        """When it was logged in."""
         self.on_lost = on_lost
         self.leg = Leg(reactor, session.stream, self.on_idle, self._broken)
         self.submit, self.receive = session.stream.send, self.leg.receive
@@ -94,40 +97,55 @@ class Routing(Protocol):
         """Whether the running command may go to another server after this error, the first of its answer."""
         ...
 
-    def lost(self, upstream: Upstream) -> bool:
+    def lost(self, upstream: Upstream, why: ServerEnd = ServerEnd.CLOSED_IDLE, detail: str = "") -> bool:
         """The active server session is gone, at rest; answer whether the session can go on without it."""
         ...
 
 
+Noted = Callable[[Upstream, ServerEnd, str], None]
+"""Told of every server session that ends, and why: for the metrics and the ledger."""
+
+
+def not_noted(upstream: Upstream, why: ServerEnd, detail: str) -> None:
+    """Tell nobody."""
+
+
 @final
 class ServerSet:
-    """The server sessions of one client, by address."""
+    """The server sessions of one client, by address.  ``noted`` is told of each that ends."""
 
-    __slots__ = ("active", "by_address")
+    __slots__ = ("_noted", "active", "by_address")
 
-    def __init__(self) -> None:
+    def __init__(self, noted: Noted = not_noted) -> None:
         self.by_address: dict[Address, Upstream] = {}
         self.active: Upstream | None = None
+        self._noted = noted
 
     def add(self, upstream: Upstream) -> None:
         """Take a new server session."""
         self.by_address[upstream.address] = upstream
 
-    def drop(self, upstream: Upstream) -> None:
+    def drop(self, upstream: Upstream, why: ServerEnd, detail: str = "") -> None:
         """Close one and forget it."""
         if self.by_address.get(upstream.address) is upstream:
             del self.by_address[upstream.address]
         if self.active is upstream:
             self.active = None
-        upstream.close()
+        if not upstream.closed:
+            upstream.close()
+            self._noted(upstream, why, detail)
 
-    def keep_only(self, upstream: Upstream) -> None:
+    def closed_idle(self, upstream: Upstream) -> None:
+        """Its server closed it while nothing ran on it."""
+        self.drop(upstream, ServerEnd.CLOSED_IDLE)
+
+    def keep_only(self, upstream: Upstream, why: ServerEnd) -> None:
         """Close all others."""
         for other in tuple(self.by_address.values()):
             if other is not upstream:
-                self.drop(other)
+                self.drop(other, why)
 
-    def close(self) -> None:
+    def close(self, why: ServerEnd) -> None:
         """Close all."""
         for upstream in tuple(self.by_address.values()):
-            self.drop(upstream)
+            self.drop(upstream, why)

@@ -10,18 +10,19 @@ from typing import TypeVar, final
 import trio
 
 from odp_trio.config import Settings
-from odp_trio.errors import UpstreamLost
+from odp_trio.errors import FoundDead
 from odp_trio.model import Address, TenantKey
 from odp_trio.net.channel import PacketChannel
 from odp_trio.net.listener import Peer
 from odp_trio.net.reactor import Reactor
-from odp_trio.observe import Counts
+from odp_trio.observe import Counts, Traffic
 from odp_trio.routing.own_rules import RuleSet
 from odp_trio.session.admission import Admission, Place
 from odp_trio.session.attempt import Attempt, ClientLeft
-from odp_trio.session.events import End
 from odp_trio.session.lane import Lane
+from odp_trio.session.ledger import Ends
 from odp_trio.session.login import Credentials, Destination
+from odp_trio.session.reasons import End, ServerEnd
 from odp_trio.session.router import Router
 from odp_trio.session.views import Views
 from odp_trio.sql.cache import Statements
@@ -50,6 +51,7 @@ class Services:
     wall_clock_us: Callable[[], int]
     rules: RuleSet
     admission: Admission
+    ends: Ends
 
 
 @final
@@ -66,6 +68,7 @@ class Session:
     destination: Destination | None = None
     router: Router | None = None
     lane: Lane | None = None
+    traffic: Traffic = field(default_factory=Traffic)
     attempt: Attempt | None = None
     """The server that its task waits for."""
     seen: tuple[object, ...] | None = None
@@ -74,7 +77,11 @@ class Session:
     place: Place = field(default_factory=Place)
     """What it takes of what there may be of clients."""
     why: End | None = None
-    """Set when the session ends."""
+    """Set when the session ends, or is told to."""
+    detail: str = ""
+    """What the log says of its end."""
+    last_server: Address | None = None
+    """The server that its last statement ran on, when it has ended."""
 
     @property
     def server(self) -> Address | None:
@@ -100,7 +107,12 @@ class Session:
         if self.lane is not None:
             self.lane.drain()
         else:
-            self.why = End.DRAINED
+            self.end(End.DRAINED, "it had not logged in yet")
+
+    def end(self, why: End, detail: str = "") -> None:
+        """Break off whatever it is doing, at once and without a word; once only."""
+        if self.why is None:
+            self.why, self.detail = why, detail
             self.scope.cancel()
 
     async def wait_for(
@@ -125,9 +137,9 @@ class Session:
             active = self.router.servers.active
             for upstream in tuple(self.router.servers.by_address.values()):
                 if upstream.address == address and upstream is not active:
-                    self.router.servers.drop(upstream)
+                    self.router.servers.drop(upstream, ServerEnd.FOUND_DEAD, why)
             if active is not None and active.address == address:
-                self.lane.server_dead(UpstreamLost(why))
+                self.lane.server_dead(FoundDead(why))
 
     def crash(self, error: Exception) -> None:
         """Make the session die of ``error``, as a bug in it would."""

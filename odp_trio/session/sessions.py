@@ -18,10 +18,12 @@ import trio
 from odp_trio.model import Address
 from odp_trio.net.connect import KeepAlive, tune
 from odp_trio.net.listener import Peer
+from odp_trio.observe import Traffic
 from odp_trio.session.conversation import converse
-from odp_trio.session.events import End
 from odp_trio.session.idle import IdleClients
 from odp_trio.session.ids import ConnectionIds
+from odp_trio.session.ledger import EndRecord
+from odp_trio.session.reasons import QUIET, End
 from odp_trio.session.server_loss import Answers, leave, working
 from odp_trio.session.services import Services, Session
 
@@ -83,7 +85,7 @@ class Sessions:
         except OSError:  # it went away while it waited in the backlog
             sock.close()
             self._services.counts.accepted += 1
-            self._services.counts.ends[End.LEFT_BEFORE_LOGIN.value] += 1
+            self._note_end(Session(0, sock, peer, trio.current_time()), End.LEFT_BEFORE_LOGIN)
             return
         self._services.counts.accepted += 1
         session = Session(self._ids.allocate(self.table), sock, peer, trio.current_time())
@@ -96,17 +98,18 @@ class Sessions:
             with session.scope:
                 why = await converse(session, self._services)
             if session.scope.cancelled_caught:
-                why = session.why or End.KILLED
+                why = session.why or End.SHUTDOWN
         except trio.Cancelled:
             why = End.SHUTDOWN
             raise
-        except Exception:
+        except Exception as exc:
             log.exception("%s crashed", session)
+            session.detail = type(exc).__name__
         finally:
             session.why = why
             session.sock.close()
             self._services.admission.leave(session.place)
-            self._services.counts.ends[why.value] += 1
+            self._note_end(session, why)
             del self.table[session.id]
             self._room.set()
             if not self.table:
@@ -121,6 +124,48 @@ class Sessions:
         self._services.admission.leave(session.place)
         session.lane.end(End.DISPLACED)
         return True
+
+    def _note_end(self, session: Session, why: End) -> None:
+        """Write an end down: the same word for the log, the metrics and the ledger."""
+        counts, traffic = self._services.counts, session.traffic
+        counts.ends[why.value] += 1
+        counts.traffic.add(traffic)
+        seconds = trio.current_time() - session.since
+        destination, server = session.destination, session.last_server
+        record = EndRecord(
+            id=session.id,
+            client=f"{session.peer[0]}:{session.peer[1]}",
+            user=destination.user if destination else "",
+            tenant=destination.tenant if destination else "",
+            cluster=destination.cluster if destination else "",
+            server="" if server is None else str(server),
+            server_session=0,
+            began=self._services.wall_clock_us() / 1e6 - seconds,
+            seconds=seconds,
+            statements=traffic.statements,
+            client_bytes=traffic.client_bytes_in,
+            server_bytes=traffic.server_bytes_in,
+            reason=why.value,
+            detail=session.detail,
+        )
+        self._services.ends.clients.append(record)
+        log.log(
+            logging.DEBUG if why in QUIET else logging.INFO,
+            "%s ended: %s, after %.3g s and %d statements%s",
+            session,
+            why.value,
+            seconds,
+            traffic.statements,
+            f" ({session.detail})" if session.detail else "",
+        )
+
+    def traffic(self) -> Traffic:
+        """Return what went through the lanes of all sessions, those that have ended included."""
+        total = Traffic()
+        total.add(self._services.counts.traffic)
+        for session in self.table.values():
+            total.add(session.traffic)
+        return total
 
     # ---- servers ------------------------------------------------------------------------
 
@@ -169,8 +214,7 @@ class Sessions:
                 nursery.cancel_scope.cancel()
         left = tuple(self.table.values())
         for session in left:
-            session.why = End.SHUTDOWN
-            session.scope.cancel()
+            session.end(End.SHUTDOWN, f"it was still at work after {grace:g} s")
         while self.table:
             self._empty = trio.Event()
             await self._empty.wait()

@@ -205,7 +205,7 @@ class SessionStatements:
                 try:
                     other.leg.write(packet(0, bytes((_CLOSE,)) + copy.server_id.to_bytes(4, "little")))
                 except OSError:
-                    self._servers.drop(other)
+                    self._servers.closed_idle(other)
         del self.prepared.statements[statement.id]
 
     def note_prepared(self, upstream: Upstream, tracker: ResponseTracker) -> None:

@@ -18,8 +18,8 @@ import trio
 from odp_trio.config import Settings
 from odp_trio.errors import UpstreamTimedOut
 from odp_trio.model import Address, TenantKey
-from odp_trio.session.events import End
 from odp_trio.session.lane import Lane
+from odp_trio.session.reasons import End
 from odp_trio.session.router import Router
 from odp_trio.session.services import Session
 from odp_trio.sql.facts import DML, Kind

@@ -13,6 +13,7 @@ from odp_trio.admin.explain import Explained, ExplainRequest, explain_offline
 from odp_trio.admin.http import make_app
 from odp_trio.admin.status import ProxyStatus
 from odp_trio.errors import MetadataUnavailable, OdpError, UnknownCluster
+from odp_trio.session.ledger import EndRecord, Ends
 from odp_trio.topology.location import TableEntry, TableKey
 from odp_trio.topology.snapshot import Snapshot, read_snapshot, restore
 from tests.admin.world import SERVERS, snapshot
@@ -28,6 +29,7 @@ class FakeSource:
         self.taken = snapshot()
         self.restored = restore(self.taken)
         self.locations = self.restored.locations
+        self.ends = Ends(2)
         self.error: OdpError | None = None
 
     def statistics(self) -> ProxyStatus:
@@ -37,6 +39,7 @@ class FakeSource:
             "server_failures": {},
             "failed_statements": {},
             "ends": {},
+            "server_ends": {},
             "clusters": (),
             "tasks": (),
             "own_rules": (),
@@ -231,6 +234,19 @@ async def test_only_the_busiest_tables_have_metrics_of_their_own(source: FakeSou
     assert any('table="t1199"' in line for line in tables)
     assert not any('table="t1149"' in line for line in tables)
     assert f'tenant="shop"}} {float(sum(range(1, 1200)))}' in text
+
+
+async def test_the_last_ends_come_newest_first_and_no_more_than_are_kept(source: FakeSource) -> None:
+    for number in range(3):
+        end = EndRecord(
+            number, "10.0.0.9:1", "app", "shop", "demo", "", 0, 0.0, 1.5, 7, 10, 20, "killed", "by session 9"
+        )
+        source.ends.clients.append(end)
+
+    found = (await ask(source, "GET", "/api/ends")).json()
+
+    assert [end["id"] for end in found["clients"]] == [2, 1]
+    assert (found["clients"][0]["reason"], found["servers"]) == ("killed", [])
 
 
 async def test_status_is_read_off_the_source(source: FakeSource) -> None:

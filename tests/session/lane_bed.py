@@ -13,6 +13,7 @@ from odp_trio.model import Address
 from odp_trio.net.reactor import Reactor, open_reactor
 from odp_trio.observe import Traffic
 from odp_trio.session.lane import Lane
+from odp_trio.session.reasons import ServerEnd
 from odp_trio.session.server_set import Upstream
 from odp_trio.session.upstream import ServerSession
 from odp_trio.wire.packets import packet
@@ -61,7 +62,7 @@ class OneServer:
     def withholds(self, errno: int) -> bool:
         return errno in self._withheld
 
-    def lost(self, upstream: Upstream) -> bool:
+    def lost(self, upstream: Upstream, why: ServerEnd = ServerEnd.CLOSED_IDLE, detail: str = "") -> bool:
         return False
 
 

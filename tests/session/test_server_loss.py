@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from odp_trio.model import Address
+from odp_trio.session.reasons import ServerEnd
 from odp_trio.session.server_loss import Answers, leave, working
 
 A, B = Address("10.0.0.1", 2881), Address("10.0.0.2", 2881)
@@ -26,7 +27,7 @@ class One:
         self.router = SimpleNamespace(text=bytearray(text), servers=servers, lost=self._lost)
         self.state = "active"
 
-    def _lost(self, upstream: Any) -> bool:
+    def _lost(self, upstream: Any, why: ServerEnd) -> bool:
         if not self.bound:
             self.dropped.append(upstream.address)
         return not self.bound
