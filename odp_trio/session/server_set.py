@@ -145,7 +145,7 @@ class ServerSet:
             if other is not upstream:
                 self.drop(other, why)
 
-    def close(self, why: ServerEnd) -> None:
+    def close(self, why: ServerEnd = ServerEnd.CLIENT_ENDED) -> None:
         """Close all."""
         for upstream in tuple(self.by_address.values()):
             self.drop(upstream, why)
