@@ -22,9 +22,9 @@ _GROUPS: Final = {
     "TLS is not offered": """
         enable_client_ssl enable_server_ssl ssl_attributes
     """,
-    "not offered: every table is looked up, and nothing is routed again by the server": """
-        enable_bad_route_reject enable_causal_order_read enable_index_route enable_pl_route enable_reroute
-        enable_single_leader_node_routing enable_weak_reroute ob_max_read_stale_time
+    "not offered: every table is looked up": """
+        enable_bad_route_reject enable_causal_order_read enable_index_route enable_pl_route
+        enable_single_leader_node_routing ob_max_read_stale_time
         obproxy_force_parallel_query_dop read_stale_remove_interval read_stale_retry_interval test_server_addr
     """,
     "a transaction stays with the server where it began": """
@@ -122,8 +122,7 @@ _GROUPS: Final = {
         qos_stat_item_limit qos_stat_item_max_idle_period skip_proxy_sys_private_check
     """,
     "what servers are offered is fixed": """
-        compression_algorithm enable_compression_protocol enable_full_link_trace enable_ob_protocol_v2
-        enable_ob_protocol_v2_with_client protocol_diagnosis_level
+        enable_compression_protocol enable_ob_protocol_v2_with_client protocol_diagnosis_level
     """,
 }
 

@@ -252,6 +252,19 @@ def parse_targets(text: str) -> tuple[tuple[Address, ...], ...]:
     return tuple(group for group in groups if group)
 
 
+def read_compression(value: object) -> str:
+    """Read ``zlib:N``, or nothing."""
+    text = read_text(value)
+    if text and not re.fullmatch("zlib:[0-9]", text):
+        raise ConfigError("is no algorithm; write zlib:0 to zlib:9, or nothing")
+    return text
+
+
+def compression_level(text: str) -> int:
+    """Return the level of ``zlib:N``; 0 for nothing."""
+    return int(text[-1]) if text else 0
+
+
 READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "int": read_int,
     "fraction": read_fraction,
@@ -269,4 +282,5 @@ READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "targets": read_targets,
     "url": read_url,
     "networks": read_networks,
+    "compression": read_compression,
 }

@@ -4,6 +4,7 @@ ids           connection ids
 login         greeting, credentials, where a login goes
 retry         what may be tried again (pure)
 upstream      logging in to OBServers on behalf of a client
+beside        what travels beside the packets in OB 2.0
 attempt       one attempt to log in to a server, which may be broken off
 server_set    the server sessions of one client
 lane          the express lane: everything that can be done without waiting

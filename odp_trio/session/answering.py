@@ -56,6 +56,8 @@ class Answering:
         if upstream is None:
             return
         hit = True
+        if errno and upstream.beside is not None:
+            upstream.beside.refused()
         self.reroute = None if told is None else told.user.pop(VARIABLE, None)
         if told is not None:
             hit = told.system.get(b"ob_proxy_partition_hit", b"ON").upper() not in (b"OFF", b"0")

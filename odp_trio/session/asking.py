@@ -41,6 +41,8 @@ async def ask(upstream: Upstream, payload: bytes, timeout: float) -> Reply:
         raise UpstreamError(f"no answer within {timeout:g} s") from exc
     except OSError as exc:
         raise UpstreamError(exc.strerror or str(exc)) from exc
+    if tracker.errno and upstream.beside is not None:
+        upstream.beside.refused()
     return Reply(tracker.errno, refusal, tracker.state, tracker.prepared_id, tracker.parameters)
 
 

@@ -40,7 +40,7 @@ from odp_trio.session.reasons import End, refused_login, with_client
 from odp_trio.session.refusing import refuse, send_last
 from odp_trio.session.retry import after_failed_login, failure_of
 from odp_trio.session.services import Services, Session
-from odp_trio.session.upstream import Identity, ServerSession, open_server_session, server_keepalive
+from odp_trio.session.upstream import Identity, ServerSession, asked_of_servers, open_server_session, server_keepalive
 from odp_trio.state.client import ClientState
 from odp_trio.topology.cluster import ClusterResource
 from odp_trio.wire.handshake import Greeting
@@ -158,6 +158,7 @@ class _Login:
             cluster=cluster.real_name or destination.cluster if settings.enable_cluster_checkout else None,
             cluster_id=cluster.cluster_id or destination.cluster_id or (configured.cluster_id if configured else None),
             tell_client_ip=settings.enable_client_ip_checkout,
+            asked=asked_of_servers(settings),
         )
 
     async def _log_in(self, key: TenantKey, user: str) -> ServerSession:

@@ -28,6 +28,7 @@ from odp_trio.errors import (
 )
 from odp_trio.model import Address, TenantKey
 from odp_trio.net.channel import PacketChannel, PeerGone
+from odp_trio.session.beside import Extras
 from odp_trio.session.change_user import change_user
 from odp_trio.session.events import Ended, Failed, Parked
 from odp_trio.session.explaining import answer_explain
@@ -92,6 +93,7 @@ class Forwarding:
         self._servers = ServerSet(self._note_server_end)
         state = ClientState()
         state.start(_variables(server.ok), credentials.packet.database or b"")
+        state.trace_info = b"client_ip=" + session.peer[0].encode()
         self._impose(state)
         self._router = session.router = Router(
             key,
@@ -135,6 +137,7 @@ class Forwarding:
         upstream = Upstream(server, self._services.reactor, self._servers.closed_idle)
         upstream.since = trio.current_time()
         upstream.state.database = self._credentials.packet.database or b""
+        upstream.carry(Extras(server, self._router.state))
         self._servers.add(upstream)
         return upstream
 

@@ -8,11 +8,14 @@ from typing import Protocol, final
 
 from odp_trio.model import Address
 from odp_trio.net.leg import Leg
+from odp_trio.net.ob20_stream import OB20Stream
 from odp_trio.net.reactor import Reactor
+from odp_trio.session.beside import Extras, carries_variables
 from odp_trio.session.reasons import ServerEnd
 from odp_trio.session.upstream import ServerSession
 from odp_trio.state.client import ServerState
 from odp_trio.state.prepared import Copy, TextPrepared
+from odp_trio.wire.fields import OBCapability
 
 log = logging.getLogger("odp_trio.session")
 
@@ -26,8 +29,8 @@ class Upstream:
 
     # fmt: off
     __slots__ = (
-        "address", "closed", "connection_id", "copies", "leg", "on_lost", "receive", "since", "sock", "state",
-        "stream", "submit", "texts",
+        "address", "beside", "capabilities", "closed", "connection_id", "copies", "framed", "leg", "on_lost",
+        "receive", "since", "sock", "state", "stream", "submit", "texts",
     )
     # fmt: on
 
@@ -35,7 +38,11 @@ class Upstream:
         self.address: Address = session.address
         self.connection_id = session.connection_id
         self.sock, self.stream = session.sock, session.stream
-        self.state = ServerState()
+        self.capabilities = session.capabilities
+        self.framed = session.stream if isinstance(session.stream, OB20Stream) else None
+        """The stream, if it is in OB 2.0: ``next_flags`` and ``answer_flags`` are its."""
+        self.beside: Extras | None = None
+        self.state = ServerState(carries_variables=carries_variables(session.capabilities))
         self.copies: dict[int, Copy] = {}
         """Prepared statements that it has, by the client's id."""
         self.texts: dict[str, TextPrepared] = {}
@@ -46,6 +53,12 @@ class Upstream:
         self.on_lost = on_lost
         self.leg = Leg(reactor, session.stream, self.on_idle, self._broken)
         self.submit, self.receive = session.stream.send, self.leg.receive
+
+    def carry(self, extras: Extras) -> None:
+        """Let extra info travel, where it can."""
+        if self.framed is not None and self.capabilities & OBCapability.NEW_EXTRA_INFO:
+            self.beside = extras
+            self.framed.carry(extras)
 
     def rest(self) -> None:
         """No statement runs here for now."""

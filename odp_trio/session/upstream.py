@@ -15,13 +15,16 @@ import msgspec
 import trio
 
 from odp_trio.config import Settings
+from odp_trio.config.values import compression_level
 from odp_trio.errors import LoginRefused, ServerProtocolError, UpstreamLost, UpstreamTimedOut
 from odp_trio.model import Address
 from odp_trio.net.channel import PacketChannel, PeerGone
 from odp_trio.net.connect import KeepAlive, connect
+from odp_trio.net.ob20_stream import OB20Stream
 from odp_trio.net.stream import Stream
 from odp_trio.wire.auth import xor
 from odp_trio.wire.fields import Capability, OBCapability
+from odp_trio.wire.framing import Framing, agreed_framing, framing_capabilities, granted_capabilities
 from odp_trio.wire.handshake import LoginPacket, parse_greeting
 from odp_trio.wire.packets import packet
 from odp_trio.wire.resultset import parse_err
@@ -38,7 +41,16 @@ ASKED: Final = (
     | OBCapability.LOCAL_FILES
     | OBCapability.CLIENT_SESSION_ID
 )
-"""What we ask of an OBServer: plain MySQL framing, no extra OK after COM_STATISTICS."""
+"""What we ask of an OBServer whatever the framing: no extra OK after COM_STATISTICS."""
+
+_WITH_OB20: Final = (
+    OBCapability.PROXY_REROUTE
+    | OBCapability.SESSION_SYNC
+    | OBCapability.NEW_EXTRA_INFO
+    | OBCapability.SESSION_VAR_SYNC
+    | OBCapability.FEEDBACK_PROXY
+)
+_TRACING: Final = OBCapability.FULL_LINK_TRACING | OBCapability.FULL_LINK_TRACING_EXT
 
 _NEVER: Final = Capability.COMPRESS | Capability.SSL | Capability.PLUGIN_AUTH_LENENC | Capability.DEPRECATE_EOF
 _ALWAYS: Final = (
@@ -50,6 +62,26 @@ _ALWAYS: Final = (
 )
 _PROXY_VERSION: Final = b"4.3.1.0"
 """The ODP release whose behaviour towards an OBServer this one has."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What the configuration asks of every server session of a client."""
+
+    capabilities: int = int(ASKED)
+    level: int = 0
+    """zlib's, of requests."""
+
+
+def asked_of_servers(settings: Settings) -> Asked:
+    """Return what is asked: OB 2.0 and what needs it come and go together, as in ODP."""
+    level = compression_level(settings.compression_algorithm)
+    ob20 = settings.enable_ob_protocol_v2
+    asked = ASKED | framing_capabilities(ob20=ob20, compressed=False, level=level)
+    if ob20:
+        asked |= _WITH_OB20
+        if settings.enable_full_link_trace:
+            asked |= _TRACING
+    return Asked(int(asked), level)
 
 
 def server_keepalive(settings: Settings) -> KeepAlive:
@@ -73,6 +105,7 @@ class Identity(msgspec.Struct, frozen=True):
     """Told to the server, which then checks it; None to leave it out."""
     cluster_id: int | None = None
     tell_client_ip: bool = True
+    asked: Asked = Asked()
 
     def __repr__(self) -> str:
         return f"Identity(user={self.user!r}, connection_id={self.connection_id})"
@@ -89,6 +122,8 @@ class ServerSession(msgspec.Struct):
     """The server's own id for it."""
     ok: bytes
     """Payload of the OK that answered the login."""
+    capabilities: int = 0
+    """What both sides have: bits of OBCapability."""
 
 
 def login_packet(identity: Identity, server_scramble: bytes, server_connection_id: int) -> LoginPacket:
@@ -116,7 +151,7 @@ def _attributes(identity: Identity, server_scramble: bytes, server_connection_id
         if identity.cluster_id is not None:
             attributes[b"__cluster_id"] = _number(identity.cluster_id)
     attributes[b"__global_vars_version"] = b"0"  # the first login of a client session
-    attributes[b"__proxy_capability_flag"] = _number(int(ASKED))
+    attributes[b"__proxy_capability_flag"] = _number(identity.asked.capabilities)
     if identity.login.auth:
         attributes[b"__proxy_scramble"] = xor(identity.scramble, server_scramble)
     if identity.tell_client_ip:
@@ -174,7 +209,20 @@ async def _log_in(address: Address, sock: socket.socket, identity: Identity, ask
     _refuse_if_error(payload, address)
     if payload[:1] != b"\0" or channel.leftover():
         raise ServerProtocolError("the answer to a login is neither OK nor ERR")
-    return ServerSession(address, sock, channel.stream, greeting.connection_id, payload)
+    agreed = identity.asked.capabilities & granted_capabilities(payload)
+    stream = _framed(channel.stream, agreed, greeting.connection_id, identity.asked)
+    return ServerSession(address, sock, stream, greeting.connection_id, payload, agreed)
+
+
+def _framed(stream: Stream, agreed: int, connection_id: int, asked: Asked) -> Stream:
+    """Begin the framing that was agreed on: everything behind the login's OK is in it."""
+    match agreed_framing(asked.capabilities, agreed):
+        case Framing.OB20:
+            return OB20Stream(stream, connection_id)
+        case Framing.OB20_COMPRESSED:
+            return OB20Stream(stream, connection_id, compressed=True, level=asked.level)
+        case _:
+            return stream
 
 
 def _refuse_if_error(payload: bytes, address: Address) -> None:

@@ -2,5 +2,6 @@
 
 client    database, variables and their versions, what binds the session to a server
 prepared  prepared statements: the client's ids and the servers'
+session_info  parts of the state that servers hand each other unread (OB 2.0)
 sync      what a server session must be told before the next statement
 """

@@ -13,6 +13,7 @@ from typing import Final, final
 from odp_trio.model import Address
 from odp_trio.sql.lexer import ANSI_QUOTES, MULTIBYTE, NO_BACKSLASHES
 from odp_trio.state.prepared import TextPrepared
+from odp_trio.state.session_info import SharedInfo
 from odp_trio.wire.state import SessionState
 
 WEAK: Final = 2
@@ -75,6 +76,8 @@ class ServerState:
 
     version: int = 0
     database: bytes = b""
+    carries_variables: bool = False
+    """System variables come to it as session info: they need not be set."""
 
 
 @final
@@ -125,6 +128,10 @@ class ClientState:
     """The statements made by PREPARE … FROM, by upper-case name."""
     route_address: Address | None = None
     """``@obproxy_route_addr``: for one statement."""
+    shared: SharedInfo = field(default_factory=SharedInfo)
+    """What servers tell each other of the session (OB 2.0)."""
+    trace_info: bytes = b""
+    """Goes with the next request in OB 2.0."""
     _defaults: dict[bytes, bytes] = field(default_factory=lambda: dict(_BY_DEFAULT))
     _imposed: dict[bytes, bytes] = field(default_factory=dict)
 
@@ -176,6 +183,7 @@ class ClientState:
         self.version += 1
         self.system.clear()
         self.user.clear()
+        self.shared.forget()
         self.text_prepared.clear()
         self.temporary_table = self.transaction_pending = self.locked_tables = False
         self.lock_server = self.insert_id_server = self.route_address = None
@@ -253,6 +261,17 @@ class ClientState:
         """LOCK TABLES or UNLOCK TABLES was executed."""
         self.locked_tables = locked
         self._bind()
+
+    def note_locks(self, server: Address, holds: bool) -> None:
+        """A server says whether the session holds locks there."""
+        if holds:
+            self.lock_server = server
+        elif self.lock_server == server:
+            self.lock_server = None
+
+    def is_imposed(self, name: bytes) -> bool:
+        """Whether the configuration says what a system variable is."""
+        return name in self._imposed
 
     def note_temporary_table(self) -> None:
         """A temporary table was made."""

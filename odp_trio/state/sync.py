@@ -48,7 +48,7 @@ def sync_plan(client: ClientState, server: ServerState) -> tuple[Step, ...]:
         items = [
             b"@@%b = %b" % (name, literal(value) if value or name not in _NULLABLE else b"NULL")
             for name, (value, version) in client.system.items()
-            if version > server.version
+            if version > server.version and (not server.carries_variables or client.is_imposed(name))
         ]
         items += [
             b"@%b = %b" % (_user_name(name), value)

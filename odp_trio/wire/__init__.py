@@ -15,7 +15,11 @@
     resultset   OK, ERR, EOF and text result sets of our own
     framing     which framing a server session has: plain, compressed, OB 2.0
     compressed  MySQL's compressed protocol, and OceanBase's way with it
-    ob20        OB 2.0 framing
+    ob20        OB 2.0 framing: whole frames
+    ob20_requests   requests in OB 2.0 frames, as they come
+    ob20_answers    answers in OB 2.0 frames, as they come
+    ob20_inflation  the same inside zlib
+    extra_info  what travels beside the packets in OB 2.0
 
 Every parser has one law: any bytes give a value or a ``ProtocolError``.
 """

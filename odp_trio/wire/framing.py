@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Final
 
 from odp_trio.wire.fields import OBCapability
+from odp_trio.wire.state import find_variable
 
 
 class Framing(Enum):
@@ -43,6 +44,12 @@ def framing_capabilities(*, ob20: bool, compressed: bool, level: int) -> OBCapab
     if compressed:
         asked |= OBCapability.CHECKSUM
     return asked
+
+
+def granted_capabilities(ok: bytes) -> int:
+    """Return what a server grants in the OK of a login; nothing if it does not say."""
+    granted = find_variable(ok, b"ob_capability_flag") or b"0"
+    return int(granted) if granted.isdigit() else 0
 
 
 def agreed_framing(asked: int, granted: int) -> Framing:

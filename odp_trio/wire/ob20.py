@@ -12,7 +12,7 @@ ob_2_0_protocol; layout and checksums seen on seekdb 1.3.0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import IntFlag
 from struct import Struct
 from typing import Final, final
@@ -20,6 +20,7 @@ from typing import Final, final
 import msgspec
 from fastcrc import crc16, crc32
 
+from odp_trio.wire.extra_info import entries, write_entries
 from odp_trio.wire.fields import ErrorClass
 
 MAGIC: Final = 0x20AB
@@ -31,7 +32,6 @@ SPLIT_BYTES: Final = 1 << 23
 """MySQL bytes of one frame at the most."""
 
 _HEADER: Final = Struct("<HHI3sBIIHH")
-_EXTRA_HEAD: Final = Struct("<HI")
 _ONES: Final = 0xFFFFFFFF
 
 
@@ -72,7 +72,7 @@ class Frame(msgspec.Struct, frozen=True):
         flags, payload, info = self.flags, self.mysql, self.old_extra
         if self.extra:
             flags |= Flag.EXTRA_INFO | Flag.NEW_EXTRA_INFO
-            info = b"".join(_EXTRA_HEAD.pack(kind, len(value)) + value for kind, value in self.extra.items())
+            info = write_entries(self.extra.items())
         elif info:
             flags |= Flag.EXTRA_INFO
         if flags & Flag.EXTRA_INFO:  # its length is there even when nothing follows it
@@ -193,7 +193,7 @@ class FrameReader:
         if flags & Flag.EXTRA_INFO:
             info, payload = self._split_extra(payload)
             if flags & Flag.NEW_EXTRA_INFO:
-                extra, info = dict(self._extra(info)), b""
+                extra, info = dict(entries(info, self._error)), b""
         self._expected = None if flags & Flag.LAST else (request_id, (seq + 1) & 0xFF)
         return Frame(connection_id, request_id, seq, flags, payload, extra, info)
 
@@ -202,15 +202,3 @@ class FrameReader:
         if len(payload) < max(4, end):
             raise self._error(f"extra info of {end - 4} bytes in a payload of {len(payload)}")
         return payload[4:end], payload[end:]
-
-    def _extra(self, info: bytes) -> Iterable[tuple[int, bytes]]:
-        at = 0
-        while at < len(info):
-            if len(info) - at < _EXTRA_HEAD.size:
-                raise self._error("extra info ends inside an entry")
-            kind, length = _EXTRA_HEAD.unpack_from(info, at)
-            at += _EXTRA_HEAD.size
-            if len(info) - at < length:
-                raise self._error(f"extra info {kind} of {length} bytes, {len(info) - at} are there")
-            yield kind, info[at : at + length]
-            at += length
