@@ -131,6 +131,13 @@ class SessionLost(UpstreamLost):
     sqlstate = "08S01"
 
 
+class NotBegun(OdpError):
+    """The client was told of a transaction that a server then refused to begin: the session cannot go on."""
+
+    errno = 2013
+    sqlstate = "08S01"
+
+
 class OutcomeUnknown(SessionLost):
     """The connection was lost after a statement was sent that may have run."""
 

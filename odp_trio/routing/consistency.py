@@ -19,11 +19,11 @@ _READONLY_KINDS: Final = frozenset({Kind.SELECT, Kind.SET, Kind.USE, Kind.HELP, 
 def is_weak(request: RouteRequest, view: View) -> bool:
     """Whether a replica that may lag is good enough.  First match: see the table in docs/routing.md."""
     facts = request.shape.facts
-    if facts.kind is not Kind.SELECT or facts.locking:
+    state = request.state
+    if facts.kind is not Kind.SELECT or facts.locking or state.held_begin:
         return False
     if facts.consistency is not None and facts.consistency is not Consistency.FROZEN:
         return facts.consistency is Consistency.WEAK
-    state = request.state
     if state.read_consistency == WEAK:
         return True
     settings = view.settings
@@ -37,6 +37,8 @@ def why_consistency(request: RouteRequest, view: View) -> str:
         return "not a SELECT"
     if facts.locking:
         return "it takes locks"
+    if request.state.held_begin:
+        return "it is the first statement of a transaction"
     if facts.consistency is not None and facts.consistency is not Consistency.FROZEN:
         return f"hint READ_CONSISTENCY({facts.consistency.name})"
     if request.state.read_consistency == WEAK:

@@ -98,6 +98,8 @@ class Explanation(msgspec.Struct, frozen=True):
     dirty: bool
     candidates: tuple[Considered, ...]
     steps: tuple[Step, ...]
+    sent_first: str = ""
+    """The BEGIN that is held: the server gets it before the statement."""
     key: tuple[str, ...] = ()
     """Values of the partition key, as the text has them."""
     hints: tuple[tuple[str, str], ...] = ()
@@ -170,6 +172,7 @@ def _explanation(request: RouteRequest, view: View, answer: Route | Refuse, step
         dirty=location is not None and EntryState.DIRTY in (location.state, location.table.state),
         candidates=_considered(request, view),
         steps=steps,
+        sent_first=request.state.held_begin.decode("utf-8", "replace"),
         key=tuple(_key_values(request)),
         hints=tuple((hint.text, hint.ignored) for hint in facts.hints),
         parsed_by=facts.by,

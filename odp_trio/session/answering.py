@@ -28,16 +28,19 @@ class Answering:
 
     # fmt: off
     __slots__ = (
-        "_missed", "decision", "dialect", "feedback", "key", "looks_at", "request", "reroute", "servers", "state",
-        "statements", "text", "tracker", "values", "watching", "what",
+        "_missed", "begun", "decision", "dialect", "feedback", "key", "looks_at", "reply", "request", "reroute",
+        "servers", "state", "statements", "text", "tracker", "values", "watching", "what",
     )
     # fmt: on
     _missed: Location | None
+    begun: bytes
+    """The BEGIN that was held, and sent to the server of the running statement before it."""
     decision: Decision | None
     dialect: int
     feedback: Feedback
     key: TenantKey
     looks_at: int
+    reply: bytes
     request: RouteRequest
     reroute: bytes | None
     servers: ServerSet
@@ -151,6 +154,22 @@ class Answering:
         if state.in_transaction and not (state.roams and upstream.address != state.coordinator):
             return False
         return not self.is_bound_to(upstream)
+
+    @property
+    def holds_transaction(self) -> bool:
+        """Whether the client has been told of a transaction that no server knows of yet."""
+        return bool(self.state.held_begin)
+
+    def begin_again(self, upstream: Upstream, *, gone: bool) -> None:
+        """The first statement of a transaction did not run on ``upstream``: the transaction begins elsewhere.
+
+        One that has begun there is left by closing the connection, if that is not gone anyway.
+        """
+        if self.begun:
+            self.state.hold_begin(self.begun)
+            self.begun = b""
+            if not gone:
+                self.servers.drop(upstream, ServerEnd.TRANSACTION_MOVED)
 
     def is_bound_to(self, upstream: Upstream) -> bool:
         """Whether the session has something on this server that no other has."""

@@ -66,8 +66,13 @@ class Ending:
     def drain(self) -> None:
         """End at the next moment outside a transaction at which no statement is running."""
         self._draining = True
-        if self._open and not self.busy and not self.tracker.in_transaction:
+        if self._open and not self.busy and not self.in_transaction:
             self._end(End.DRAINED, tell_seq=0)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the client believes that a transaction is open."""
+        return self.tracker.in_transaction or self._routing.holds_transaction
 
     @property
     def busy(self) -> bool:

@@ -71,6 +71,8 @@ def explanation_rows(explanation: Explanation) -> list[tuple[str, str | None]]:
         ("candidate", f"{found.server} {found.letters}" + (f" refused: {found.refused}" if found.refused else ""))
         for found in explanation.candidates
     ]
+    if explanation.sent_first:
+        rows.append(("sent_first", explanation.sent_first))
     rows += [("asked", f"{step.rule}: {'yes' if step.answered else 'no'} ({step.says})") for step in explanation.steps]
     rows += [
         ("shadow", f"{found.rule}: {found.server} {'agrees' if found.agrees else 'disagrees'} {found.reason}".strip())

@@ -14,6 +14,7 @@ from odp_trio.errors import (
     ConnectFailed,
     Draining,
     NoReplica,
+    NotBegun,
     NotSupported,
     OdpError,
     OutcomeUnknown,
@@ -221,6 +222,8 @@ class Forwarding:
             return End.CLIENT_GONE
         except (UpstreamError, ServerProtocolError) as exc:
             return await refuse(session, services, client, 1, _transaction_lost(exc), lost_server(exc))
+        except NotBegun as exc:
+            return await refuse(session, services, client, 1, exc, End.NOT_BEGUN)
         except ClientProtocolError as exc:
             return await refuse(session, services, client, 1, exc, End.CLIENT_PROTOCOL)
 
@@ -290,6 +293,8 @@ class Forwarding:
         if failed.error is not None:
             self._tracker.abandon()
             router.lost(upstream, server_end(failed.error), str(failed.error))
+        if action is not Action.TELL or failed.error is not None:
+            router.begin_again(upstream, gone=failed.error is not None)
         data = command_of(router) + failed.waiting
         if action is Action.TELL:
             nowhere = NoReplica(f"no server was left to run it after {failed.error}")

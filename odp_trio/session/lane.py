@@ -111,7 +111,7 @@ class Lane(Ending):
         ):
             upstream = self._choose(buffer, count)
             if upstream is None:
-                self._park(bytes(self._view[:count]))
+                self._leave(bytes(self._view[:count]))
                 return
             if upstream is not self.upstream:
                 self.use(upstream)
@@ -167,7 +167,7 @@ class Lane(Ending):
             except ClientProtocolError as exc:
                 self._bad_client(exc)
                 return
-            if self._draining and not self.tracker.in_transaction:
+            if self._draining and not self.in_transaction:
                 self._end(End.DRAINED, tell_seq=1)
                 return
             handling = HANDLING[data[4]]
@@ -178,12 +178,22 @@ class Lane(Ending):
                 editable = bytearray(data)
                 upstream = self._choose(editable, first_packet_end(data))
                 if upstream is None:
-                    self._park(data)
-                    return
+                    self._leave(data)
+                    continue
                 self.use(upstream)
                 data = bytes(editable)
             self._placed = False
             self._begin_request(data, handling)
+
+    def _leave(self, data: bytes) -> None:
+        """Do with a command what routing says that chose no server: reply, or leave it to the session's task."""
+        reply, self._routing.reply = self._routing.reply, b""
+        if not reply:
+            self._park(data)
+            return
+        self._waiting = data[first_packet_end(data) :]
+        self.traffic.statements += 1
+        self._to_client(reply)
 
     def _park(self, data: bytes) -> None:
         self._waiting = b""

@@ -11,13 +11,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Protocol, final
+from typing import Final, Protocol, final
 
 import trio
 
 from odp_trio.errors import (
     CatalogError,
     NoReplica,
+    NotBegun,
     OdpError,
     RouteError,
     ServerProtocolError,
@@ -31,16 +32,17 @@ from odp_trio.session.asking import ask
 from odp_trio.session.failover import note_failed
 from odp_trio.session.preparing import Preparing
 from odp_trio.session.reasons import ServerEnd
-from odp_trio.session.retry import failure_of
+from odp_trio.session.retry import DID_NOT_RUN, failure_of
 from odp_trio.session.router import PINNED, Router
 from odp_trio.session.server_set import Upstream
 from odp_trio.state.sync import SetVariables, UseDatabase, sync_plan, synced
 from odp_trio.topology.location import Location, TableKey
-from odp_trio.wire.command import Com
+from odp_trio.wire.command import HANDLING, Com, Handling
 
 log = logging.getLogger("odp_trio.session")
 
 _ROUNDS = 100
+_SILENT: Final = tuple(handling is Handling.SILENT for handling in HANDLING)
 
 
 class Lookups(Protocol):
@@ -105,11 +107,19 @@ class Placing:
                 refused.append(route.server)
                 continue
             command = self._preparing.with_types(upstream, command)
+            self._note_begun()
             self._router.take(upstream, route, command)
             if self._router.view is not None and upstream.address in self._router.view.watched:
                 self._router.watching = True
             return upstream, bytes(command)
         raise NoReplica(f"no server could be had in {_ROUNDS} attempts")
+
+    def _note_begun(self) -> None:
+        """A held BEGIN has been executed where the command goes now."""
+        state = self._router.state
+        if state.held_begin and not _SILENT[self._router.what]:
+            self._router.begun = state.held_begin
+            state.hold_begin(b"")
 
     async def _route(self, refused: list[Address]) -> Route:
         """Ask the rules until they name a server."""
@@ -169,9 +179,14 @@ class Placing:
             if new:
                 await self._greet(upstream)
             await self._replay(upstream)
+            if router.state.held_begin and not _SILENT[router.what]:
+                await self._begin(upstream, router.state.held_begin)
             await self._preparing.make_ready(upstream)
         except StatementRefused:  # as it would have been by any server
-            upstream.leg.open()
+            if router.state.held_begin:  # it has begun here, and will begin where the next statement goes
+                router.servers.drop(upstream, ServerEnd.TRANSACTION_MOVED)
+            else:
+                upstream.leg.open()
             raise
         except (UpstreamError, ServerProtocolError, OSError) as exc:
             router.servers.drop(upstream, ServerEnd.REPLAY_FAILED, str(exc))
@@ -202,6 +217,14 @@ class Placing:
             if reply.errno:  # one variable that cannot be set must not keep the others from being set
                 await self._replay_singly(upstream, step)
         synced(state, upstream.state)
+
+    async def _begin(self, upstream: Upstream, sql: bytes) -> None:
+        """Begin the transaction that the client has been told of."""
+        reply = await ask(upstream, bytes((Com.QUERY,)) + sql, self._timeout())
+        if reply.errno in DID_NOT_RUN:
+            raise UpstreamError(f"the transaction cannot begin: error {reply.errno}")
+        if reply.errno:
+            raise NotBegun(f"{upstream.address} refused to begin the transaction: error {reply.errno}")
 
     async def _replay_one(self, upstream: Upstream, payload: bytes) -> None:
         reply = await ask(upstream, payload, self._timeout())

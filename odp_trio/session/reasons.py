@@ -74,6 +74,7 @@ class End(Reason):
         "its OBServer did not answer, or did not go on with an answer, within the limit for the statement",
     )
     SERVER_PROTOCOL = "server_protocol_error", "its OBServer broke the protocol"
+    NOT_BEGUN = "transaction_not_begun", "an OBServer refused to begin the transaction that it had been told of"
     KILLED = "killed", "KILL, executed by this proxy"
     KILLED_BY_SERVER = "killed_by_server", "an OBServer said that the session was killed there"
     DRAINED = "drained", "the proxy is ending; it was sent away between two transactions"
@@ -93,6 +94,7 @@ class ServerEnd(Reason):
     PROTOCOL = "protocol_error", "the OBServer broke the protocol"
     REPLAY_FAILED = "replay_failed", "the client's state could not be brought there"
     BROKEN_OFF = "broken_off", "the client left, or KILL came, while its state was brought there"
+    TRANSACTION_MOVED = "transaction_moved", "a transaction that had just begun there begins on another server"
     RESET = "reset", "COM_RESET_CONNECTION or COM_CHANGE_USER was answered by another server session"
     KILLED = "killed", "KILL of its client"
     KILLED_BY_SERVER = "killed_by_server", "the OBServer said that the session was killed"

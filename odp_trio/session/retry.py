@@ -29,10 +29,10 @@ NO_PARTICIPANT: Final = 6279
 _ELSEWHERE: Final = frozenset({INITIALIZING, STOPPING, TENANT_NOT_IN_SERVER, CONNECT_ERROR, CLUSTER_MISMATCH})
 _RENEWS_ROUTE: Final = frozenset({TENANT_NOT_IN_SERVER, CONNECT_ERROR, CLUSTER_MISMATCH})
 _SICK: Final = frozenset({INITIALIZING, STOPPING, CHECKSUM, NO_MEMORY})
-_DID_NOT_RUN: Final = frozenset({INITIALIZING, STOPPING, TENANT_NOT_IN_SERVER, READ_ONLY})
+DID_NOT_RUN: Final = frozenset({INITIALIZING, STOPPING, TENANT_NOT_IN_SERVER, READ_ONLY})
 """Errors that a server gives before it runs a statement."""
 
-WITHHELD: Final = _DID_NOT_RUN | {CONNECT_ERROR, REROUTE, NO_PARTICIPANT}
+WITHHELD: Final = DID_NOT_RUN | {CONNECT_ERROR, REROUTE, NO_PARTICIPANT}
 """Errors after which a statement may go elsewhere: the client is not shown them before that is ruled on."""
 
 
@@ -120,13 +120,13 @@ def after_failed_statement(failed: FailedStatement) -> Action:
     if failed.answered is Answered.PART:
         return Action.CLOSE
     if failed.answered is Answered.ERROR:
-        if failed.participant and failed.kept and failed.errno in (NO_PARTICIPANT, *_DID_NOT_RUN):
+        if failed.participant and failed.kept and failed.errno in (NO_PARTICIPANT, *DID_NOT_RUN):
             return Action.COORDINATOR
         if not movable or not failed.attempts_left:
             return Action.TELL
         if failed.errno == REROUTE:
             return Action.REROUTE if failed.target else Action.TELL
-        ran_not = failed.errno in _DID_NOT_RUN
+        ran_not = failed.errno in DID_NOT_RUN
         repeated = failed.errno == CONNECT_ERROR and failed.effect is Effect.REPEATABLE
         return Action.ELSEWHERE if ran_not or repeated else Action.TELL
     if not movable:

@@ -21,7 +21,8 @@ from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.session.statements import STATEMENT_COMMANDS, SessionStatements
 from odp_trio.sql.cache import Statements
 from odp_trio.sql.facts import Kind, Shape, TransactionEffect
-from odp_trio.sql.literals import read_annotation
+from odp_trio.sql.lexer import NO_BACKSLASHES
+from odp_trio.sql.literals import NOTHING, read_annotation
 from odp_trio.state.client import ClientState
 from odp_trio.state.prepared import Prepared
 from odp_trio.topology.location import Location
@@ -30,10 +31,14 @@ from odp_trio.wire.command import Com
 from odp_trio.wire.fields import Status
 from odp_trio.wire.parameters import HEAD_BYTES
 from odp_trio.wire.response import ResponseTracker
+from odp_trio.wire.resultset import LOCAL_STATUS
 
 _QUERY, _PREPARE, _EXECUTE = int(Com.QUERY), int(Com.STMT_PREPARE), int(Com.STMT_EXECUTE)
 _RESET_CONNECTION = int(Com.RESET_CONNECTION)
 _IN_TRANS: Final = int(Status.IN_TRANS)
+_NO_BACKSLASHES: Final = int(Status.NO_BACKSLASH_ESCAPES)
+_BEGUN: Final = int(LOCAL_STATUS | Status.IN_TRANS)
+"""The flags of an answer to BEGIN."""
 _AVAILABLE: Final = EntryState.AVAILABLE
 _SPREAD: Final = 0x9E3779B97F4A7C15
 _MASK: Final = (1 << 64) - 1
@@ -89,6 +94,7 @@ class Router(Answering):
         self._seed, self._turn = seed, 0
         self.what = 0
         self.text = b""  # of the running command, behind its first byte
+        self.reply = self.begun = b""
         self.reroute: bytes | None = None  # what an answer with error 5727 says of the server to ask
         self._again: Shape | None = None
         self._again_running: Prepared | None = None
@@ -104,8 +110,11 @@ class Router(Answering):
             if shape is self._again and (upstream := self._repeated(literals)) is not None:
                 self.text = sql
                 return upstream
-            self.what = _QUERY
+            self.what, before = _QUERY, self.text
             if not self._read_query(sql, shape, literals):
+                return None
+            if shape.facts.deferrable and self._hold(sql):
+                self.text = before  # nothing has been asked
                 return None
         elif self._again_running is not None and (upstream := self._executed_again(buffer, end)) is not None:
             return upstream
@@ -119,6 +128,19 @@ class Router(Answering):
             return None
         self.take(upstream, decision, buffer)
         return upstream
+
+    def _hold(self, sql: bytes) -> bool:
+        """Keep back what begins a transaction, so that its first statement chooses the server; answer whether it is.
+
+        Where the server is certain already there is nothing to wait for.
+        """
+        state, annotation = self.state, self.request.annotation
+        if self.tracker.status & _IN_TRANS or state.bound or not (annotation is None or annotation is NOTHING):
+            return False
+        state.hold_begin(sql)
+        status = _BEGUN if state.autocommit else _BEGUN & ~Status.AUTOCOMMIT
+        self.reply = self.tracker.own_ok(status | _NO_BACKSLASHES if self.dialect & NO_BACKSLASHES else status)
+        return True
 
     def _repeated(self, literals: Sequence[bytes]) -> Upstream | None:
         """Return the server session of the statement before, if this one is like it and nothing has changed.
@@ -194,6 +216,7 @@ class Router(Answering):
     def _forget_statement(self) -> None:
         """Another statement comes: nothing of the one before counts."""
         self.watching = False
+        self.begun = b""
         self._again = self._again_running = None
         self.statements.forget_command()
 
@@ -231,7 +254,7 @@ class Router(Answering):
     def is_ready(self, upstream: Upstream, route: Route) -> bool:
         """Whether a command may be sent at once: nothing to replay, nothing to wait for."""
         state, known = self.state, upstream.state
-        if known.version != state.version or known.database != state.database:
+        if known.version != state.version or known.database != state.database or state.held_begin:
             return False
         if route.renew is not None and not self.may_use_dirty(route.renew):
             return False
@@ -273,7 +296,7 @@ class Router(Answering):
         """Remember a statement whose like may be sent without asking the rules; see ``_repeated``."""
         request, facts = self.request, self.request.shape.facts
         asked = facts.binds_last or facts.table_locks or facts.leading_comment is not None
-        asked = asked or self.watching or bool(request.refused)
+        asked = asked or self.watching or bool(request.refused) or bool(self.begun)
         if route.rule == "leader" and request.located is None and not asked and not self.rules.own:
             self._revision = self.state.revision
             self._again_running = running = self.statements.running

@@ -92,6 +92,8 @@ class Routing(Protocol):
 
     watching: bool
     """The answer to the running command is to be reported even if it says nothing."""
+    reply: bytes
+    """The answer to the command, if ``choose`` returned None and no server is asked; whoever takes it empties it."""
     looks_at: int
     """How many bytes of a command must be there for ``choose``, if it is so long."""
 
@@ -100,6 +102,11 @@ class Routing(Protocol):
 
         The command may be cut at ``end``.  Statement ids in it may be replaced.
         """
+        ...
+
+    @property
+    def holds_transaction(self) -> bool:
+        """Whether the client has been told of a transaction that no server knows of yet."""
         ...
 
     def answered(self) -> None:

@@ -200,6 +200,8 @@ class StatementFacts(msgspec.Struct, frozen=True, kw_only=True):
     explain_route: bool = False
     """``EXPLAIN ROUTE …``: for the proxy; the rest of the facts are those of the inner statement."""
     transaction: TransactionEffect = TransactionEffect.NONE
+    deferrable: bool = False
+    """It begins a transaction, no server can refuse it, and nobody can tell when it is executed."""
     statements: int = 1
     """How many statements the text has."""
     parameters: int = 0

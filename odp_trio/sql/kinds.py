@@ -144,11 +144,14 @@ def _transaction(statement: Sequence[Word], upper: str) -> Found | None:
     second = _upper(statement, 1)
     match upper:
         case "BEGIN" if len(statement) == 1 or second == "WORK":
-            return Kind.BEGIN, 0, {"transaction": TransactionEffect.BEGIN}
+            return Kind.BEGIN, 0, {"transaction": TransactionEffect.BEGIN, "deferrable": len(statement) <= 2}
         case "BEGIN":
             return Kind.BLOCK, 0, {}
         case "START" if second == "TRANSACTION":
-            return Kind.BEGIN, 0, {"transaction": TransactionEffect.BEGIN}
+            # A consistent snapshot is taken when it is executed: that may not be later.
+            options = [word.upper for word in statement[2:]]
+            deferrable = options in ([], ["READ", "ONLY"], ["READ", "WRITE"])
+            return Kind.BEGIN, 0, {"transaction": TransactionEffect.BEGIN, "deferrable": deferrable}
         case "COMMIT":
             return Kind.COMMIT, 0, {"transaction": TransactionEffect.END}
         case "ROLLBACK":

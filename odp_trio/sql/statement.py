@@ -76,6 +76,9 @@ def facts_of(pieces: Sequence[bytes], dialect: int = 0, *, cut: bool = False) ->
     if count > 1 and found["statements"] > 1 and not found.get("tables"):
         found |= _many(statements, kind)
         kind = Kind.MULTI
+    if found.get("deferrable"):
+        certain = not cut and not executable and not dialect & ORACLE
+        found["deferrable"] = certain and not found.get("explain_route") and _is_alone(pieces, every)
     found["parameters"] = sum(1 for word in every if word.kind == "MARK" and word.text == "?")
     certain = not cut and not executable and not dialect & ORACLE  # Oracle calls functions without parentheses
     found["repeatable"] = certain and is_repeatable(found.get("kind", kind), every, found)
@@ -91,6 +94,13 @@ def _statements(every: Sequence[Word]) -> list[list[Word]]:
         elif word.kind != "HINT" or (found[-1] and (found[-1][-1].upper in _HINTED or found[-1][-1].kind == "HINT")):
             found[-1].append(word)
     return [statement for statement in found if statement]
+
+
+def _is_alone(pieces: Sequence[bytes], every: Sequence[Word]) -> bool:
+    """Whether a text is one statement without literals; whole comments and a semicolon at the end do no harm."""
+    ends = [at for at, word in enumerate(every) if word.text == ";"]
+    whole = all(piece.startswith(b"/*") and len(piece) > 3 and piece.endswith(b"*/") for piece in pieces[1::2])
+    return whole and ends in ([], [len(every) - 1]) and all(word.kind in ("NAME", "MARK") for word in every)
 
 
 def _dml(kind: Kind, body: list[Word], count: int, dialect: int, *, cut: bool) -> dict[str, Any]:

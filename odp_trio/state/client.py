@@ -126,6 +126,8 @@ class ClientState:
     charset: bytes = b"utf8mb4"
     text_prepared: dict[str, TextPrepared] = field(default_factory=dict)
     """The statements made by PREPARE … FROM, by upper-case name."""
+    held_begin: bytes = b""
+    """A BEGIN that was answered and sent nowhere: the next statement chooses the server, which gets both."""
     route_address: Address | None = None
     """``@obproxy_route_addr``: for one statement."""
     shared: SharedInfo = field(default_factory=SharedInfo)
@@ -160,6 +162,11 @@ class ClientState:
         self.system[name] = (value, self.version)
         self._read(name, value)
 
+    def hold_begin(self, sql: bytes) -> None:
+        """The client has been told that a transaction has begun; ``sql`` begins it.  Empty: no more is held."""
+        self.held_begin = sql
+        self.revision += 1
+
     def note_changed_user(self) -> None:
         """COM_CHANGE_USER succeeded: no other server can be logged in to any more."""
         self.changed_user = True
@@ -187,6 +194,7 @@ class ClientState:
         self.text_prepared.clear()
         self.temporary_table = self.transaction_pending = self.locked_tables = False
         self.lock_server = self.insert_id_server = self.route_address = None
+        self.held_begin = b""
         self.user_policy = self.idc = ""
         self._bind()
         for name, value in self._defaults.items():

@@ -22,7 +22,9 @@ from typing import Final
 from odp_trio.errors import ServerProtocolError
 from odp_trio.wire.command import Com, command_name
 from odp_trio.wire.fields import MAX_PAYLOAD, Status
+from odp_trio.wire.packets import packet
 from odp_trio.wire.phases import FIRST_PHASE, PHASES, Kind, Phase
+from odp_trio.wire.resultset import ok_payload
 from odp_trio.wire.state import OKPacket, SessionState, parse_ok, parse_ok_head, plain_ok, tracked_ok
 
 # First byte -> kind, where it is not DATA.  A row may begin with 0x00 (an empty
@@ -350,6 +352,12 @@ class ResponseTracker:
             if last:
                 ok.state, self._kept = self._kept, SessionState()
         return tracked_ok(ok)
+
+    def own_ok(self, status: int) -> bytes:
+        """Return an OK that is our own answer, with the state that is owed to a tracking client."""
+        ok = OKPacket(0, 0, status, 0, b"", None)
+        payload = self._for_tracking(ok) if self._tracks else ok_payload(status)
+        return packet(1, payload)
 
     def _unexpected(self, what: str) -> ServerProtocolError:
         return ServerProtocolError(

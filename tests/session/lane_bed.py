@@ -46,7 +46,8 @@ class OneServer:
     looks_at = 4096
 
     def __init__(self, upstream: Upstream, tracker: ResponseTracker, errnos: list[int], withheld: set[int]) -> None:
-        self.watching = False
+        self.watching = self.holds_transaction = False
+        self.reply = b""
         self._withheld = withheld
         self._upstream = upstream
         self._tracker = tracker

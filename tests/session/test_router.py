@@ -190,6 +190,66 @@ def test_a_session_that_is_bound_does_not_outlive_its_server() -> None:
     assert not bed.router.lost(bed.servers.active)
 
 
+# ---- a transaction begins ----------------------------------------------------------------------------
+
+
+def answer(bed: Bed) -> bytes:
+    """Take the router's own answer."""
+    reply, bed.router.reply = bed.router.reply, b""
+    return reply
+
+
+def test_a_begin_is_answered_and_the_next_statement_is_not_sent_without_it() -> None:
+    bed = Bed()
+    assert bed.ask("select v from t where id = 1") == address(2)
+
+    assert bed.ask("begin") is None
+    assert answer(bed) == packet(1, b"\0\0\0\x23\0\0\0")
+    assert bed.router.holds_transaction
+    assert bed.ask("select v from t where id = 1") is None
+    assert answer(bed) == b""
+    assert bed.router.decision is not None
+    assert bed.router.decision.server == address(2)  # type: ignore[union-attr]
+
+
+def test_the_answer_has_the_flags_of_the_session() -> None:
+    bed = Bed()
+    here = ServerState(0, b"test")
+    bed.world.state.learn(SessionState({b"autocommit": b"OFF", b"sql_mode": b"NO_BACKSLASH_ESCAPES"}), here)
+    bed.router.dialect = bed.world.state.dialect()
+
+    bed.ask("start transaction read only")
+
+    assert answer(bed) == packet(1, b"\0\0\0\x21\x02\0\0")
+
+
+@pytest.mark.parametrize("held_by", ["transaction", "bound", "route"])
+def test_where_the_server_is_certain_a_begin_is_sent(held_by: str) -> None:
+    bed = Bed()
+    bed.ask("select v from t where id = 1")
+    if held_by == "transaction":
+        bed.tracker.status = int(Status.IN_TRANS)
+    elif held_by == "bound":
+        bed.world.state.note_temporary_table()
+
+    comment = f"/* target_db_server='{address(2)}' */ " if held_by == "route" else ""
+    assert bed.ask(f"{comment}begin") == address(2)
+    assert not bed.router.holds_transaction
+
+
+def test_the_transaction_begins_anew_when_its_first_statement_goes_elsewhere() -> None:
+    bed = Bed()
+    bed.ask("begin")
+    bed.world.state.hold_begin(b"")
+    bed.router.begun = b"begin"
+    left = bed.servers.by_address[address(2)]
+
+    bed.router.begin_again(left, gone=False)
+
+    assert left.closed
+    assert bed.world.state.held_begin == b"begin"
+
+
 # ---- executions of prepared statements ------------------------------------------------------------
 
 BIGINT = b"\x08\x00"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -354,3 +355,31 @@ def test_what_is_explained_has_the_facts_of_the_statement_itself() -> None:
     plain, explained = (Statements().shape(text)[0].facts for text in (sql, b"explain route " + sql))
 
     assert (explained.kind, explained.tables, explained.statements) == (plain.kind, plain.tables, plain.statements)
+
+
+@pytest.mark.parametrize(
+    ("sql", "deferrable"),
+    [
+        ("begin", True),
+        ("BEGIN WORK ;", True),
+        ("start transaction", True),
+        ("Start Transaction READ only", True),
+        ("/* app */ start transaction read write -- no more", False),
+        ("/* app */ start transaction read write", True),
+        ("begin;;", False),
+        (";begin", False),
+        ("begin; select 1", False),
+        ("begin foo", False),
+        ("begin /* never ends", False),
+        ("/*! begin */", False),
+        ("/*!99999 x */ begin", False),
+        ("begin 'x'", False),
+        ("start transaction with consistent snapshot", False),
+        ("start transaction read only, read write", False),
+        ("begin begin", False),
+        ("commit", False),
+        ("explain route begin", False),
+    ],
+)
+def test_only_what_begins_a_transaction_for_certain_may_be_deferred(sql: str, deferrable: bool) -> None:
+    assert Statements().shape(sql.encode(), 0)[0].facts.deferrable is deferrable
