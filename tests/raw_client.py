@@ -23,6 +23,7 @@ from odp_trio.wire.handshake import LoginPacket, parse_auth_switch, parse_greeti
 from odp_trio.wire.packets import PacketReader, packet
 from odp_trio.wire.response import ResponseTracker
 from odp_trio.wire.resultset import parse_err
+from tests.compressed_socket import CompressedSocket
 
 PLAIN: Final = (
     Capability.LONG_PASSWORD
@@ -78,6 +79,8 @@ class RawClient:
 
     ``as_proxy`` logs in as a proxy does and keeps the extra OK packets;
     ``rewriting`` does so too and gives out what a proxy's client is to see.
+    With COMPRESS in ``capabilities`` it speaks the compressed protocol where that is offered, in frames of
+    ``frame_bytes`` at the most.
     """
 
     def __init__(
@@ -92,9 +95,12 @@ class RawClient:
         rewriting: bool = False,
         proxy_capabilities: int = 0,
         timeout: float = 60,
+        frame_bytes: int = MAX_PAYLOAD,
     ) -> None:
         self.socket = socket.create_connection((address.ip, address.port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.compressed: CompressedSocket | None = None
+        """What goes through the socket behind a login that agreed on compression."""
         self.conversation: list[tuple[str, bytes]] = []
         """Every packet of the login: ``(">" or "<", bytes)``."""
         as_proxy = as_proxy or rewriting
@@ -106,6 +112,8 @@ class RawClient:
         try:
             attributes = {} if not as_proxy else {b"__proxy_capability_flag": b"%d" % proxy_capabilities}
             self._log_in(user, password, database, capabilities, attributes)
+            if capabilities & self.greeting.capabilities & Capability.COMPRESS:
+                self.compressed = CompressedSocket(self.socket, frame_bytes=frame_bytes)
         except BaseException:
             self.socket.close()
             raise
@@ -121,7 +129,7 @@ class RawClient:
 
     def quit(self) -> bytes:
         """Say COM_QUIT and return what the server sends before it closes."""
-        self.socket.sendall(packet(0, bytes((Com.QUIT,))))
+        self.send(bytes((Com.QUIT,)))
         return self._until_closed()
 
     # ---- commands ---------------------------------------------------------
@@ -133,7 +141,7 @@ class RawClient:
 
     def send(self, payload: bytes) -> None:
         """Send a command; for those without an answer, this is all."""
-        self.socket.sendall(packet(0, payload))
+        (self.compressed or self.socket).sendall(packet(0, payload))
 
     def query(self, sql: str | bytes, upload: Callable[[bytes], bytes] | None = None) -> Answer:
         return self.command(bytes((Com.QUERY,)) + (sql.encode() if isinstance(sql, str) else sql), upload)
@@ -160,9 +168,15 @@ class RawClient:
 
     def _upload(self, content: bytes, seq: int) -> None:
         for start in range(0, len(content), 1 << 20):
-            self.socket.sendall(packet(seq, content[start : start + (1 << 20)]))
+            self._go_on(packet(seq, content[start : start + (1 << 20)]))
             seq += 1
-        self.socket.sendall(packet(seq, b""))
+        self._go_on(packet(seq, b""))
+
+    def _go_on(self, data: bytes) -> None:
+        if self.compressed is None:
+            self.socket.sendall(data)
+        else:
+            self.compressed.sendall(data, goes_on=True)
 
     # ---- the binary protocol ----------------------------------------------
 
@@ -261,14 +275,14 @@ class RawClient:
         self._buffer += self._chunk()
 
     def _chunk(self) -> bytes:
-        data = self.socket.recv(1 << 20)
+        data = (self.compressed or self.socket).recv(1 << 20)
         if not data:
             raise ConnectionResetError("the server closed the connection in the middle of an answer")
         return data
 
     def _until_closed(self) -> bytes:
         pieces = []
-        while data := self.socket.recv(65536):
+        while data := (self.compressed or self.socket).recv(65536):
             pieces.append(data)
         return b"".join(pieces)
 

@@ -15,6 +15,7 @@ from odp_trio.admin.status import ProxyStatus
 from odp_trio.config import Settings
 from odp_trio.errors import AccessDenied, NotSupported, OdpError, OutOfOrder, SyntaxRefused
 from odp_trio.net.channel import PacketChannel
+from odp_trio.session.compression import stream_behind_login
 from odp_trio.session.login import Credentials, Destination
 from odp_trio.session.services import Session
 from odp_trio.sql.grammar import InternalKind, parse_internal
@@ -91,6 +92,7 @@ async def serve_admin(
         raise AccessDenied("wrong password for the proxy's own account")
     session.state = "admin"
     await client.send_packet(credentials.seq + 1, ok_payload())
+    client.stream = stream_behind_login(client, credentials, settings())
     while True:
         seq, payload = await client.receive()
         if seq:

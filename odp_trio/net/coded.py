@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import Final, final
 
-from odp_trio.errors import ProtocolError
+from odp_trio.errors import ClientProtocolError, ServerProtocolError
 from odp_trio.net.stream import Stream
 from odp_trio.wire.compressed import Codec
 
@@ -16,9 +17,10 @@ _READ_BYTES: Final = 32768
 class Coded:
     """A stream around another one, which may be a coded one itself.
 
-    ``early`` is what had been read before this stream began.  A ProtocolError of the codec propagates from
-    ``recv``, ``recv_into`` and ``send``; after that what is received is passed on as it comes, to be thrown away: the
-    peer may still be told, and a socket that is closed with input in it takes back what was sent last.
+    ``early`` is what had been read before this stream began.  A ClientProtocolError of the codec propagates from
+    ``recv`` and ``recv_into``; after it what is received is passed on as it comes, to be thrown away: the client may
+    still be told, and a socket that is closed with input in it takes back what was sent last.  A ServerProtocolError
+    is raised as OSError (EBADMSG) with that as its cause: the connection is lost.
     """
 
     __slots__ = ("_codec", "_inner", "_inner_is_coded", "_rest", "_taken", "_wrong", "fileno")
@@ -54,9 +56,11 @@ class Coded:
                 if not (data := self._inner.recv(_READ_BYTES)):
                     return 0
                 self._codec.feed(data)
-        except ProtocolError:
+        except ClientProtocolError:
             self._wrong = True
             raise
+        except ServerProtocolError as exc:
+            raise _broken(exc) from exc
         return count
 
     def send(self, data: bytes | bytearray | memoryview, /) -> int:
@@ -65,7 +69,10 @@ class Coded:
             return self._go_on()
         sent = 0
         while sent < len(data):
-            taken, coded = self._codec.encode(memoryview(data)[sent:])
+            try:
+                taken, coded = self._codec.encode(memoryview(data)[sent:])
+            except ServerProtocolError as exc:
+                raise _broken(exc) from exc
             if coded and not self._send_all(coded):
                 self._taken = taken
                 if not sent:
@@ -95,3 +102,7 @@ class Coded:
     def close(self) -> None:
         """Close it, and what it is around."""
         self._inner.close()
+
+
+def _broken(error: ServerProtocolError) -> OSError:
+    return OSError(errno.EBADMSG, str(error))

@@ -2,6 +2,7 @@
 
 ids           connection ids
 login         greeting, credentials, where a login goes
+compression   the compressed protocol for clients
 retry         what may be tried again (pure)
 upstream      logging in to OBServers on behalf of a client
 beside        what travels beside the packets in OB 2.0

@@ -43,7 +43,8 @@ from odp_trio.session.services import Services, Session
 from odp_trio.session.upstream import Identity, ServerSession, asked_of_servers, open_server_session, server_keepalive
 from odp_trio.state.client import ClientState
 from odp_trio.topology.cluster import ClusterResource
-from odp_trio.wire.handshake import Greeting
+from odp_trio.wire.fields import Capability
+from odp_trio.wire.handshake import OFFERED, Greeting
 from odp_trio.wire.packets import packet
 from odp_trio.wire.proxy_protocol import ProxyHeader
 
@@ -54,7 +55,8 @@ async def converse(session: Session, services: Services) -> End:
     """Serve one client; answer why it ended.  A bug propagates; what peers do never does."""
     settings = services.settings()
     client = PacketChannel(session.sock, ClientProtocolError)
-    greeting = Greeting(settings.mysql_version.encode(), session.id, services.scramble())
+    offered = OFFERED | (Capability.COMPRESS if settings.client_compression_level else 0)
+    greeting = Greeting(settings.mysql_version.encode(), session.id, services.scramble(), offered)
     try:
         credentials = await receive_login(
             client, greeting, settings.login_timeout, partial(_note_client, session, settings)

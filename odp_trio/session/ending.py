@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from odp_trio.errors import ProtocolError
+from odp_trio.errors import ClientProtocolError, ProtocolError
 from odp_trio.net.leg import Leg
 from odp_trio.net.reactor import Reactor
 from odp_trio.net.stream import Stream
@@ -104,8 +104,11 @@ class Ending:
         self._end(why)
 
     def crash(self, error: Exception) -> None:
-        """End with ``error``, which the session's task then raises."""
-        self._end(End.CRASHED, error)
+        """End with ``error``, which the session's task then raises, unless the client has caused it: by its framing."""
+        if isinstance(error, ClientProtocolError):
+            self._bad_client(error)
+        else:
+            self._end(End.CRASHED, error)
 
     def server_dead(self, error: Exception) -> None:
         """The server in use will not answer: do as if its connection had been lost."""

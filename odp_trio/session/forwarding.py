@@ -31,6 +31,7 @@ from odp_trio.model import Address, TenantKey
 from odp_trio.net.channel import PacketChannel, PeerGone
 from odp_trio.session.beside import Extras
 from odp_trio.session.change_user import change_user
+from odp_trio.session.compression import stream_behind_login
 from odp_trio.session.events import Ended, Failed, Parked
 from odp_trio.session.explaining import answer_explain
 from odp_trio.session.failover import command_of, rule
@@ -120,8 +121,9 @@ class Forwarding:
         first = self._upstream(server)
         self._servers.active = first
         state.last = first.address
+        self._client_stream = stream_behind_login(client, credentials, settings)
         self._lane = session.lane = Lane(
-            services.reactor, client.stream, first, self._tracker, session.traffic, self._router
+            services.reactor, self._client_stream, first, self._tracker, session.traffic, self._router
         )
 
     def _impose(self, state: ClientState) -> None:
@@ -164,6 +166,7 @@ class Forwarding:
         """Answer the login and let the lane work; do what it cannot."""
         session, lane, client = self._session, self._lane, self._client
         await client.send_packet(seq + 1, login_ok(self._server_ok, self._credentials))
+        client.stream = self._client_stream
         session.state = "active"
         lane.open(client.leftover())
         while True:

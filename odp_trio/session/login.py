@@ -63,7 +63,7 @@ async def receive_login(
             raise OutOfOrder(f"packet {_EXPECTED_FIRST} expected, got {seq}")
         if wants_tls(payload):
             raise ClientProtocolError("TLS was not offered")
-        packet = parse_login(payload)
+        packet = parse_login(payload, greeting.capabilities)
         if _needs_switch(packet):
             seq, packet = await _switch_to_native(channel, seq, packet, greeting.scramble)
         return Credentials(packet, seq, packet.user.decode("utf-8", "surrogateescape"), greeting.scramble)

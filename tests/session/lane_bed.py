@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -11,6 +11,7 @@ import trio
 
 from odp_trio.model import Address
 from odp_trio.net.reactor import Reactor, open_reactor
+from odp_trio.net.stream import Stream
 from odp_trio.observe import Traffic
 from odp_trio.session.lane import Lane
 from odp_trio.session.reasons import ServerEnd
@@ -106,8 +107,24 @@ async def receive_exactly(stream: trio.SocketStream, count: int) -> bytes:
     return bytes(received)
 
 
+Around = Callable[[socket.socket], Stream]
+"""Puts a stream around one of the lane's sockets."""
+
+
+def as_it_is(sock: socket.socket) -> Stream:
+    """Nothing is put around it."""
+    return sock
+
+
 @asynccontextmanager
-async def open_bed(mode: str = "inside", *, session_track: bool = False, early: bytes = b"") -> AsyncIterator[Bed]:
+async def open_bed(
+    mode: str = "inside",
+    *,
+    session_track: bool = False,
+    early: bytes = b"",
+    around_client: Around = as_it_is,
+    around_server: Around = as_it_is,
+) -> AsyncIterator[Bed]:
     reactor = open_reactor(mode)
     pairs = [socket.socketpair() for _ in range(2)]
     for left, right in pairs:
@@ -120,9 +137,18 @@ async def open_bed(mode: str = "inside", *, session_track: bool = False, early: 
     withheld: set[int] = set()
     tracker = ResponseTracker(session_track=session_track)
     upstream = Upstream(
-        ServerSession(Address("127.0.0.1", 2881), server_near, server_near, 1, b""), reactor, lambda _: None
+        ServerSession(Address("127.0.0.1", 2881), server_near, around_server(server_near), 1, b""),
+        reactor,
+        lambda _: None,
     )
-    lane = Lane(reactor, client_near, upstream, tracker, Traffic(), OneServer(upstream, tracker, errnos, withheld))
+    lane = Lane(
+        reactor,
+        around_client(client_near),
+        upstream,
+        tracker,
+        Traffic(),
+        OneServer(upstream, tracker, errnos, withheld),
+    )
     async with trio.open_nursery() as nursery:
         if not reactor.attached:
             nursery.start_soon(reactor.run_nested)
