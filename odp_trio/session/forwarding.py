@@ -45,7 +45,13 @@ from odp_trio.session.retry import Action
 from odp_trio.session.router import Router
 from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.session.services import Services, Session
-from odp_trio.session.upstream import Identity, ServerSession, open_server_session, server_keepalive
+from odp_trio.session.upstream import (
+    Identity,
+    ServerSession,
+    client_is_not_asked,
+    open_server_session,
+    server_keepalive,
+)
 from odp_trio.state.client import TIME_LIMITS, ClientState
 from odp_trio.wire.command import HANDLING, Com, Handling, command_name, first_packet_end
 from odp_trio.wire.packets import packet
@@ -155,7 +161,7 @@ class Forwarding:
                 self._identity,
                 timeout=settings.connect_timeout,
                 keepalive=server_keepalive(settings),
-                ask_client=_no_password,
+                ask_client=client_is_not_asked,
             )
         except UpstreamError:
             counts.server_connect_failures += 1
@@ -394,8 +400,3 @@ def _variables(ok: bytes) -> dict[bytes, bytes]:
 def _transaction_lost(error: OdpError) -> OdpError:
     """The session was bound to its server, for a transaction most often."""
     return SessionLost(str(error))
-
-
-async def _no_password(seq: int, payload: bytes) -> tuple[int, bytes]:
-    """A further server wants another answer than the one that the client gave at its login."""
-    raise ServerProtocolError("the server asks for the password in another form; the client cannot be asked again")

@@ -171,6 +171,11 @@ AskClient = Callable[[int, bytes], Awaitable[tuple[int, bytes]]]
 """Pass a packet (number and payload) to the client and return its answer."""
 
 
+async def client_is_not_asked(seq: int, payload: bytes) -> tuple[int, bytes]:
+    """A further server wants another answer than the one that the client gave at its login: that cannot be had."""
+    raise ServerProtocolError("the server asks for the password in another form; the client cannot be asked again")
+
+
 async def open_server_session(
     address: Address, identity: Identity, *, timeout: float, keepalive: KeepAlive, ask_client: AskClient
 ) -> ServerSession:
