@@ -36,13 +36,13 @@ from odp_trio.session.events import Ended, Failed, Parked
 from odp_trio.session.explaining import answer_explain
 from odp_trio.session.failover import command_of, rule
 from odp_trio.session.lane import Lane
-from odp_trio.session.ledger import EndRecord
 from odp_trio.session.login import Credentials, login_ok
 from odp_trio.session.placing import Placing
 from odp_trio.session.reasons import End, ServerEnd, lost_server, server_end
 from odp_trio.session.refusing import refuse, send_last
 from odp_trio.session.retry import Action
 from odp_trio.session.router import Router
+from odp_trio.session.server_loss import note_server_end
 from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.session.services import Services, Session
 from odp_trio.session.upstream import (
@@ -98,7 +98,7 @@ class Forwarding:
         settings = services.settings()
         key = TenantKey(destination.key, destination.tenant)
         self._tracker = ResponseTracker(session_track=credentials.tracks_session)
-        self._servers = ServerSet(self._note_server_end)
+        self._servers = ServerSet(partial(note_server_end, session, services))
         state = ClientState()
         state.start(_variables(server.ok), credentials.packet.database or b"")
         state.trace_info = b"client_ip=" + session.peer[0].encode()
@@ -191,32 +191,6 @@ class Forwarding:
         self._session.last_server = self._router.state.last
         self._lane.close()
         self._servers.close(why)
-
-    def _note_server_end(self, upstream: Upstream, why: ServerEnd, detail: str) -> None:
-        """Write down that a server session has ended: the same word for the log, the metrics and the ledger."""
-        session, services = self._session, self._services
-        destination = session.destination
-        assert destination is not None
-        services.counts.server_ends[why.value] += 1
-        seconds = trio.current_time() - upstream.since
-        record = EndRecord(
-            id=session.id,
-            client=f"{session.peer[0]}:{session.peer[1]}",
-            user=destination.user,
-            tenant=destination.tenant,
-            cluster=destination.cluster,
-            server=str(upstream.address),
-            server_session=upstream.connection_id,
-            began=services.wall_clock_us() / 1e6 - seconds,
-            seconds=seconds,
-            statements=0,
-            client_bytes=0,
-            server_bytes=0,
-            reason=why.value,
-            detail=detail,
-        )
-        services.ends.servers.append(record)
-        log.debug("%s: server session %d on %s ended: %s", session, upstream.connection_id, upstream.address, why.value)
 
     # ---- what the lane leaves -------------------------------------------------------
 
