@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
-from typing import Protocol, final
+from typing import Final, Protocol, final
 
 from odp_trio.errors import ServerProtocolError
 from odp_trio.net.stream import CodedStream, Stream
+from odp_trio.wire.compressed import CompressedReader
 from odp_trio.wire.ob20_answers import AnswerDecoder
-from odp_trio.wire.ob20_inflation import INPUT_BYTES, InflatingDecoder
 from odp_trio.wire.ob20_requests import RequestEncoder
+
+_READ_BYTES: Final = 32768
 
 
 class Beside(Protocol):
@@ -33,27 +35,27 @@ class OB20Stream:
     ``next_flags`` goes with the next request that begins, and is 0 after it;
     ``answer_flags`` is what the last frame of the last answer had: both are ``wire.ob20.Flag``.  They are how
     transaction-internal routing is asked for and allowed (FREE_ROUTE).
-    ``compressed`` says that compression was agreed on, ``level`` is that of requests.
+    ``level`` is zlib's, 1 to 9, where compression was agreed on.
 
     What breaks the framing is raised as OSError (EBADMSG) with ServerProtocolError as its cause; the stream is of
     no use after that.
     """
 
     __slots__ = (
-        "_beside", "_coded", "_decode", "_decoder", "_encoder", "_inflating", "_receive", "_send", "_taken", "_unsent",
+        "_beside", "_coded", "_decode", "_decoder", "_encoder", "_reader", "_receive", "_send", "_taken", "_unsent",
         "inner", "next_flags",
     )  # fmt: skip
 
-    def __init__(self, inner: Stream, connection_id: int, *, compressed: bool = False, level: int = 0) -> None:
+    def __init__(self, inner: Stream, connection_id: int, level: int = 0) -> None:
         self.inner = inner
         self.next_flags = 0
         self._beside: Beside | None = None
         self._coded: CodedStream | None = None
         if not isinstance(inner, socket.socket):
             self._coded = inner  # type: ignore[assignment]  # what is no socket has been coded
-        self._encoder = RequestEncoder(connection_id, level if compressed else 0)
-        self._decoder = AnswerDecoder(connection_id, self._encoder)
-        self._inflating = InflatingDecoder(self._decoder) if compressed else None
+        self._encoder = RequestEncoder(connection_id, level)
+        self._decoder = AnswerDecoder(connection_id, self._encoder, inner=bool(level))
+        self._reader = CompressedReader(ServerProtocolError, _any_number) if level else None
         self._receive: Callable[[bytearray | memoryview], int] = inner.recv_into
         self._decode, self._send = self._decoder.decode, inner.send
         self._unsent: memoryview | None = None
@@ -72,17 +74,15 @@ class OB20Stream:
     @property
     def pending(self) -> bool:
         """Whether ``recv`` would give bytes although the descriptor may never become readable again."""
-        return (self._inflating is not None and self._inflating.pending) or (
-            self._coded is not None and self._coded.pending
-        )
+        return (self._reader is not None and self._reader.pending) or (self._coded is not None and self._coded.pending)
 
     # ---- answers --------------------------------------------------------------------
 
     def recv_into(self, buffer: bytearray | memoryview, /) -> int:
         """Fill a buffer with MySQL bytes as far as possible; return how far."""
         try:
-            if self._inflating is not None:
-                return self._inflate_into(buffer, self._inflating)
+            if self._reader is not None:
+                return self._inflate_into(buffer, self._reader)
             while count := self._receive(buffer):
                 if count := self._decode(buffer, 0, count):
                     return count
@@ -90,13 +90,15 @@ class OB20Stream:
             raise OSError(errno.EBADMSG, str(exc)) from exc
         return 0
 
-    def _inflate_into(self, buffer: bytearray | memoryview, inflating: InflatingDecoder) -> int:
-        while not (count := inflating.decode(buffer)):
-            data = self.inner.recv(INPUT_BYTES)
-            if not data:
+    def _inflate_into(self, buffer: bytearray | memoryview, reader: CompressedReader) -> int:
+        while True:
+            if count := reader.read_into(buffer):
+                if count := self._decode(buffer, 0, count):
+                    return count
+            elif data := self.inner.recv(_READ_BYTES):
+                reader.feed(data)
+            else:
                 return 0
-            inflating.feed(data)
-        return count
 
     def recv(self, size: int, /) -> bytes:
         """Return up to ``size`` MySQL bytes."""
@@ -147,3 +149,7 @@ class OB20Stream:
     def close(self) -> None:
         """Close it, and what it is around."""
         self.inner.close()
+
+
+def _any_number(seq: int) -> None:
+    """The frames inside have numbers that count."""

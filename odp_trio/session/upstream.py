@@ -225,7 +225,7 @@ def _framed(stream: Stream, agreed: int, connection_id: int, asked: Asked) -> St
         case Framing.OB20:
             return OB20Stream(stream, connection_id)
         case Framing.OB20_COMPRESSED:
-            return OB20Stream(stream, connection_id, compressed=True, level=asked.level)
+            return OB20Stream(stream, connection_id, asked.level)
         case _:
             return stream
 

@@ -18,7 +18,6 @@
     ob20        OB 2.0 framing: whole frames
     ob20_requests   requests in OB 2.0 frames, as they come
     ob20_answers    answers in OB 2.0 frames, as they come
-    ob20_inflation  the same inside zlib
     extra_info  what travels beside the packets in OB 2.0
 
 Every parser has one law: any bytes give a value or a ``ProtocolError``.

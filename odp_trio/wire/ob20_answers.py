@@ -42,6 +42,7 @@ class AnswerDecoder:
     ``decode(buffer, start, end)`` takes ``buffer[start:end]``, writes the MySQL
     bytes to ``buffer`` from ``start`` on and answers where they end.  ``flags`` is those of the
     last frame that was checked; ``over`` says that it was the last one of its answer.
+    ``inner`` frames have no outer header: it was that of the compressed protocol, and was read elsewhere.
     ``on_extra`` gets key and value of each entry of extra info once its frame was checked.
 
     Raises ServerProtocolError for a wrong magic, version, length, checksum,
@@ -56,6 +57,7 @@ class AnswerDecoder:
         "_expected",
         "_extra",
         "_frame_flags",
+        "_head_bytes",
         "_held",
         "_left",
         "_need",
@@ -67,14 +69,22 @@ class AnswerDecoder:
         "on_extra",
     )
 
-    def __init__(self, connection_id: int, requests: RequestEncoder, on_extra: OnExtra | None = None) -> None:
+    def __init__(
+        self,
+        connection_id: int,
+        requests: RequestEncoder,
+        on_extra: OnExtra | None = None,
+        *,
+        inner: bool = False,
+    ) -> None:
         self.on_extra = on_extra
         self.flags = _LAST
         self._connection_id = connection_id
         self._requests = requests
         self._answered = 0  # the last request that has its answer
         self._expected = -1  # number and request id of the frame that goes on; -1 between two answers
-        self._step, self._need = _HEAD, _WHOLE_HEAD
+        self._head_bytes = HEADER_BYTES if inner else _WHOLE_HEAD
+        self._step, self._need = _HEAD, self._head_bytes
         self._part = bytearray()
         self._left = 0
         self._crc = 0
@@ -103,6 +113,7 @@ class AnswerDecoder:
                 and not before | more
                 and requests.between
                 and requests.request_id != self._answered
+                and self._head_bytes == _WHOLE_HEAD
             ):
                 begin = start + _WHOLE_HEAD
                 payload = bytes(buffer[begin : begin + size])
@@ -117,10 +128,6 @@ class AnswerDecoder:
                 stop: int = start + size
                 return stop
         return self._decode(memoryview(buffer), start, end)
-
-    def expect_inner(self) -> None:
-        """What comes next is a frame without its outer header: that is compressed, and was read elsewhere."""
-        self._need = HEADER_BYTES
 
     def _decode(self, view: memoryview, start: int, end: int) -> int:
         out = pos = start
@@ -228,7 +235,7 @@ class AnswerDecoder:
         if tail and tail != self._crc:
             raise _wrong("payload", tail, self._crc)
         word, self.flags = self._word, self._frame_flags
-        self._step, self._need = _HEAD, _WHOLE_HEAD
+        self._step, self._need = _HEAD, self._head_bytes
         extra, self._extra = self._extra, []
         if self.on_extra is not None:
             for key, value in extra:

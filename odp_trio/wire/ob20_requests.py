@@ -6,16 +6,20 @@ content of a local file, and of an answer to an auth switch, each packet is a
 request of its own: a frame never has bytes of two of them (seekdb 1.3.0 loses
 the second).  A request may begin in one frame and end in any later one; frames
 may be cut anywhere.
+
+Where compression was agreed on, each frame without its outer header is one
+frame of the compressed protocol, with zlib or not, and its header's checksum
+covers no outer header.
 """
 
 from __future__ import annotations
 
-import zlib
 from struct import Struct
 from typing import Final, final
 
 from fastcrc import crc16, crc32
 
+from odp_trio.wire.compressed import FRAME_BYTES, SMALL_BYTES, compressed_frame
 from odp_trio.wire.fields import MAX_PAYLOAD
 from odp_trio.wire.ob20 import HEADER_BYTES, MAGIC, SPLIT_BYTES, TAIL_BYTES, VERSION, Flag
 
@@ -25,8 +29,6 @@ _LAST: Final = int(Flag.LAST)
 _WITH_INFO: Final = int(Flag.EXTRA_INFO | Flag.NEW_EXTRA_INFO)
 _FRAME: Final = Struct("<IHBIIIIIH").pack  # outer header, and all of the header before its checksum
 _INNER: Final = Struct("<IIIIIH").pack
-_SMALLEST_WORTH: Final = 128
-"""Shorter requests are not compressed: nothing would be won."""
 
 
 @final
@@ -36,14 +38,25 @@ class RequestEncoder:
     ``encode(data, ...)`` takes the beginning of ``data``, which goes on where
     the call before ended, and answers a frame and how many bytes it has taken.
     ``between`` says that the next byte begins a request.  ``request_id`` and ``seq`` are those of
-    the last frame.  ``level`` is zlib's, 0 for no compression.
+    the last frame.  ``level`` is zlib's; 0: compression was not agreed on.
     """
 
-    __slots__ = ("_connection_id", "_continued", "_header", "_level", "_remaining", "between", "request_id", "seq")
+    __slots__ = (
+        "_connection_id",
+        "_continued",
+        "_header",
+        "_level",
+        "_limit",
+        "_remaining",
+        "between",
+        "request_id",
+        "seq",
+    )
 
     def __init__(self, connection_id: int, level: int = 0) -> None:
         self._connection_id = connection_id
         self._level = level
+        self._limit = FRAME_BYTES if level else SPLIT_BYTES
         self._header = b""
         self._remaining = 0
         self._continued = False
@@ -56,7 +69,7 @@ class RequestEncoder:
         taken = len(data)
         if (
             self.between
-            and 4 <= taken <= SPLIT_BYTES
+            and 4 <= taken <= self._limit
             and taken - 4 == data[0] | data[1] << 8 | data[2] << 16
             and taken - 4 < MAX_PAYLOAD
         ):
@@ -69,7 +82,7 @@ class RequestEncoder:
                 self.seq = 0
             else:
                 self.seq = (self.seq + 1) & 0xFF
-            taken = self._extent(data, min(taken, SPLIT_BYTES))
+            taken = self._extent(data, min(taken, self._limit))
             data = data[:taken]
             if self.between:
                 flags |= _LAST
@@ -81,13 +94,10 @@ class RequestEncoder:
     def _frame(self, payload: bytes | bytearray | memoryview, flags: int) -> bytes:
         size, word = len(payload), self.request_id | self.seq << 24
         tail = (crc32.iscsi(payload, _ONES) ^ _ONES).to_bytes(4, "little")
-        if self._level and size >= _SMALLEST_WORTH:
+        if self._level:
             head = _INNER(_MAGIC, self._connection_id, word, size, flags, 0)
             whole = b"".join((head, crc16.arc(head).to_bytes(2, "little"), payload, tail))
-            packed = zlib.compress(whole, self._level)
-            if len(packed) < len(whole):
-                outer = len(packed).to_bytes(3, "little") + bytes((self.seq,)) + len(whole).to_bytes(3, "little")
-                return outer + packed
+            return compressed_frame(self.seq, whole, None if size < SMALL_BYTES else self._level)
         length = size + HEADER_BYTES + TAIL_BYTES
         head = _FRAME(length | self.seq << 24, 0, 0, _MAGIC, self._connection_id, word, size, flags, 0)
         return b"".join((head, crc16.arc(head).to_bytes(2, "little"), payload, tail))

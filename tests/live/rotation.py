@@ -12,7 +12,7 @@ import re
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -138,7 +138,7 @@ def _topology(kernel: KernelProcess) -> str:
 
 
 @asynccontextmanager
-async def rotating_proxy(kernel: KernelProcess) -> AsyncIterator[Address]:
+async def rotating_proxy(kernel: KernelProcess, **options: Any) -> AsyncIterator[Address]:
     """Run such a proxy in this process: the test has its ``WHEEL``."""
     clusters = {CLUSTER: ClusterSettings(rslist=parse_rslist(_topology(kernel)))}
     settings = Settings(
@@ -149,6 +149,7 @@ async def rotating_proxy(kernel: KernelProcess) -> AsyncIterator[Address]:
         observer_sys_password=Secret(PROXYRO_PASSWORD),
         own_rules=RULE,
         hot_upgrade_exit_timeout=0.2,
+        **options,
     )
     async with open_proxy(settings) as proxy:
         with trio.fail_after(20):
@@ -158,13 +159,15 @@ async def rotating_proxy(kernel: KernelProcess) -> AsyncIterator[Address]:
 
 
 @contextmanager
-def rotating_process(kernel: KernelProcess, seed: int) -> Iterator[Address]:
+def rotating_process(kernel: KernelProcess, seed: int, options: str = "") -> Iterator[Address]:
     """Run a proxy process straight before the kernel, whose three addresses are three servers for it."""
     rslist = _topology(kernel)
     before = os.environ.get(SEED)
     os.environ[SEED] = str(seed)
     try:
-        with proxy_process(rslist, CLUSTER, PROXYRO_PASSWORD, options=f"own_rules={RULE}") as process:
+        with proxy_process(
+            rslist, CLUSTER, PROXYRO_PASSWORD, options=f"own_rules={RULE},{options}".rstrip(",")
+        ) as process:
             yield process.address
             assert "disabled" not in process.log.read_text()
     finally:
