@@ -109,6 +109,10 @@ class ConnectFailed(UpstreamError):
     """No OBServer could be connected to; nothing was sent."""
 
 
+class NoDescriptor(ConnectFailed):
+    """This process may open no more sockets: that is not the server's fault."""
+
+
 class UpstreamLost(UpstreamError):
     """A server connection ended while it was needed."""
 

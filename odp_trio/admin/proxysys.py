@@ -91,6 +91,7 @@ async def serve_admin(
     if not token_matches(credentials.packet.auth, password.value, credentials.scramble):
         raise AccessDenied("wrong password for the proxy's own account")
     session.state = "admin"
+    client.read_limit = settings().default_inactivity_timeout
     await client.send_packet(credentials.seq + 1, ok_payload())
     client.stream = stream_behind_login(client, credentials, settings())
     while True:

@@ -18,10 +18,10 @@ import trio
 from odp_trio.catalog.clusters import Started
 from odp_trio.catalog.congestion import Congestion
 from odp_trio.config import Settings
-from odp_trio.errors import ConnectFailed, ServerProtocolError
+from odp_trio.errors import ConnectFailed, NoDescriptor, ServerProtocolError
 from odp_trio.model import Address
 from odp_trio.net.channel import PacketChannel, PeerGone
-from odp_trio.net.connect import KeepAlive, connect
+from odp_trio.net.connect import SocketOptions, connect
 from odp_trio.wire.handshake import parse_greeting
 from odp_trio.wire.resultset import parse_err
 
@@ -46,10 +46,15 @@ Probe = Callable[[Address, float], Awaitable[Probed]]
 
 
 async def greets(address: Address, timeout: float) -> Probed:
-    """Connect and wait for the greeting within ``timeout`` seconds; say what was wrong."""
+    """Connect and wait for the greeting within ``timeout`` seconds; say what was wrong.
+
+    Raises NoDescriptor when this process cannot even try.
+    """
     with trio.move_on_after(timeout):
         try:
             return await _greets(address, timeout)
+        except NoDescriptor:
+            raise
         except ConnectFailed as exc:
             return Probed(str(exc).removeprefix(f"{address}: "))
         except (PeerGone, ServerProtocolError) as exc:
@@ -58,7 +63,7 @@ async def greets(address: Address, timeout: float) -> Probed:
 
 
 async def _greets(address: Address, timeout: float) -> Probed:
-    sock = await connect(address, timeout, KeepAlive())
+    sock = await connect(address, timeout, SocketOptions())
     try:
         _, payload = await PacketChannel(sock, ServerProtocolError).receive()
     finally:
@@ -117,6 +122,8 @@ class Prober:
         try:
             async with room:
                 found = await self._probe(target[1], self._settings().detect_server_timeout)
+        except NoDescriptor:  # it says nothing of the server
+            return
         finally:
             under_way[target] -= 1
             if not under_way[target]:

@@ -110,10 +110,7 @@ _GROUPS: Final = {
         proxy_cluster
     """,
     "this limit or socket option cannot be set": """
-        client_sock_option_flag_out client_tcp_user_timeout
-        default_inactivity_timeout net_config_poll_timeout server_tcp_init_cwnd
-        server_tcp_user_timeout sock_option_flag_out sock_packet_mark_out sock_packet_tos_out
-        sock_recv_buffer_size_out sock_send_buffer_size_out
+        net_config_poll_timeout server_tcp_init_cwnd sock_packet_mark_out sock_packet_tos_out
     """,
     "this proxy does not do it": """
         enable_cloud_full_username enable_global_ps_cache enable_qa_mode enable_qos

@@ -145,13 +145,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout: Annotated[float, Option("duration", "Limit for connecting to a server, and for its answer to a login.", 0.05, 3600.0, own=True)] = 5.0
     connect_observer_max_retries: Annotated[int, Option("int", "Least number of servers tried for one statement, or for one login, before the client is told.", 2, 5)] = 3
     observer_query_timeout_delta: Annotated[float, Option("duration", "A server that has not begun to answer for this long after the statement's own time-out (ob_query_timeout) is given up.", 1.0, 30.0)] = 20.0
+    default_inactivity_timeout: Annotated[float, Option("duration", "Limit of a wait that no other limit holds for: the silence of a server during DDL, routines and what is not understood; an idle login to the proxy itself.", 1.0, 30 * _DAY)] = 180_000.0
     client_compression_level: Annotated[int, Option("int", "Level of zlib at which clients that ask for compression (mariadb --compress) are answered; 0: compression is not offered.", 0, 9, own=True)] = 0
     client_tcp_keepidle: Annotated[int, Option("int", "Seconds of silence before a client is probed; 0 leaves the kernel's value.", 0, 7200)] = 5
     client_tcp_keepintvl: Annotated[int, Option("int", "Seconds between probes of a client.", 0, 75)] = 5
     client_tcp_keepcnt: Annotated[int, Option("int", "Probes without an answer before a client is given up.", 0, 9)] = 5
+    client_tcp_user_timeout: Annotated[int, Option("int", "Seconds for which what was sent to a client may stay unacknowledged before its connection is given up; 0 leaves the kernel's value.", 0, 20)] = 0
+    client_sock_option_flag_out: Annotated[int, Option("int", "Options of connections from clients, added: 1 no delay, 2 keep-alive.", 0, 3)] = 3
     server_tcp_keepidle: Annotated[int, Option("int", "Seconds of silence before a server is probed; 0 leaves the kernel's value.", 0, 7200)] = 5
     server_tcp_keepintvl: Annotated[int, Option("int", "Seconds between probes of a server.", 0, 75)] = 5
     server_tcp_keepcnt: Annotated[int, Option("int", "Probes without an answer before a server is given up.", 0, 9)] = 5
+    server_tcp_user_timeout: Annotated[int, Option("int", "Seconds for which what was sent to a server may stay unacknowledged before its connection is given up; 0 leaves the kernel's value.", 0, 20)] = 0
+    sock_option_flag_out: Annotated[int, Option("int", "Options of connections to servers, added: 1 no delay, 2 keep-alive.", 0, 3)] = 3
+    sock_recv_buffer_size_out: Annotated[int, Option("capacity", "The kernel's receive buffer of a connection to a server; 0: the kernel decides.", 0, 8 << 20)] = 0
+    sock_send_buffer_size_out: Annotated[int, Option("capacity", "The kernel's send buffer of a connection to a server; 0: the kernel decides.", 0, 8 << 20)] = 0
     session_ends_kept: Annotated[int, Option("int", "Ends of clients, and of server sessions as many, that SHOW PROXYENDS and /api/ends know of; older ones are forgotten.", 0, 1_000_000, own=True, restart=True)] = 1000
 
     enable_ob_protocol_v2: Annotated[bool, Option("bool", "Talk to servers in OB 2.0 frames where they can: checksums over everything, session info and transaction-internal routing, at the price of CPU time. New sessions.", section="Framing towards servers")] = False

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import socket
-from typing import final
+from typing import Final, final
 
 import trio
 
 from odp_trio.errors import ProtocolError
 from odp_trio.net.stream import Stream
+from odp_trio.wire.command import RequestTracker
 from odp_trio.wire.packets import PacketReader, packet
 
 _READ_BYTES = 16384
+STEP_BYTES: Final = 4096
+"""What a peer must send in the time that it has for a read, if that is not the end of its packet."""
 
 
 class PeerGone(ProtocolError):
     """The peer closed the connection; not raised while whole packets are still buffered."""
+
+
+class PeerTooSlow(PeerGone):
+    """The peer sent nothing, or took nothing, for as long as it may; the connection is to be given up."""
 
 
 @final
@@ -24,18 +32,42 @@ class PacketChannel:
 
     ``receive()`` raises PeerGone at the end of the stream, the protocol error
     class given at construction for bad framing; ``send()`` raises PeerGone.
+    Both raise PeerTooSlow: ``send()`` when the peer takes nothing for ``write_limit`` seconds, ``receive()``
+    when it sends less than 4 KiB in ``read_limit`` seconds and a packet is not whole then.  Both are for ever,
+    unless they are set.
     Only one task may use it at a time.
     """
 
-    __slots__ = ("_error", "_reader", "heard", "stream")
+    __slots__ = (
+        "_error",
+        "_reader",
+        "_received_bytes",
+        "_receives_until",
+        "heard",
+        "read_limit",
+        "stream",
+        "write_limit",
+    )
 
     def __init__(self, stream: Stream, error: type[ProtocolError], limit_bytes: int = 1 << 20) -> None:
         self.stream = stream
         """May be replaced between two packets: where TLS or compression begins."""
         self.heard = False
         """Whether the peer has sent anything."""
+        self.read_limit = self.write_limit = math.inf
+        self._received_bytes = 0
+        self._receives_until = math.inf
         self._error = error
         self._reader = PacketReader(error, limit_bytes)
+
+    @property
+    def limit_bytes(self) -> int:
+        """The longest payload that is taken."""
+        return self._reader.limit_bytes
+
+    @limit_bytes.setter
+    def limit_bytes(self, limit: int) -> None:
+        self._reader.limit_bytes = limit
 
     def unread(self, data: bytes) -> None:
         """Put bytes that were read elsewhere before what comes next."""
@@ -49,19 +81,50 @@ class PacketChannel:
 
     async def receive(self) -> tuple[int, bytes]:
         """Wait for the next packet: its sequence number and payload."""
+        self._begin_step()
         while (found := self._reader.next_packet()) is None:
+            self._reader.feed(await self._received())
+        return found
+
+    async def discard_command(self) -> None:
+        """Wait for the end of the next command, however long it is, and keep nothing of it.
+
+        Raises OutOfOrder for a wrong sequence number, ClientProtocolError for an empty command.
+        """
+        command = RequestTracker()
+        command.begin()
+        self._begin_step()
+        while True:
+            data = self.leftover()
+            stop = command.feed(data, 0, len(data))
+            if command.complete:
+                self.unread(data[stop:])
+                return
+            self.unread(await self._received())
+
+    def _begin_step(self) -> None:
+        self._received_bytes = 0
+        self._receives_until = trio.current_time() + self.read_limit
+
+    async def _received(self) -> bytes:
+        while True:
             try:
                 data = self.stream.recv(_READ_BYTES)
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self.stream)
+                with trio.move_on_at(self._receives_until) as scope:
+                    await trio.lowlevel.wait_readable(self.stream)
+                if scope.cancelled_caught:
+                    raise PeerTooSlow(f"{self._received_bytes} bytes in {self.read_limit:g} s") from None
                 continue
             except OSError as exc:
                 raise PeerGone(f"connection lost: {exc.strerror}") from exc
             if not data:
                 raise PeerGone("connection closed by the peer")
             self.heard = True
-            self._reader.feed(data)
-        return found
+            self._received_bytes += len(data)
+            if self._received_bytes >= STEP_BYTES:
+                self._begin_step()
+            return data
 
     async def more(self) -> bytes:
         """Wait for bytes, and return all that have come and were not given out; they stay."""
@@ -89,7 +152,10 @@ class PacketChannel:
             try:
                 view = view[self.stream.send(view) :]
             except BlockingIOError:
-                await trio.lowlevel.wait_writable(self.stream)
+                with trio.move_on_after(self.write_limit) as scope:
+                    await trio.lowlevel.wait_writable(self.stream)
+                if scope.cancelled_caught:
+                    raise PeerTooSlow(f"nothing was taken for {self.write_limit:g} s") from None
             except OSError as exc:
                 raise PeerGone(f"connection lost: {exc.strerror}") from exc
 

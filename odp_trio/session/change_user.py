@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from odp_trio.errors import AccessDenied, NotSupported, ServerProtocolError, UpstreamLost
-from odp_trio.net.channel import PacketChannel, PeerGone
+from odp_trio.config import Settings
+from odp_trio.errors import AccessDenied, NotSupported, ServerProtocolError, UpstreamLost, UpstreamTimedOut
+from odp_trio.net.channel import PacketChannel, PeerGone, PeerTooSlow
 from odp_trio.net.stream import Stream
 from odp_trio.session.login import Destination
 from odp_trio.wire.command import Com
@@ -22,16 +23,17 @@ async def change_user(
     server_stream: Stream,
     payload: bytes,
     destination: Destination,
-    separators: str,
+    settings: Settings,
     tracker: ResponseTracker,
 ) -> bool:
     """Pass the command on with ``user@tenant``, and the auth switch that may follow; answer whether it was accepted.
 
     The tenant and the cluster cannot be changed: that is refused (1235), and the session goes on as it was.
+    The server has ``connect_timeout`` for each of its answers.
     """
     command = parse_change_user(payload)
     try:
-        name = parse_login_name(command.user.decode("utf-8", "surrogateescape"), separators)
+        name = parse_login_name(command.user.decode("utf-8", "surrogateescape"), settings.username_separator)
     except AccessDenied as exc:
         await client.send(err_packet(1, exc))
         return False
@@ -42,13 +44,14 @@ async def change_user(
         return False
     user = f"{name.user}@{destination.tenant}".encode("utf-8", "surrogateescape")
     try:
-        return await _exchange(client, server_stream, msgspec.structs.replace(command, user=user).to_bytes(), tracker)
+        server = PacketChannel(server_stream, ServerProtocolError)
+        server.read_limit = server.write_limit = settings.connect_timeout
+        return await _exchange(client, server, msgspec.structs.replace(command, user=user).to_bytes(), tracker)
     except ServerProtocolError as exc:
         raise UpstreamLost(f"COM_CHANGE_USER: {exc}") from exc
 
 
-async def _exchange(client: PacketChannel, server_stream: Stream, command: bytes, tracker: ResponseTracker) -> bool:
-    server = PacketChannel(server_stream, ServerProtocolError)
+async def _exchange(client: PacketChannel, server: PacketChannel, command: bytes, tracker: ResponseTracker) -> bool:
     seq, payload = 0, command
     while True:
         seq, payload = await _ask(server, seq, payload)
@@ -68,6 +71,8 @@ async def _exchange(client: PacketChannel, server_stream: Stream, command: bytes
 async def _ask(server: PacketChannel, seq: int, payload: bytes) -> tuple[int, bytes]:
     try:
         await server.send(packet(seq, payload))
+    except PeerTooSlow as exc:
+        raise UpstreamTimedOut(str(exc)) from exc
     except PeerGone as exc:
         raise UpstreamLost(str(exc)) from exc
     return await _receive(server)
@@ -76,5 +81,7 @@ async def _ask(server: PacketChannel, seq: int, payload: bytes) -> tuple[int, by
 async def _receive(server: PacketChannel) -> tuple[int, bytes]:
     try:
         return await server.receive()
+    except PeerTooSlow as exc:
+        raise UpstreamTimedOut(f"the OBServer did not answer {Com.CHANGE_USER.name}: {exc}") from exc
     except PeerGone as exc:
         raise UpstreamLost(f"the OBServer closed the connection during {Com.CHANGE_USER.name}") from exc

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from functools import partial
+from typing import Final
 
 import msgspec
 import trio
@@ -21,7 +22,7 @@ from odp_trio.errors import (
     UpstreamError,
 )
 from odp_trio.model import Address, TenantKey
-from odp_trio.net.channel import PacketChannel, PeerGone
+from odp_trio.net.channel import PacketChannel, PeerGone, PeerTooSlow
 from odp_trio.routing.decide import order
 from odp_trio.routing.request import RouteRequest
 from odp_trio.routing.values import Values
@@ -40,7 +41,13 @@ from odp_trio.session.reasons import End, refused_login, with_client
 from odp_trio.session.refusing import refuse, send_last
 from odp_trio.session.retry import after_failed_login, failure_of
 from odp_trio.session.services import Services, Session
-from odp_trio.session.upstream import Identity, ServerSession, asked_of_servers, open_server_session, server_keepalive
+from odp_trio.session.upstream import (
+    Identity,
+    ServerSession,
+    asked_of_servers,
+    open_server_session,
+    server_socket_options,
+)
 from odp_trio.state.client import ClientState
 from odp_trio.topology.cluster import ClusterResource
 from odp_trio.wire.fields import Capability
@@ -50,11 +57,17 @@ from odp_trio.wire.proxy_protocol import ProxyHeader
 
 log = logging.getLogger("odp_trio.session")
 
+LOGIN_BYTES: Final = 128 << 10
+"""The longest packet of a login: its attributes may have 64 KiB."""
+COMMAND_BYTES: Final = 1 << 20
+"""The longest command that is read whole, to be answered or changed here; others pass in pieces of any number."""
+
 
 async def converse(session: Session, services: Services) -> End:
     """Serve one client; answer why it ended.  A bug propagates; what peers do never does."""
     settings = services.settings()
-    client = PacketChannel(session.sock, ClientProtocolError)
+    client = PacketChannel(session.sock, ClientProtocolError, LOGIN_BYTES)
+    client.read_limit = client.write_limit = settings.login_timeout
     offered = OFFERED | (Capability.COMPRESS if settings.client_compression_level else 0)
     greeting = Greeting(settings.mysql_version.encode(), session.id, services.scramble(), offered)
     try:
@@ -73,6 +86,10 @@ async def converse(session: Session, services: Services) -> End:
     login = _Login(session, services, client, credentials)
     try:
         server = await login.run()
+    except PeerTooSlow as exc:
+        log.warning("%s: %s", session, exc)
+        session.detail = str(exc)
+        return End.IDLE if session.state == "admin" else End.LOGIN_TIMEOUT
     except PeerGone as exc:
         log.info("%s left during its login: %s", session, exc)
         session.detail = str(exc)
@@ -95,6 +112,7 @@ async def converse(session: Session, services: Services) -> End:
     if server is None:
         return End.CLIENT_QUIT
     services.counts.logins += 1
+    client.limit_bytes = COMMAND_BYTES
     forwarding = Forwarding(session, services, client, credentials, login.identity, server)
     why = End.CRASHED
     try:
@@ -209,7 +227,7 @@ class _Login:
             address,
             self.identity,
             timeout=settings.connect_timeout,
-            keepalive=server_keepalive(settings),
+            options=server_socket_options(settings),
             ask_client=self._ask_client,
         )
         counts.server_connects += 1

@@ -90,6 +90,16 @@ class Ending:
         return self._client.owed
 
     @property
+    def owed_to_server(self) -> bytes:
+        """What the server has not taken yet; another object whenever it has taken some of it."""
+        return b"" if self.upstream is None else self._server.owed
+
+    @property
+    def receives(self) -> bool:
+        """Whether the client is to go on with the running command, or with a local file that it sends."""
+        return self._request is not None
+
+    @property
     def unanswered(self) -> bool:
         """Whether a statement is running of which nothing has been answered."""
         return not self.tracker.ended and self.tracker.pos < 0 and not self._held and self._request is None

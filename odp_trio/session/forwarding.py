@@ -28,7 +28,7 @@ from odp_trio.errors import (
     UpstreamLost,
 )
 from odp_trio.model import Address, TenantKey
-from odp_trio.net.channel import PacketChannel, PeerGone
+from odp_trio.net.channel import PacketChannel, PeerGone, PeerTooSlow
 from odp_trio.session.beside import Extras
 from odp_trio.session.change_user import change_user
 from odp_trio.session.compression import stream_behind_login
@@ -45,12 +45,13 @@ from odp_trio.session.router import Router
 from odp_trio.session.server_loss import note_server_end
 from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.session.services import Services, Session
+from odp_trio.session.time_limits import seconds
 from odp_trio.session.upstream import (
     Identity,
     ServerSession,
     client_is_not_asked,
     open_server_session,
-    server_keepalive,
+    server_socket_options,
 )
 from odp_trio.state.client import TIME_LIMITS, ClientState
 from odp_trio.wire.command import HANDLING, Com, Handling, command_name, first_packet_end
@@ -160,7 +161,7 @@ class Forwarding:
                 address,
                 self._identity,
                 timeout=settings.connect_timeout,
-                keepalive=server_keepalive(settings),
+                options=server_socket_options(settings),
                 ask_client=client_is_not_asked,
             )
         except UpstreamError:
@@ -197,12 +198,14 @@ class Forwarding:
     async def _handled(self, event: Parked | Failed) -> End | None:
         """Handle one command off the lane and open it again; answer why the session ends if it does."""
         session, services, client = self._session, self._services, self._client
+        client.read_limit = seconds(self._router, b"net_read_timeout")
+        client.write_limit = seconds(self._router, b"net_write_timeout")
         try:
             return await (self._parked(event) if isinstance(event, Parked) else self._failed(event))
         except PeerGone as exc:
             log.info("%s: %s", session, exc)
             session.detail = str(exc)
-            return End.CLIENT_GONE
+            return End.CLIENT_TOO_SLOW if isinstance(exc, PeerTooSlow) else End.CLIENT_GONE
         except (UpstreamError, ServerProtocolError) as exc:
             return await refuse(session, services, client, 1, _transaction_lost(exc), lost_server(exc))
         except NotBegun as exc:
@@ -318,7 +321,7 @@ class Forwarding:
         """Send an answer of our own to a command, and go on with what comes after it."""
         client = self._client
         client.unread(data)
-        await client.receive()
+        await client.discard_command()
         if answer:
             await client.send(answer)
         self._lane.open(client.leftover())
@@ -329,10 +332,8 @@ class Forwarding:
         active = servers.active
         if active is None:
             raise UpstreamLost("the connection to the OBServer was lost before COM_CHANGE_USER")
-        separators = self._services.settings().username_separator
-        changed = await change_user(
-            self._client, active.stream, payload, session.destination, separators, self._tracker
-        )
+        settings = self._services.settings()
+        changed = await change_user(self._client, active.stream, payload, session.destination, settings, self._tracker)
         if changed:
             self._router.start_anew(active)
             # The new password is known as this server's answer to its scramble only.

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from odp_trio.errors import ConnectFailed, LoginRefused, UpstreamLost, UpstreamTimedOut
+from odp_trio.errors import ConnectFailed, LoginRefused, NoDescriptor, UpstreamLost, UpstreamTimedOut
 from odp_trio.topology.congestion import Failure
 
 INITIALIZING: Final = 8001
@@ -139,6 +139,8 @@ def after_failed_statement(failed: FailedStatement) -> Action:
 def failure_of(error: Exception) -> Failure | None:
     """Say what a failed login or connection says of its server; None when it says nothing bad."""
     match error:
+        case NoDescriptor():
+            return None
         case ConnectFailed():
             return Failure.CONNECT
         case LoginRefused(errno=errno):

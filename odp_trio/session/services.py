@@ -74,6 +74,8 @@ class Session:
     seen: tuple[object, ...] | None = None
     """What it was doing when its time-outs were looked at last; the same objects: since ``seen_at``."""
     seen_at: float = 0.0
+    step: tuple[int, float] | None = None
+    """How many bytes had come of the command that is on its way, and when that was."""
     place: Place = field(default_factory=Place)
     """What it takes of what there may be of clients."""
     why: End | None = None

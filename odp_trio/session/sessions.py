@@ -16,7 +16,7 @@ import msgspec
 import trio
 
 from odp_trio.model import Address
-from odp_trio.net.connect import KeepAlive, tune
+from odp_trio.net.connect import SocketOptions, tune
 from odp_trio.net.listener import Peer
 from odp_trio.observe import Traffic
 from odp_trio.session.conversation import converse
@@ -77,11 +77,15 @@ class Sessions:
     def serve(self, sock: socket.socket, peer: Peer) -> None:
         """Take a client over: its own task from here on."""
         settings = self._services.settings()
+        options = SocketOptions(
+            settings.client_tcp_keepidle,
+            settings.client_tcp_keepintvl,
+            settings.client_tcp_keepcnt,
+            settings.client_tcp_user_timeout,
+            settings.client_sock_option_flag_out,
+        )
         try:
-            tune(
-                sock,
-                KeepAlive(settings.client_tcp_keepidle, settings.client_tcp_keepintvl, settings.client_tcp_keepcnt),
-            )
+            tune(sock, options)
         except OSError:  # it went away while it waited in the backlog
             sock.close()
             self._services.counts.accepted += 1

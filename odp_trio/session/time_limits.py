@@ -3,6 +3,11 @@
 What a session does is told apart by identity: every command has a text object
 of its own, and so has whatever a socket would not take.  The same object at two
 looks means that nothing has moved between them.
+
+Whose turn it is decides which limit holds: the client's to take an answer
+(``net_write_timeout``), the server's to take a statement, the client's to go on
+with a command (``net_read_timeout``), the server's to answer or to go on with
+its answer (``ob_query_timeout`` and a delta), the client's to ask (``wait_timeout``).
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ import trio
 from odp_trio.config import Settings
 from odp_trio.errors import UpstreamTimedOut
 from odp_trio.model import Address, TenantKey
+from odp_trio.net.channel import STEP_BYTES
 from odp_trio.session.lane import Lane
 from odp_trio.session.reasons import End
 from odp_trio.session.router import Router
@@ -78,37 +84,57 @@ class TimeLimits:
         if lane is None or router is None or not lane.is_open:
             session.seen = None  # a login, or its task is at work: these have limits of their own
             return
-        seen = (router.text, lane.owed, lane.tracker.ended)
+        ended = lane.tracker.ended
+        seen = (router.text, lane.owed, ended, lane.owed_to_server)
         if session.seen is None or any(old is not new for old, new in zip(session.seen, seen, strict=True)):
             session.seen, session.seen_at = seen, now
-            return
+            session.step = None
+        if not lane.half_read:
+            session.step = None
         waited = now - session.seen_at
-        if not lane.tracker.ended:
-            self._look_at_running(lane, router, waited)
-        elif lane.half_read:
-            if _silent(session.sock, waited) >= _seconds(router, b"net_read_timeout"):
+        if lane.owed:
+            if waited >= seconds(router, b"net_write_timeout"):
                 lane.end(End.CLIENT_TOO_SLOW)
-        elif _silent(session.sock, waited) >= _seconds(router, b"wait_timeout"):
+        elif lane.owed_to_server:
+            self._look_at_server(lane, router, waited, "taken what was sent")
+        elif lane.half_read if ended else lane.receives:
+            self._look_at_command(session, lane, router, now)
+        elif not ended:
+            self._look_at_server(lane, router, waited, "answered" if lane.unanswered else "gone on with its answer")
+        elif _silent(session.sock, waited) >= seconds(router, b"wait_timeout"):
             lane.end(End.IDLE)
 
-    def _look_at_running(self, lane: Lane, router: Router, waited: float) -> None:
-        if lane.owed:
-            if waited >= _seconds(router, b"net_write_timeout"):
-                lane.end(End.CLIENT_TOO_SLOW)
+    def _look_at_command(self, session: Session, lane: Lane, router: Router, now: float) -> None:
+        """A command is on its way: it is to go on by so many bytes, or to end, in ``net_read_timeout``."""
+        come = lane.traffic.client_bytes_in
+        if session.step is None or come - session.step[0] >= STEP_BYTES:
+            session.step = (come, now)
+        elif now - session.step[1] >= seconds(router, b"net_read_timeout"):
+            lane.end(End.CLIENT_TOO_SLOW)
+
+    def _look_at_server(self, lane: Lane, router: Router, waited: float, what: str) -> None:
+        """A server has the statement: it is silent while it computes, but not for longer than its own limit."""
+        if lane.upstream is None:
             return
-        if not lane.unanswered or lane.upstream is None or not _is_limited(router):
-            return
-        limit = query_timeout(router) + self._settings().observer_query_timeout_delta
+        settings = self._settings()
+        limit = settings.default_inactivity_timeout
+        if _is_limited(router):
+            limit = min(limit, query_timeout(router) + settings.observer_query_timeout_delta)
         if _silent(lane.upstream.sock, waited) >= limit:
             address = lane.upstream.address
             self._server_failed(router.key, address, Failure.TIMED_OUT)
-            lane.server_dead(UpstreamTimedOut(f"{address} has not answered within {limit:g} s"))
+            lane.server_dead(UpstreamTimedOut(f"{address} has not {what} for {limit:g} s"))
 
 
 def _is_limited(router: Router) -> bool:
-    """Whether the time-out of queries holds for the running command: not for DDL, routines, LOAD DATA, the unknown."""
+    """Whether the time-out of queries holds for the running command.
+
+    Not for DDL, routines, LOAD DATA, several statements in one text and the unknown: their server may rightly be
+    silent for longer.
+    """
     if router.what == Com.QUERY or router.what == Com.STMT_EXECUTE:
-        return router.request.shape.facts.kind in _LIMITED
+        facts = router.request.shape.facts
+        return facts.kind in _LIMITED and facts.statements <= 1
     return True
 
 
@@ -118,7 +144,8 @@ def query_timeout(router: Router) -> float:
     return (hinted if hinted is not None else _value(router, b"ob_query_timeout")) / 1e6
 
 
-def _seconds(router: Router, name: bytes) -> float:
+def seconds(router: Router, name: bytes) -> float:
+    """Return a time limit of the session that is in seconds: one of ``TIME_LIMITS``."""
     return float(_value(router, name))
 
 

@@ -7,8 +7,10 @@ be forwarded as it is (seen on seekdb 1.3.0).
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -19,7 +21,7 @@ from odp_trio.config.values import compression_level
 from odp_trio.errors import LoginRefused, ServerProtocolError, UpstreamLost, UpstreamTimedOut
 from odp_trio.model import Address
 from odp_trio.net.channel import PacketChannel, PeerGone
-from odp_trio.net.connect import KeepAlive, connect
+from odp_trio.net.connect import SocketOptions, connect
 from odp_trio.net.ob20_stream import OB20Stream
 from odp_trio.net.stream import Stream
 from odp_trio.wire.auth import xor
@@ -84,9 +86,17 @@ def asked_of_servers(settings: Settings) -> Asked:
     return Asked(int(asked), level)
 
 
-def server_keepalive(settings: Settings) -> KeepAlive:
-    """Return the keep-alive settings of server connections."""
-    return KeepAlive(settings.server_tcp_keepidle, settings.server_tcp_keepintvl, settings.server_tcp_keepcnt)
+def server_socket_options(settings: Settings) -> SocketOptions:
+    """Return the options of connections to servers."""
+    return SocketOptions(
+        settings.server_tcp_keepidle,
+        settings.server_tcp_keepintvl,
+        settings.server_tcp_keepcnt,
+        settings.server_tcp_user_timeout,
+        settings.sock_option_flag_out,
+        settings.sock_recv_buffer_size_out,
+        settings.sock_send_buffer_size_out,
+    )
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -177,17 +187,17 @@ async def client_is_not_asked(seq: int, payload: bytes) -> tuple[int, bytes]:
 
 
 async def open_server_session(
-    address: Address, identity: Identity, *, timeout: float, keepalive: KeepAlive, ask_client: AskClient
+    address: Address, identity: Identity, *, timeout: float, options: SocketOptions, ask_client: AskClient
 ) -> ServerSession:
-    """Connect and log in within ``timeout`` seconds each.
+    """Connect and log in within ``timeout`` seconds each; time that the client takes does not count.
 
     Raises ConnectFailed (nothing was sent), LoginRefused (the server's ERR
     packet, for the client to see), UpstreamLost (no answer, or a broken one).
     """
-    sock = await connect(address, timeout, keepalive)
+    sock = await connect(address, timeout, options)
     try:
-        with trio.fail_after(timeout):
-            return await _log_in(address, sock, identity, ask_client)
+        with trio.fail_after(timeout) as scope:
+            return await _log_in(address, sock, identity, partial(_while_the_clock_stands, scope, ask_client))
     except trio.TooSlowError as exc:
         sock.close()
         raise UpstreamTimedOut(f"{address}: no answer to the login within {timeout:g} s") from exc
@@ -228,6 +238,16 @@ def _framed(stream: Stream, agreed: int, connection_id: int, asked: Asked) -> St
             return OB20Stream(stream, connection_id, asked.level)
         case _:
             return stream
+
+
+async def _while_the_clock_stands(
+    scope: trio.CancelScope, ask_client: AskClient, seq: int, payload: bytes
+) -> tuple[int, bytes]:
+    """Let the client take its time: it has limits of its own, and the server is not to be blamed."""
+    left, scope.deadline = scope.deadline - trio.current_time(), math.inf
+    answer = await ask_client(seq, payload)
+    scope.deadline = trio.current_time() + left
+    return answer
 
 
 def _refuse_if_error(payload: bytes, address: Address) -> None:

@@ -15,7 +15,7 @@ import trio
 from odp_trio.errors import ConnectFailed, OdpError, ProtocolError, ServerProtocolError
 from odp_trio.model import Address
 from odp_trio.net.channel import PacketChannel, PeerGone
-from odp_trio.net.connect import KeepAlive, connect
+from odp_trio.net.connect import SocketOptions, connect
 from odp_trio.wire.auth import native_token
 from odp_trio.wire.command import Com
 from odp_trio.wire.fields import MAX_PAYLOAD, Capability, Cursor, server_cursor
@@ -82,7 +82,7 @@ class Client:
     ) -> Self:
         """Log in."""
         try:
-            sock = await connect(address, patience, KeepAlive())
+            sock = await connect(address, patience, SocketOptions())
         except ConnectFailed as exc:
             raise ConnectionLost(str(exc), sent=False) from exc
         client = cls(sock, patience)

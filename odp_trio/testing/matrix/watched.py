@@ -16,7 +16,7 @@ import trio
 from odp_trio.errors import ConnectFailed, ProtocolError, ServerProtocolError
 from odp_trio.model import Address
 from odp_trio.net.channel import PacketChannel
-from odp_trio.net.connect import KeepAlive, connect
+from odp_trio.net.connect import SocketOptions, connect
 from odp_trio.testing.bed import Testbed
 from odp_trio.testing.live import free_port
 
@@ -78,7 +78,7 @@ class Watched:
     async def _knock_once(self, knocks: Knocks) -> None:
         begun = trio.current_time()
         try:
-            sock = await connect(self.address, _PATIENCE, KeepAlive())
+            sock = await connect(self.address, _PATIENCE, SocketOptions())
         except ConnectFailed:
             knocks.refused += 1
             return
