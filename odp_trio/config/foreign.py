@@ -119,7 +119,7 @@ _GROUPS: Final = {
         qos_stat_item_limit qos_stat_item_max_idle_period skip_proxy_sys_private_check
     """,
     "what servers are offered is fixed": """
-        enable_compression_protocol enable_ob_protocol_v2_with_client protocol_diagnosis_level
+        enable_ob_protocol_v2_with_client protocol_diagnosis_level
     """,
 }
 

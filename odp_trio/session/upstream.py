@@ -21,15 +21,18 @@ from odp_trio.config.values import compression_level
 from odp_trio.errors import LoginRefused, ServerProtocolError, UpstreamLost, UpstreamTimedOut
 from odp_trio.model import Address
 from odp_trio.net.channel import PacketChannel, PeerGone
+from odp_trio.net.coded import Coded
 from odp_trio.net.connect import SocketOptions, connect
 from odp_trio.net.ob20_stream import OB20Stream
 from odp_trio.net.stream import Stream
 from odp_trio.wire.auth import xor
+from odp_trio.wire.compressed import ServerCodec
 from odp_trio.wire.fields import Capability, OBCapability
 from odp_trio.wire.framing import Framing, agreed_framing, framing_capabilities, granted_capabilities
 from odp_trio.wire.handshake import LoginPacket, parse_greeting
 from odp_trio.wire.packets import packet
 from odp_trio.wire.resultset import parse_err
+from odp_trio.wire.state import find_variable
 
 ASKED: Final = (
     OBCapability.PARTITION_TABLE
@@ -75,10 +78,10 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 def asked_of_servers(settings: Settings) -> Asked:
-    """Return what is asked: OB 2.0 and what needs it come and go together, as in ODP."""
+    """Return what is asked: OB 2.0 and what needs it come and go together, as in ODP; or compression without it."""
     level = compression_level(settings.compression_algorithm)
     ob20 = settings.enable_ob_protocol_v2
-    asked = ASKED | framing_capabilities(ob20=ob20, compressed=False, level=level)
+    asked = ASKED | framing_capabilities(ob20=ob20, compressed=settings.enable_compression_protocol, level=level)
     if ob20:
         asked |= _WITH_OB20
         if settings.enable_full_link_trace:
@@ -225,18 +228,21 @@ async def _log_in(address: Address, sock: socket.socket, identity: Identity, ask
     if payload[:1] != b"\0" or channel.leftover():
         raise ServerProtocolError("the answer to a login is neither OK nor ERR")
     agreed = identity.asked.capabilities & granted_capabilities(payload)
-    stream = _framed(channel.stream, agreed, greeting.connection_id, identity.asked)
+    checksum = (find_variable(payload, b"ob_enable_transmission_checksum") or b"ON").upper() in (b"ON", b"1")
+    stream = _framed(channel.stream, agreed, greeting.connection_id, identity.asked, checksum=checksum)
     return ServerSession(address, sock, stream, greeting.connection_id, payload, agreed)
 
 
-def _framed(stream: Stream, agreed: int, connection_id: int, asked: Asked) -> Stream:
+def _framed(stream: Stream, agreed: int, connection_id: int, asked: Asked, *, checksum: bool) -> Stream:
     """Begin the framing that was agreed on: everything behind the login's OK is in it."""
     match agreed_framing(asked.capabilities, agreed):
         case Framing.OB20:
             return OB20Stream(stream, connection_id)
         case Framing.OB20_COMPRESSED:
             return OB20Stream(stream, connection_id, asked.level)
-        case _:
+        case Framing.COMPRESSED:
+            return Coded(stream, ServerCodec(asked.level, checksum=checksum))
+        case Framing.PLAIN:
             return stream
 
 
