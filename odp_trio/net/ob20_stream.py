@@ -32,7 +32,7 @@ class Beside(Protocol):
 class OB20Stream:
     """A coded stream; see ``net.stream``.  ``recv`` gives MySQL bytes, ``send`` takes them.
 
-    ``next_flags`` goes with the next request that begins, and is 0 after it;
+    ``next_flags`` goes with the next request that begins, and is 0 after it; ``standing_flags`` go with all;
     ``answer_flags`` is what the last frame of the last answer had: both are ``wire.ob20.Flag``.  They are how
     transaction-internal routing is asked for and allowed (FREE_ROUTE).
     ``level`` is zlib's, 1 to 9, where compression was agreed on.
@@ -43,12 +43,12 @@ class OB20Stream:
 
     __slots__ = (
         "_beside", "_coded", "_decode", "_decoder", "_encoder", "_reader", "_receive", "_send", "_taken", "_unsent",
-        "inner", "next_flags",
+        "inner", "next_flags", "standing_flags",
     )  # fmt: skip
 
     def __init__(self, inner: Stream, connection_id: int, level: int = 0) -> None:
         self.inner = inner
-        self.next_flags = 0
+        self.next_flags = self.standing_flags = 0
         self._beside: Beside | None = None
         self._coded: CodedStream | None = None
         if not isinstance(inner, socket.socket):
@@ -116,7 +116,7 @@ class OB20Stream:
             return self._send_rest(self._unsent)
         encoder = self._encoder
         if encoder.between:
-            flags, self.next_flags = self.next_flags, 0
+            flags, self.next_flags = self.next_flags | self.standing_flags, 0
             frame, taken = encoder.encode(data, flags, b"" if self._beside is None else self._beside.outgoing())
         else:
             frame, taken = encoder.encode(data)

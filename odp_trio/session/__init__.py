@@ -16,6 +16,7 @@ ledger        the last ends
 answering     what answers mean for the session; the base of router
 router        which server session takes a command, without waiting
 ports         what routing is lent, as protocols
+internal_routing  transactions whose statements may run on several servers
 failover      a statement failed: what is learnt from it, where it goes next
 statements    prepared statements on their way: ids, types, parameters
 views         what sessions are lent for routing: views of tenants, look-ups, feedback

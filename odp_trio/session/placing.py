@@ -30,6 +30,7 @@ from odp_trio.observe import Counts
 from odp_trio.routing.request import Lookup, Refuse, Route
 from odp_trio.session.asking import ask
 from odp_trio.session.failover import note_failed
+from odp_trio.session.internal_routing import can_participate
 from odp_trio.session.preparing import Preparing
 from odp_trio.session.reasons import ServerEnd
 from odp_trio.session.retry import DID_NOT_RUN, failure_of
@@ -175,8 +176,11 @@ class Placing:
             router.servers.add(upstream)
             new = True
         upstream.leg.close()
+        if router.state.roams and not can_participate(upstream):
+            raise UpstreamError(f"{route.server} cannot take part in a transaction that began elsewhere")
+        router.offer(upstream)
         try:
-            if new:
+            if new and not router.state.roams:
                 await self._greet(upstream)
             await self._replay(upstream)
             if router.state.held_begin and not _SILENT[router.what]:

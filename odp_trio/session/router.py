@@ -16,6 +16,7 @@ from odp_trio.routing.request import NO_TEXT, Decision, Route, RouteRequest
 from odp_trio.routing.values import Values
 from odp_trio.routing.view import View
 from odp_trio.session.answering import Answering
+from odp_trio.session.internal_routing import can_participate, follow, offer
 from odp_trio.session.ports import Feedback, TenantViews
 from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.session.statements import STATEMENT_COMMANDS, SessionStatements
@@ -239,7 +240,10 @@ class Router(Answering):
         view = self.current_view()
         if view is None:
             return None
-        self.state.in_transaction = bool(self.tracker.status & _IN_TRANS)
+        state = self.state
+        state.in_transaction = bool(self.tracker.status & _IN_TRANS)
+        if state.in_transaction or state.coordinator is not None:
+            follow(state, self.servers.active, whole=len(self.text) < self.looks_at)
         self.decision = decision = self._decide(self.request, view, self._rules)
         return decision
 
@@ -255,6 +259,8 @@ class Router(Answering):
         """Whether a command may be sent at once: nothing to replay, nothing to wait for."""
         state, known = self.state, upstream.state
         if known.version != state.version or known.database != state.database or state.held_begin:
+            return False
+        if state.roams and not can_participate(upstream):
             return False
         if route.renew is not None and not self.may_use_dirty(route.renew):
             return False
@@ -272,6 +278,8 @@ class Router(Answering):
         """Note that a command is sent, and write the server's statement id into it."""
         self.servers.active = upstream
         self.state.last = route.server
+        if upstream.framed is not None:
+            self.offer(upstream)
         self._turn = turn = (self._turn + _SPREAD) & _MASK
         self.request.turn = (self._seed ^ turn) >> 33
         self.decision = route
@@ -291,6 +299,10 @@ class Router(Answering):
         elif statements.opening is not None:
             self.tracker.statement_id = statements.prepared.spare_id()
             self.tracker.ids_taken = statements.prepared.statements
+
+    def offer(self, upstream: Upstream) -> None:
+        """Tell a server with the next requests whether their transaction may roam."""
+        offer(self.state, upstream, wanted=self.view is not None and self.view.settings.internal_routing)
 
     def _note_repeatable(self, route: Route) -> None:
         """Remember a statement whose like may be sent without asking the rules; see ``_repeated``."""

@@ -65,7 +65,7 @@ def leave(session: Session, address: Address) -> None:
     if router is None or lane is None or session.state != "active":
         return
     upstream = router.servers.by_address.get(address)
-    if upstream is None:
+    if upstream is None or router.state.coordinator is not None:  # it may be a part of the transaction
         return
     if upstream is not lane.upstream:
         router.lost(upstream, ServerEnd.EXCLUDED)

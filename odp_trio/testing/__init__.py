@@ -5,6 +5,7 @@ topology   the SQL that makes it answer as a cluster
 faults     what an OBServer can be told to do wrong
 requests   what a client sends, cut into requests
 edits      answers that are changed
+participants  transactions whose statements may run on several OBServers
 relay      one connection through an OBServer
 observers  OBServers: listeners, relays
 bed        all of that, and the verbs

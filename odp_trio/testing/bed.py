@@ -24,6 +24,7 @@ from odp_trio.testing import topology
 from odp_trio.testing.faults import Answer, LoginError, Miss
 from odp_trio.testing.live import KernelProcess, Progress, Row, free_port, open_kernel, prepare_template
 from odp_trio.testing.observers import Observer, Shared
+from odp_trio.testing.participants import Transactions
 from odp_trio.testing.relay import Statement
 from odp_trio.testing.topology import Node
 
@@ -54,6 +55,11 @@ class Testbed:
         self._shared = Shared(lambda: frozenset(self._tenants))
         self._nursery: trio.Nursery
         self._port = 0
+
+    @property
+    def transactions(self) -> Transactions:
+        """The open transactions of proxies; ``allowed`` lets their statements run on several OBServers."""
+        return self._shared.transactions
 
     @property
     def rslist(self) -> str:

@@ -12,6 +12,7 @@ from typing import Final, final
 import trio
 
 from odp_trio.testing.faults import Faults
+from odp_trio.testing.participants import Transactions
 from odp_trio.testing.relay import Relay, Statement
 
 RECORDED: Final = 20_000
@@ -91,7 +92,9 @@ class Observer:
     def _relay(self, client: trio.SocketStream) -> Relay:
         bed = self._bed
         number = next(bed.numbers)
-        return Relay(number, self.number, client, self._kernel_port, self.faults, bed.tenants, bed.note)
+        return Relay(
+            number, self.number, client, self._kernel_port, self.faults, bed.tenants, bed.note, bed.transactions
+        )
 
     async def _serve(self, relay: Relay) -> None:
         try:
@@ -107,6 +110,7 @@ class Shared:
     def __init__(self, tenants: Callable[[], frozenset[str]]) -> None:
         self.tenants = tenants
         self.numbers = count(1)
+        self.transactions = Transactions()
         self.record: deque[Statement] = deque(maxlen=RECORDED)
 
     def note(self, statement: Statement) -> None:

@@ -22,6 +22,7 @@ import trio
 from odp_trio.errors import ClientProtocolError, ProtocolError, ServerProtocolError
 from odp_trio.testing.edits import Edit, extra_ok
 from odp_trio.testing.faults import Faults
+from odp_trio.testing.participants import Participant, Transactions
 from odp_trio.testing.requests import SQL_BYTES, Request, RequestReader
 from odp_trio.testing.topology import schema_view
 from odp_trio.wire.command import Com
@@ -74,6 +75,7 @@ class Relay:
         faults: Faults,
         tenants: Callable[[], frozenset[str]],
         note: Note,
+        transactions: Transactions,
     ) -> None:
         self.ended = trio.Event()
         self._scope = trio.CancelScope()
@@ -88,6 +90,9 @@ class Relay:
         self._faults = faults
         self._tenants = tenants
         self._note = note
+        self._transactions = transactions
+        self._participant: Participant | None = None
+        self._client_session = b""
         self._user = ""
         self._tenant = "sys"
         self._by_proxy = False
@@ -109,6 +114,8 @@ class Relay:
         finally:
             for stream in self._streams:
                 stream.socket.close()
+            if self._participant is not None:
+                self._participant.left()
             self.ended.set()
 
     def reset(self) -> None:
@@ -166,6 +173,7 @@ class Relay:
         """Note who it is; return the login with a known tenant's name replaced by ``sys``."""
         login = parse_login(payload, offered=0xFFFFFFFF)
         self._by_proxy = login.attributes.get(b"__mysql_client_type") == b"__ob_proxy"
+        self._client_session = login.attributes.get(b"__proxy_connection_id", b"")
         user = self._note_user(login.user)
         start = payload.index(login.user + b"\0", 32)
         return payload[:start] + user + payload[start + len(login.user) :]
@@ -185,6 +193,8 @@ class Relay:
         self._compressed = bool(
             granted & OBCapability.V2_COMPRESS if self._ob20 else granted & OBCapability.CHECKSUM or plain_compressed
         )
+        if self._ob20 and self._transactions.allowed and not self._compressed:
+            self._participant = Participant(self._transactions, self._client_session, self._server_id, self._server)
 
     # ---- upwards ----------------------------------------------------------------
 
@@ -222,6 +232,11 @@ class Relay:
             told = extra_ok(fault.reroute) if fault.reroute is not None else _EXTRA_OK
             await self._answer(request, error + (told if self._by_proxy else b""))
             return
+        if request.whole and self._participant is not None:
+            answer = await self._participant.take(request)
+            if answer is not None:
+                await self._send_to_client(answer)
+                return
         if request.command == Com.STMT_PREPARE:
             self._preparing = sql
         if request.command in FIRST_PHASE:
@@ -301,6 +316,8 @@ class Relay:
                 await self._send_to_client(begun)
             while data := await self._server.receive_some(CHUNK_BYTES):
                 await self._faults.wait_thawed()
+                if self._participant is not None:
+                    data = self._participant.downwards(bytes(data))
                 if self._preparing is not None:
                     self._note_prepared(data)
                 if self._cut_after is not None and len(data) >= self._cut_after:

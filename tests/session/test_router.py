@@ -30,7 +30,7 @@ class FakeUpstream:
         self.state = ServerState(0, b"test")
         self.copies: dict[int, object] = {}
         self.closed = False
-        self.beside = None
+        self.beside = self.framed = None
 
     def close(self) -> None:
         self.closed = True

@@ -24,7 +24,8 @@ class One:
         self.dropped: list[Address] = []
         self.bound = False
         servers = SimpleNamespace(by_address={address: self.upstream})
-        self.router = SimpleNamespace(text=bytearray(text), servers=servers, lost=self._lost)
+        state = SimpleNamespace(coordinator=None)
+        self.router = SimpleNamespace(text=bytearray(text), servers=servers, state=state, lost=self._lost)
         self.state = "active"
 
     def _lost(self, upstream: Any, why: ServerEnd) -> bool:
