@@ -184,11 +184,25 @@ class StatementRefused(RouteError):
         self.errno = errno
 
 
-class UnknownStatement(OdpError):
+class UnknownStatement(RouteError):
     """A prepared statement's id that this session does not have; the session goes on."""
 
     errno = 1243
     sqlstate = "HY000"
+
+
+class TooManyStatements(OdpError):
+    """The session may not prepare another statement (ER_MAX_PREPARED_STMT_COUNT_REACHED); it goes on."""
+
+    errno = 1461
+    sqlstate = "42000"
+
+
+class SessionMemoryExceeded(OdpError):
+    """What the session would have to keep is too much (OB_EXCEED_MEM_LIMIT); the session goes on."""
+
+    errno = 4080
+    sqlstate = "HY013"
 
 
 # ---- metadata -------------------------------------------------------------

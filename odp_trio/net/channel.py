@@ -141,6 +141,12 @@ class PacketChannel:
         self._reader.feed(data)
         return bytes(self._reader.buffer)
 
+    async def at_least(self, wanted: int) -> bytes:
+        """Wait until so many bytes have come that were not given out, and take away all that have."""
+        while len(self._reader.buffer) < wanted:
+            await self.more()
+        return self.leftover()
+
     def skip(self, count: int) -> None:
         """Drop bytes that have come and were not given out."""
         del self._reader.buffer[:count]

@@ -18,7 +18,9 @@ router        which server session takes a command, without waiting
 ports         what routing is lent, as protocols
 internal_routing  transactions whose statements may run on several servers
 failover      a statement failed: what is learnt from it, where it goes next
-statements    prepared statements on their way: ids, types, parameters
+statements    prepared statements on their way: ids, types, parameters, long data
+copies        what servers have of prepared statements
+named_statements  those made by PREPARE ... FROM
 views         what sessions are lent for routing: views of tenants, look-ups, feedback
 asking        commands of our own on an idle server session
 preparing     bringing prepared statements to further servers

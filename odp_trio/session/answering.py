@@ -8,6 +8,7 @@ from odp_trio.model import TenantKey
 from odp_trio.routing.feedback import Verdict, judge
 from odp_trio.routing.request import Decision, Route, RouteRequest
 from odp_trio.routing.values import Values
+from odp_trio.session.named_statements import NamedStatements
 from odp_trio.session.ports import Feedback
 from odp_trio.session.reasons import ServerEnd
 from odp_trio.session.retry import WITHHELD, failure_by_error
@@ -21,6 +22,7 @@ from odp_trio.wire.reroute import VARIABLE
 from odp_trio.wire.response import ResponseTracker
 
 _RESET_CONNECTION: Final = int(Com.RESET_CONNECTION)
+_EXECUTE: Final = int(Com.STMT_EXECUTE)
 
 
 class Answering:
@@ -28,8 +30,8 @@ class Answering:
 
     # fmt: off
     __slots__ = (
-        "_missed", "begun", "decision", "dialect", "feedback", "key", "looks_at", "reply", "request", "reroute",
-        "servers", "state", "statements", "text", "tracker", "values", "watching", "what",
+        "_missed", "begun", "decision", "dialect", "feedback", "key", "looks_at", "names", "reply", "request",
+        "reroute", "servers", "state", "statements", "text", "tracker", "values", "watching", "what",
     )
     # fmt: on
     _missed: Location | None
@@ -40,6 +42,7 @@ class Answering:
     feedback: Feedback
     key: TenantKey
     looks_at: int
+    names: NamedStatements
     reply: bytes
     request: RouteRequest
     reroute: bytes | None
@@ -104,12 +107,14 @@ class Answering:
         """Do what the success of some statements means."""
         self.watching = False
         self.tracker.ids_taken = None
-        self.statements.resume(self.state, self.tracker)
+        self.statements.resume(self.state)
+        if self.what == _EXECUTE:
+            self.statements.note_executed(upstream, errno)
         if errno:
             return
         self.feedback.server_answered(self.key, upstream.address)
         if self.statements.opening is not None:
-            self.statements.note_prepared(upstream, self.tracker)
+            self.statements.note_prepared(upstream, self.dialect)
             return
         if self.what == _RESET_CONNECTION:
             self.start_anew(upstream)
@@ -120,19 +125,25 @@ class Answering:
                 state.note_temporary_table()
             case Kind.DDL:
                 database = state.database.decode("utf-8", "replace")
-                self.feedback.tables_changed(self.key, database, self.text)
+                self.feedback.tables_changed(self.key, database, self._sql())
             case Kind.LOCK:
                 state.note_locked_tables(True)
             case Kind.UNLOCK:
                 state.note_locked_tables(False)
             case Kind.PREPARE if facts.prepared:
-                self.statements.note_made(upstream, facts, self.values.literals, state)
+                self.names.note_made(upstream, facts, self.text, dialect=self.dialect)
             case Kind.DEALLOCATE if facts.prepared:
-                self.statements.note_ended(upstream, facts.prepared, state)
+                self.names.note_ended(upstream, facts.prepared)
             case _ if facts.table_locks:
                 state.lock_server = upstream.address
             case _:
                 return
+
+    def _sql(self) -> bytes:
+        """Return the text of the running statement, prepared or not."""
+        if self.statements.running is not None:
+            return self.statements.running.text
+        return self.names.source() or self.text
 
     def start_anew(self, upstream: Upstream) -> None:
         """The session was reset on this server: the others' are worth nothing any more."""
@@ -175,9 +186,7 @@ class Answering:
         """Whether the session has something on this server that no other has."""
         state = self.state
         return (
-            bool(state.bound)
-            or state.lock_server == upstream.address
-            or any(item.long_data_on == upstream.address for item in self.statements.prepared.statements.values())
+            bool(state.bound) or state.lock_server == upstream.address or self.statements.copies.is_bound_to(upstream)
         )
 
     def lost(self, upstream: Upstream, why: ServerEnd = ServerEnd.CLOSED_IDLE, detail: str = "") -> bool:

@@ -23,7 +23,6 @@ from odp_trio.errors import (
     ServerProtocolError,
     SessionLost,
     StatementRefused,
-    UnknownStatement,
     UpstreamError,
     UpstreamLost,
 )
@@ -244,6 +243,9 @@ class Forwarding:
         """
         router, lane = self._router, self._lane
         error: OdpError
+        if (wanted := router.wants(data)) > len(data):
+            self._client.unread(data)
+            data = await self._client.at_least(wanted)
         end = first_packet_end(data)
         if not router.read(bytearray(data), end):
             await self._answer_here(data)
@@ -305,21 +307,19 @@ class Forwarding:
         return why
 
     async def _answer_here(self, data: bytes) -> None:
-        """Answer what no server is asked: EXPLAIN ROUTE, and statement ids that are not known."""
+        """Answer what no server is asked: EXPLAIN ROUTE, and commands about statements, known or not."""
         router = self._router
-        if data[4] == Com.QUERY:
-            answer = await answer_explain(router, self._services.views, self._placing)
-        elif _SILENT[data[4]]:
-            answer = b""
-            if data[4] == Com.STMT_CLOSE:
-                router.statements.close_elsewhere()
+        if data[4] == Com.QUERY and router.statements.refusal is None:
+            answer: bytes | None = await answer_explain(router, self._services.views, self._placing)
         else:
-            answer = err_packet(1, UnknownStatement("Unknown prepared statement handle"))
+            answer = router.statements.answer_here(data[4 : first_packet_end(data)], router.state)
         await self._answer(data, answer)
 
     async def _answer(self, data: bytes, answer: bytes | None) -> None:
         """Send an answer of our own to a command, and go on with what comes after it."""
         client = self._client
+        if data[4] == Com.STMT_EXECUTE:
+            self._router.statements.drop_long_data()
         client.unread(data)
         await client.discard_command()
         if answer:

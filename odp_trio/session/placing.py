@@ -22,7 +22,6 @@ from odp_trio.errors import (
     OdpError,
     RouteError,
     ServerProtocolError,
-    StatementRefused,
     UpstreamError,
 )
 from odp_trio.model import Address, TenantKey
@@ -186,7 +185,7 @@ class Placing:
             if router.state.held_begin and not _SILENT[router.what]:
                 await self._begin(upstream, router.state.held_begin)
             await self._preparing.make_ready(upstream)
-        except StatementRefused:  # as it would have been by any server
+        except RouteError:  # as it would have been by any server
             if router.state.held_begin:  # it has begun here, and will begin where the next statement goes
                 router.servers.drop(upstream, ServerEnd.TRANSACTION_MOVED)
             else:

@@ -11,21 +11,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, final
 
-from odp_trio.errors import StatementRefused, UpstreamError
+from odp_trio.errors import StatementRefused, UnknownStatement, UpstreamError
 from odp_trio.observe import Counts
 from odp_trio.session.asking import Reply, ask, tell
 from odp_trio.session.retry import WITHHELD
 from odp_trio.session.router import Router
 from odp_trio.session.server_set import Upstream
-from odp_trio.sql.facts import Kind
-from odp_trio.state.prepared import Copy, Prepared
+from odp_trio.state.prepared import Copy, Prepared, quoted
 from odp_trio.wire.command import Com
-from odp_trio.wire.packets import packet
+from odp_trio.wire.fields import MAX_PAYLOAD
 from odp_trio.wire.parameters import with_types
 from odp_trio.wire.resultset import parse_err
 
 TOO_MANY_OPEN: Final = 5930
 """A session of an OBServer may have ``open_cursors`` statements, 50 unless told otherwise (seen on seekdb 1.3.0)."""
+_USES_LONG_DATA: Final = frozenset({int(Com.STMT_EXECUTE), int(Com.STMT_SEND_LONG_DATA)})
 
 
 @final
@@ -39,17 +39,31 @@ class Preparing:
 
     async def make_ready(self, upstream: Upstream) -> None:
         """Prepare what the command is about; raises StatementRefused or UpstreamError."""
-        router = self._router
-        statement = router.statements.running
-        if statement is not None and statement.id not in upstream.copies:
-            await self._prepare(upstream, statement)
-        facts = router.request.shape.facts
-        if facts.prepared is not None and facts.kind is not Kind.PREPARE:
-            await self._prepare_named(upstream, facts.prepared)
+        statement, name = self._router.statements.running, self._router.names.running
+        if statement is not None:
+            if statement.id not in upstream.copies:
+                await self._prepare(upstream, statement)
+            await self._send_long_data(upstream, statement)
+        elif name is not None:
+            await self._prepare_named(upstream, name)
 
     async def _prepare(self, upstream: Upstream, statement: Prepared) -> None:
+        if not statement.whole:
+            raise UnknownStatement("the only server that had the prepared statement is gone, and its text was too long")
         reply = await self._make(upstream, bytes((Com.STMT_PREPARE,)) + statement.text)
         upstream.copies[statement.id] = Copy(reply.prepared_id)
+
+    async def _send_long_data(self, upstream: Upstream, statement: Prepared) -> None:
+        """Send pieces that were kept, as the client sent them; what this server has had of others must be forgotten."""
+        kept, copy = statement.long_data, upstream.copies[statement.id]
+        if kept is None or kept.on is not None or self._router.what not in _USES_LONG_DATA:
+            return
+        if copy.long_data is not kept:
+            copy.long_data, copy.pieces = kept, 0
+        head = bytes((Com.STMT_SEND_LONG_DATA,)) + copy.server_id.to_bytes(4, "little")
+        for piece in kept.pieces[copy.pieces :]:
+            await tell(upstream, head + piece, self._timeout())
+            copy.pieces += 1
 
     async def _prepare_named(self, upstream: Upstream, name: str) -> None:
         """Make what a name means on this server, or end what it does not mean any more."""
@@ -57,13 +71,12 @@ class Preparing:
         if meant is None and had is not None:
             await self._end_named(upstream, name)
         elif meant is not None and meant is not had:
-            await self._make(upstream, bytes((Com.QUERY,)) + meant.sql)
+            await self._make(upstream, bytes((Com.QUERY,)) + meant.sql(self._router.dialect))
         if meant is not None:
             upstream.texts[name] = meant
 
     async def _end_named(self, upstream: Upstream, name: str) -> None:
-        sql = b"DEALLOCATE PREPARE `%b`" % name.replace("`", "``").encode()
-        await ask(upstream, bytes((Com.QUERY,)) + sql, self._timeout())
+        await ask(upstream, bytes((Com.QUERY,)) + b"DEALLOCATE PREPARE " + quoted(name), self._timeout())
 
     async def _make(self, upstream: Upstream, payload: bytes) -> Reply:
         """Let a server prepare a statement; make room for it if it has too many."""
@@ -85,7 +98,9 @@ class Preparing:
                 del upstream.texts[name]
                 await self._end_named(upstream, name)
                 return True
-        number = next((each for each in upstream.copies if statements.is_idle_on(each, upstream)), None)
+        running = None if statements.running is None else statements.running.id
+        idle = (each for each in upstream.copies if each != running and statements.copies.is_idle_on(each, upstream))
+        number = next(idle, None)
         if number is None:
             return False
         copy = upstream.copies.pop(number)
@@ -100,7 +115,8 @@ class Preparing:
             return command
         if upstream.copies[statement.id].types_version == statement.types_version:
             return command
-        length = int.from_bytes(command[:3], "little")
-        if len(command) != length + 4:
-            return command  # cut: it is long, and long ones bring their types or fail on the server
-        return bytearray(packet(0, with_types(bytes(command[4:]), statement.parameters, statement.types)))
+        payload = with_types(bytes(command[4:]), statement.parameters, statement.types)
+        length = int.from_bytes(command[:3], "little") + len(payload) + 4 - len(command)
+        if length >= MAX_PAYLOAD:
+            return command  # it brings its types, or goes where they are known
+        return bytearray(length.to_bytes(3, "little") + command[3:4] + payload)

@@ -17,11 +17,12 @@ from odp_trio.routing.values import Values
 from odp_trio.routing.view import View
 from odp_trio.session.answering import Answering
 from odp_trio.session.internal_routing import can_participate, follow, offer
+from odp_trio.session.named_statements import NamedStatements
 from odp_trio.session.ports import Feedback, TenantViews
 from odp_trio.session.server_set import ServerSet, Upstream
-from odp_trio.session.statements import STATEMENT_COMMANDS, SessionStatements
+from odp_trio.session.statements import STATEMENT_COMMANDS, SessionStatements, is_watched
 from odp_trio.sql.cache import Statements
-from odp_trio.sql.facts import Kind, Shape, TransactionEffect
+from odp_trio.sql.facts import Kind, Shape
 from odp_trio.sql.lexer import NO_BACKSLASHES
 from odp_trio.sql.literals import NOTHING, read_annotation
 from odp_trio.state.client import ClientState
@@ -47,7 +48,6 @@ PINNED: Final = frozenset(
     {"statement_owner", "open_transaction", "coordinator", "bound_session", "lock_holder", "route_address"}
 )
 """Rules whose server is the only one."""
-_WATCHED_KINDS: Final = frozenset({Kind.DDL, Kind.LOCK, Kind.UNLOCK, Kind.PREPARE, Kind.DEALLOCATE})
 
 
 @final
@@ -56,8 +56,8 @@ class Router(Answering):
 
     # fmt: off
     __slots__ = (
-        "_again", "_again_running", "_decide", "_generation", "_revision", "_rules", "_seed", "_shape_of", "_turn",
-        "_views", "rules", "user", "view",
+        "_again", "_again_running", "_decide", "_generation", "_revision", "_rules", "_seed", "_shape_of", "_shapes",
+        "_turn", "_views", "rules", "user", "view",
     )
     # fmt: on
 
@@ -78,7 +78,8 @@ class Router(Answering):
         self.key, self.user, self.state, self.servers, self.tracker = key, user, state, servers, tracker
         self.values = Values()
         self.request = RouteRequest(state, self.values)
-        self.statements = SessionStatements(servers, self.values)
+        self.statements = SessionStatements(servers, self.values, tracker)
+        self.names = NamedStatements(servers, self.values, shapes, state)
         self.request.user = user
         self.rules = rules
         self._decide, self._rules = rules.decide, rules.rules
@@ -86,7 +87,7 @@ class Router(Answering):
         self.looks_at = looks_at
         self.decision: Decision | None = None
         self.dialect = 0
-        self._shape_of = shapes.shape
+        self._shapes, self._shape_of = shapes, shapes.shape
         self._views = views
         self.feedback = feedback
         self._generation = -1
@@ -112,7 +113,7 @@ class Router(Answering):
                 self.text = sql
                 return upstream
             self.what, before = _QUERY, self.text
-            if not self._read_query(sql, shape, literals):
+            if not self._read_query(buffer, sql, shape, literals):
                 return None
             if shape.facts.deferrable and self._hold(sql):
                 self.text = before  # nothing has been asked
@@ -192,36 +193,48 @@ class Router(Answering):
         self.what = command = buffer[4]
         if command == _QUERY:
             sql = bytes(memoryview(buffer)[5:end])
-            self._read_query(sql, *self._shape_of(sql, self.dialect))
-            return not self.request.shape.facts.explain_route
+            self._read_query(buffer, sql, *self._shape_of(sql, self.dialect))
+            return not self.request.shape.facts.explain_route and self.statements.refusal is None
         self._forget_statement()
         self.text = bytes(memoryview(buffer)[5:end])
         request, statements = self.request, self.statements
         self.values.literals = ()
+        if statements.wants(buffer) > end:
+            return False  # the rest is waited for
         if command == _EXECUTE:
-            self.watching = bool(buffer[9])  # a cursor is opened
-            return statements.read_execute(request, buffer, end)
+            known = statements.read_execute(request, buffer, end)
+            running = statements.running
+            self.watching = bool(buffer[9]) or (
+                running is not None and (running.watched or running.long_data is not None)
+            )
+            return known
         if command == _PREPARE:
             self.watching = True
-            shape, literals = self._shape_of(self.text, self.dialect)
-            statements.read_prepare(request, self.text, shape, literals)
-            return True
+            return statements.read_prepare(request, buffer, end, self._shapes, self.dialect)
         request.begin(NO_TEXT)
         if command in STATEMENT_COMMANDS:
-            known = statements.read_other(request, buffer, self.tracker)
+            known = statements.read_other(request, buffer)
             self.watching = statements.interrupted is not None
             return known
         self.watching = command == _RESET_CONNECTION
         return True
 
+    def wants(self, data: bytes) -> int:
+        """Return how many bytes of a command must be there before it can be read, if more can be waited for."""
+        if data[4] != _QUERY:
+            return self.statements.wants(data)
+        shape, _ = self._shape_of(data[5:], self.dialect)
+        return self.names.wants(shape, data)
+
     def _forget_statement(self) -> None:
         """Another statement comes: nothing of the one before counts."""
         self.watching = False
         self.begun = b""
+        self.names.running = None
         self._again = self._again_running = None
         self.statements.forget_command()
 
-    def _read_query(self, sql: bytes, shape: Shape, literals: Sequence[bytes]) -> bool:
+    def _read_query(self, buffer: bytearray, sql: bytes, shape: Shape, literals: Sequence[bytes]) -> bool:
         self._forget_statement()
         self.text = sql
         self.values.literals, self.values.parameters = literals, ()
@@ -229,11 +242,20 @@ class Router(Answering):
         facts = shape.facts
         if facts.leading_comment is not None:
             self.request.annotation = read_annotation(self.values.literals[facts.leading_comment])
-        if facts.kind in _WATCHED_KINDS or facts.table_locks or facts.transaction is TransactionEffect.IMPLICIT_COMMIT:
+        if is_watched(facts) or (facts.statements > 1 and b"prepare" in sql.lower()):
             self.watching = True
-        if facts.kind is Kind.EXECUTE or facts.kind is Kind.DEALLOCATE:
-            return self.statements.read_named(facts.prepared, self.state) and not facts.explain_route
-        return not facts.explain_route
+        match facts.kind:
+            case Kind.EXECUTE | Kind.DEALLOCATE:
+                held = bool(self.tracker.status & _IN_TRANS or self.state.bound)
+                ready = self.names.read(self.request, facts, held=held)
+                self.watching = self.watching or self.names.is_watched()
+                return ready and not facts.explain_route
+            case Kind.PREPARE:
+                return self.statements.may_name(facts.prepared, self.state) and self.names.wants(shape, buffer) <= (
+                    len(sql) + 5
+                )
+            case _:
+                return not facts.explain_route
 
     def decide(self) -> Decision | None:
         """Ask the rules; None when the tenant's servers are not known."""

@@ -1,7 +1,8 @@
 """What one client session and each of its server sessions hold; pure.
 
-client    database, variables and their versions, what binds the session to a server
-prepared  prepared statements: the client's ids and the servers'
-session_info  parts of the state that servers hand each other unread (OB 2.0)
-sync      what a server session must be told before the next statement
+client          database, variables and their versions, what binds the session to a server
+prepared        prepared statements: the client's ids and the servers'
+prepared_texts  what is known of texts that clients prepare, shared by all sessions
+session_info    parts of the state that servers hand each other unread (OB 2.0)
+sync            what a server session must be told before the next statement
 """

@@ -6,7 +6,7 @@ Source: MySQL: COM_STMT_EXECUTE, Binary Protocol Value.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from struct import Struct, error, unpack_from
 from typing import Final
@@ -26,6 +26,7 @@ _NULL, _FLOAT, _DOUBLE = 0x06, 0x04, 0x05
 _DECIMALS: Final = frozenset({0x00, 0xF6})
 _DATES: Final = frozenset({0x0A, 0x0C, 0x07})
 _TIME: Final = 0x0B
+_NONE: Final[Mapping[int, bytes]] = {}
 _FLOATS: Final = {_FLOAT: Struct("<f"), _DOUBLE: Struct("<d")}
 
 
@@ -52,21 +53,25 @@ def parse_execute(payload: bytes | memoryview, count: int) -> Execute:
     return Execute(bytes(payload[flag_at + 1 : values_at]), values_at)
 
 
+def head_bytes(count: int) -> int:
+    """Return the most bytes of a payload before its values: head, NULL bitmap, flag and types."""
+    return HEAD_BYTES + ((count + 7) // 8 + 1 + 2 * count if count else 0)
+
+
 def read_values(
-    payload: bytes, count: int, types: bytes, values_at: int, encoding: str, absent: frozenset[int] = frozenset()
+    payload: bytes, count: int, types: bytes, values_at: int, encoding: str, long_data: Mapping[int, bytes] = _NONE
 ) -> Sequence[Parameter]:
     """Read the values; raise ClientProtocolError when they cannot be.
 
-    ``absent`` are the parameters that were sent as long data: they have no
-    value here and are given as empty bytes.
+    ``long_data`` are the parameters that were sent before, by number: they have no value here.
     """
     values: list[Parameter] = []
     cursor = Cursor(payload, ClientProtocolError, values_at)
     for at in range(count):
         if payload[HEAD_BYTES + at // 8] >> at % 8 & 1:
             values.append(None)
-        elif at in absent:
-            values.append(b"")
+        elif (sent := long_data.get(at)) is not None:
+            values.append(_text(sent, types[2 * at], encoding))
         else:
             kind = types[2 * at] | types[2 * at + 1] << 8
             values.append(_value(cursor, kind & 0xFF, unsigned=bool(kind & _UNSIGNED), encoding=encoding))
@@ -85,7 +90,10 @@ def _value(cursor: Cursor, kind: int, *, unsigned: bool, encoding: str) -> Param
         return _time(cursor.take(cursor.uint(1)))
     if kind == _NULL:
         return None
-    raw = cursor.lestr()
+    return _text(cursor.lestr(), kind, encoding)
+
+
+def _text(raw: bytes, kind: int, encoding: str) -> Parameter:
     try:
         return Decimal(raw.decode("ascii")) if kind in _DECIMALS else raw.decode(encoding)
     except (UnicodeDecodeError, InvalidOperation):
@@ -123,8 +131,8 @@ def _time(raw: bytes) -> Parameter:
 
 
 def with_types(payload: bytes, count: int, types: bytes) -> bytes:
-    """Write a payload that brings no types with them, so that any server can run it."""
+    """Write a payload that brings no types with them, so that any server can run it; it may be cut behind the flag."""
     flag_at = HEAD_BYTES + (count + 7) // 8
-    if not count or payload[flag_at]:
+    if not count or len(payload) <= flag_at or payload[flag_at]:
         return payload
     return payload[:flag_at] + b"\x01" + types + payload[flag_at + 1 :]

@@ -64,6 +64,7 @@ class ResponseTracker:
     An answer to COM_STMT_PREPARE keeps the server's id, ``prepared_id``, unless that
     is one of ``ids_taken``: then the buffer, which must be writable, gets
     ``statement_id``; afterwards that is the id which the client was told.
+    ``also`` are status flags that the client is shown in an EOF or an OK that do not have them.
     ``extra_ok`` is false for a plain server connection, which gets no extra OK
     and whose OK packets are passed on unchanged.
     """
@@ -76,6 +77,7 @@ class ResponseTracker:
         "_phase",
         "_remaining",
         "_tracks",
+        "also",
         "command",
         "ended",
         "errno",
@@ -94,6 +96,7 @@ class ResponseTracker:
 
     def __init__(self, *, extra_ok: bool = True, session_track: bool = False) -> None:
         self.extra_ok = extra_ok
+        self.also = 0
         self.command = 0
         self.ended = True
         self.held = False
@@ -276,12 +279,18 @@ class ResponseTracker:
         self._phase = after
         return True
 
+    def _add_flags(self, buffer: bytes | bytearray, at: int) -> None:
+        """Write into a status what the session is in, and this server is not; see ``also``."""
+        if self.also and isinstance(buffer, bytearray):
+            buffer[at] |= self.also & 0xFF
+
     def _finish(self, after: Phase) -> None:
         self._phase = _END if after == _EXTRA_OK and not self.extra_ok else after
 
     def _eof(self, buffer: bytes | bytearray, start: int, end: int, after: Phase) -> None:
         if end - start < 9:
             raise self._unexpected("an EOF packet without status flags")
+        self._add_flags(buffer, start + 7)
         self.status = status = buffer[start + 7] | buffer[start + 8] << 8
         phase = self._phase
         if phase == Phase.DEFINITIONS and self.command == Com.STMT_EXECUTE and status & _UNUSUAL:
@@ -322,6 +331,8 @@ class ResponseTracker:
         if not self.extra_ok:
             self._note_plain(bytes(buffer[start + 4 : end]))
             return True
+        if self._phase == Phase.ACKNOWLEDGE and end - start >= 11 and not buffer[start + 5] | buffer[start + 6]:
+            self._add_flags(buffer, start + 7)
         payload = bytes(buffer[start + 4 : end])
         ok = parse_ok(payload)
         self.status = ok.status

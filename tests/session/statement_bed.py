@@ -110,7 +110,7 @@ async def open_statement_bed() -> AsyncIterator[StatementBed]:
             far_ends.append(far)
             fakes[number] = FakeServer(number)
             session = ServerSession(address(number), near, near, number, b"")
-            upstreams[number] = Upstream(session, reactor, servers.drop)
+            upstreams[number] = Upstream(session, reactor, servers.closed_idle)
             servers.add(upstreams[number])
             nursery.start_soon(fakes[number].serve, far)
         try:

@@ -96,7 +96,8 @@ async def test_no_room_can_be_made() -> None:
 async def test_a_name_is_made_and_ended_where_it_is_used() -> None:
     async with open_statement_bed() as bed:
         state = bed.router.state
-        meant = state.text_prepared["S1"] = TextPrepared("S1", b"PREPARE `S1` FROM 'select 1'")
+        shape = bed.router._shape_of(b"select 1", 0)
+        meant = state.text_prepared["S1"] = TextPrepared("S1", rb"select 'a\n'", *shape)
         bed.read(QUERY + b"execute s1")
         await bed.preparing.make_ready(bed.upstreams[2])
         assert bed.upstreams[2].texts == {"S1": meant}
@@ -105,15 +106,18 @@ async def test_a_name_is_made_and_ended_where_it_is_used() -> None:
         bed.read(QUERY + b"execute s1")
         await bed.preparing.make_ready(bed.upstreams[2])
 
-        assert bed.fakes[2].commands == [QUERY + meant.sql, QUERY + b"DEALLOCATE PREPARE `S1`"]
+        assert bed.fakes[2].commands == [
+            QUERY + rb"PREPARE `S1` FROM 'select ''a\\n'''",
+            QUERY + b"DEALLOCATE PREPARE `S1`",
+        ]
         assert bed.upstreams[2].texts == {}
 
 
 async def test_a_name_that_cannot_be_made_is_answered_in_the_servers_words() -> None:
     async with open_statement_bed() as bed:
-        sql = b"PREPARE `S1` FROM 'select * from gone'"
-        bed.router.state.text_prepared["S1"] = TextPrepared("S1", sql)
-        bed.fakes[3].errors[QUERY + sql] = [1146]
+        source = b"select * from gone"
+        bed.router.state.text_prepared["S1"] = TextPrepared("S1", source, *bed.router._shape_of(source, 0))
+        bed.fakes[3].errors[QUERY + b"PREPARE `S1` FROM 'select * from gone'"] = [1146]
         bed.read(QUERY + b"execute S1")
 
         with pytest.raises(StatementRefused):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odp_trio.model import Address
+from odp_trio.sql.facts import Shape, StatementFacts
 from odp_trio.sql.lexer import ANSI_QUOTES, MULTIBYTE, NO_BACKSLASHES
 from odp_trio.state.client import STRONG, UNSYNCED, WEAK, ClientState, ServerState
 from odp_trio.state.prepared import TextPrepared
@@ -200,7 +201,7 @@ def test_after_a_reset_connection_what_is_imposed_is_told_again() -> None:
 def test_after_a_reset_connection_no_server_holds_locks_ids_or_statements() -> None:
     client = told()
     client.lock_server = client.insert_id_server = client.route_address = Address("10.0.0.1", 2881)
-    client.text_prepared["S"] = TextPrepared("S", b"PREPARE S FROM 'select 1'")
+    client.text_prepared["S"] = TextPrepared("S", b"select 1", Shape(StatementFacts()), ())
     client.note_temporary_table()
 
     client.forget()

@@ -58,10 +58,10 @@ def test_nulls_and_long_data_have_no_value() -> None:
     types = b"\x03\0\x03\0\xfd\0"
     payload = execute(types, struct.pack("<i", 8), nulls=0b001)
 
-    assert read_values(payload, 3, types, parse_execute(payload, 3).values_at, "utf-8", frozenset({2})) == [
+    assert read_values(payload, 3, types, parse_execute(payload, 3).values_at, "utf-8", {2: b"sent"}) == [
         None,
         8,
-        b"",
+        "sent",
     ]
 
 
