@@ -42,6 +42,7 @@ from odp_trio.catalog.own_rules import load_own_rules
 from odp_trio.catalog.prober import Prober
 from odp_trio.catalog.tenants import TenantRoutes
 from odp_trio.config import Settings
+from odp_trio.net.certificates import Certificates
 from odp_trio.net.listener import accept_clients, socket_address
 from odp_trio.net.reactor import Reactor, open_reactor
 from odp_trio.observe import Counts
@@ -90,6 +91,7 @@ class Proxy:
         self.ends = Ends(settings.session_ends_kept)
         self.tenants = TenantTable()
         self.rules = rule_set(load_own_rules(settings.own_rules.split()))
+        self.certificates = Certificates(settings)
         self.locations = Locations(settings.routing_cache_mem_limited * 3 // 4 // LOCATION_BYTES)
         self.statements = Statements(settings.statement_cache_size, text_limit=settings.request_buffer_length)
         self.reactor = reactor
@@ -106,7 +108,7 @@ class Proxy:
         self.started_at = trio.current_time()
         self.clusters = Clusters(
             {name: cluster.rslist for name, cluster in settings.clusters.items() if cluster.rslist},
-            lambda name: open_metadata(self._settings, name),
+            lambda name: open_metadata(self._settings, name, lambda: self.certificates.server),
             Surroundings(
                 self.settings,
                 rng,
@@ -239,6 +241,7 @@ class Proxy:
             seed=lambda: self._rng.getrandbits(63),
             turns=itertools.count(self._rng.randrange(1 << 16)),
             rules=self.rules,
+            certificates=self.certificates,
             admission=self.admission,
             ends=self.ends,
             wall_clock_us=lambda: time.time_ns() // 1000,
@@ -338,6 +341,9 @@ async def _running(
         prober = Prober(proxy.views.congestion, proxy.settings)
         await catalog.start(ChildSpec("prober", prober.run, intensity=None))
         nursery.start_soon(proxy._prepare_grammar)
+        if proxy.certificates.wanted:
+            await proxy.certificates.load()
+            await catalog.start(ChildSpec("certificates", proxy.certificates.watch, intensity=None))
         await before_listening(proxy)
         async with open_supervisor("front", rng=rng, parent=root) as front:
             await front.start(ChildSpec("time_limits", proxy.time_limits.watch))

@@ -75,6 +75,12 @@ class TooManyInTenant(TooManyClients):
     sqlstate = "08004"
 
 
+class SecureTransportRequired(LoginError):
+    """A client logged in without TLS where that is not allowed (ER_SECURE_TRANSPORT_REQUIRED)."""
+
+    errno = 3159
+
+
 class NotSupported(OdpError):
     """A command that the protocol has but this proxy does not forward (OB_NOT_SUPPORTED)."""
 
@@ -144,6 +150,13 @@ class NotBegun(OdpError):
 
 class OutcomeUnknown(SessionLost):
     """The connection was lost after a statement was sent that may have run."""
+
+
+class InsecureServer(UpstreamError):
+    """An OBServer that may not be trusted: it offers no TLS although that is insisted on, or its certificate is wrong.
+
+    It may be in good health, and nothing of a login was sent.
+    """
 
 
 class LoginRefused(UpstreamError):

@@ -8,18 +8,21 @@ ResponseTracker, as a plain connection sees it).
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
+import msgspec
+
 from odp_trio.errors import ServerProtocolError
 from odp_trio.model import Address
 from odp_trio.wire.auth import native_token, xor
 from odp_trio.wire.command import Com
 from odp_trio.wire.fields import MAX_PAYLOAD, Capability, lenenc_int, lenenc_str
-from odp_trio.wire.handshake import LoginPacket, parse_auth_switch, parse_greeting
+from odp_trio.wire.handshake import LoginPacket, parse_auth_switch, parse_greeting, ssl_request
 from odp_trio.wire.packets import PacketReader, packet
 from odp_trio.wire.response import ResponseTracker
 from odp_trio.wire.resultset import parse_err
@@ -96,6 +99,7 @@ class RawClient:
         proxy_capabilities: int = 0,
         timeout: float = 60,
         frame_bytes: int = MAX_PAYLOAD,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.socket = socket.create_connection((address.ip, address.port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -105,6 +109,7 @@ class RawClient:
         """Every packet of the login: ``(">" or "<", bytes)``."""
         as_proxy = as_proxy or rewriting
         self._rewriting = rewriting
+        self._tls = tls
         self._tracker = ResponseTracker(
             extra_ok=as_proxy, session_track=as_proxy and bool(capabilities & Capability.SESSION_TRACK)
         )
@@ -250,7 +255,13 @@ class RawClient:
             None if database is None else database.encode(),
             attributes=attributes,
         )
-        self._say(packet(1, login.to_bytes()))
+        first = 1
+        if self._tls is not None:
+            self._say(packet(1, ssl_request(login)))
+            self.socket = self._tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
+            login = msgspec.structs.replace(login, capabilities=login.capabilities | Capability.SSL)
+            first = 2
+        self._say(packet(first, login.to_bytes()))
         seq, payload = self._login_packet(reader)
         if payload[0] == 0xFE:
             self._say(packet(seq + 1, native_token(password, parse_auth_switch(payload).scramble)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, final
 
@@ -21,6 +21,7 @@ from odp_trio.config import Settings
 from odp_trio.config.options import ClusterSettings
 from odp_trio.errors import MetadataRefused, MetadataUnavailable
 from odp_trio.model import Address
+from odp_trio.net.certificates import ServerTls
 from odp_trio.wire.auth import is_stage_one, stage_one, token_from_stage_one
 
 log = logging.getLogger("odp_trio.catalog")
@@ -95,8 +96,17 @@ class MetadataClient:
     All of them together have ``timeout`` seconds; ``threads`` is how many questions one server may be asked at a time.
     """
 
-    def __init__(self, credentials: Credentials, *, timeout: float, connect_timeout: float, threads: int = 4) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        timeout: float,
+        connect_timeout: float,
+        threads: int = 4,
+        tls: Callable[[], ServerTls | None] = lambda: None,
+    ) -> None:
         self._credentials = credentials
+        self._tls = tls
         self._timeout = timeout
         self._connect_timeout = connect_timeout
         self._threads = threads
@@ -216,7 +226,13 @@ class MetadataClient:
 
     def _log_in(self, address: Address, password: str) -> Connection:
         connect = _StageOneConnection if is_stage_one(password) else Connection
-        return connect(
+        tls = self._tls()
+        if tls is not None and tls.context is None and tls.required:
+            raise pymysql.err.InterfaceError(0, f"no TLS: {tls.problem}")
+        connection = connect(
+            defer_connect=True,
+            ssl=None if tls is None else tls.context,
+            ssl_disabled=tls is None or tls.context is None,
             host=address.ip,
             port=address.port,
             user=f"{self._credentials.user}@sys",
@@ -231,9 +247,13 @@ class MetadataClient:
             cursorclass=pymysql.cursors.DictCursor,
             program_name="odp_trio",
         )
+        # Without this a PyMySQL that was given a context insists on TLS.
+        connection._ssl_required = tls is not None and tls.required  # type: ignore[attr-defined]
+        connection.connect()
+        return connection
 
 
-def open_metadata(settings: Settings, name: str) -> MetadataClient:
+def open_metadata(settings: Settings, name: str, tls: Callable[[], ServerTls | None] = lambda: None) -> MetadataClient:
     """Return a client for one cluster: with its own account and passwords where it has them, else the global ones."""
     own = settings.clusters.get(name) or ClusterSettings(())
     passwords = [
@@ -248,6 +268,7 @@ def open_metadata(settings: Settings, name: str) -> MetadataClient:
         Credentials(own.observer_sys_user or settings.observer_sys_user, tuple(dict.fromkeys(passwords))),
         timeout=settings.short_async_task_timeout,
         connect_timeout=min(settings.connect_timeout, settings.short_async_task_timeout),
+        tls=tls,
     )
 
 
@@ -298,7 +319,7 @@ class _StageOneConnection(Connection):
 
     def _get_server_information(self) -> None:
         super()._get_server_information()  # type: ignore[misc]
-        self._auth_plugin_name = "sha256_password"
+        self._auth_plugin_name = "caching_sha2_password"  # sha256_password would send the hash itself, over TLS
 
 
 class _StageOneHandler:

@@ -1,6 +1,7 @@
 """Settings: one table of options, layers merged over it, the whole validated at once.
 
 values     how a value is written: durations, booleans, secrets
+ssl_attributes  ODP's JSON object of what holds for TLS as a whole
 options    the table
 foreign    ODP's options that mean nothing here
 settings   layers -> Settings

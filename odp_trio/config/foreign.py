@@ -19,9 +19,6 @@ _GROUPS: Final = {
         rpc_srv_session_pool_inactive_timeout rpc_sub_req_max_retries
         rpc_support_key_partition_shard_request
     """,
-    "TLS is not offered": """
-        enable_client_ssl enable_server_ssl ssl_attributes
-    """,
     "not offered: every table is looked up": """
         enable_bad_route_reject enable_causal_order_read enable_index_route enable_pl_route
         enable_single_leader_node_routing ob_max_read_stale_time

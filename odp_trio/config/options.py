@@ -137,6 +137,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     login_timeout: Annotated[float, Option("duration", "How long a client may take to log in.", 0.1, 3600.0, own=True)] = 10.0
     obproxy_sys_password: Annotated[Secret, Option("secret", "Password of root@proxysys, the login to the proxy itself; without one nobody may.")] = Secret()
 
+    enable_client_ssl: Annotated[bool, Option("bool", "Offer TLS to clients, once certificate and key are loaded.", restart=True, section="TLS")] = False
+    ssl_cert_file: Annotated[str, Option("text", "Certificate of the proxy, with the certificates that lead to an authority behind it (PEM).", own=True, restart=True)] = ""
+    ssl_key_file: Annotated[str, Option("text", "Its private key (PEM); empty: it is in ssl_cert_file.", own=True, restart=True)] = ""
+    ssl_key_password: Annotated[Secret, Option("secret", "Password of the private keys, if they have one.", own=True, restart=True)] = Secret()
+    ssl_ca_file: Annotated[str, Option("text", "Authorities (PEM) that certificates of clients are checked against, and those of servers unless server_ssl_ca_file is set.", own=True, restart=True)] = ""
+    client_ssl_verify: Annotated[str, Option("text", "Certificates of clients: not asked for; checked if there is one; without a good one nobody comes in by TLS.", choices=("none", "optional", "required"), own=True, restart=True)] = "none"
+    ssl_attributes: Annotated[str, Option("ssl_attributes", "JSON object: using_ssl = ENABLE_FORCE refuses clients without TLS (3159), min_tls_version = TLSV1.3 offers nothing older on either leg. Less than TLSV1.2 is never offered.", restart=True)] = ""
+    enable_server_ssl: Annotated[bool, Option("bool", "Use TLS towards servers that offer it; server_ssl_mode may insist.", restart=True)] = False
+    server_ssl_mode: Annotated[str, Option("upper", "PREFERRED goes on in plain text where a server does not offer TLS, REQUIRED does not, VERIFY_CA checks its certificate too, VERIFY_IDENTITY also that it is for the server's address.", choices=("PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"), own=True, restart=True)] = "PREFERRED"
+    server_ssl_ca_file: Annotated[str, Option("text", "Authorities (PEM) that certificates of servers are checked against; empty: ssl_ca_file.", own=True, restart=True)] = ""
+    server_ssl_cert_file: Annotated[str, Option("text", "Certificate (PEM) that servers are shown when they ask for one; empty: none. An OBServer refuses one whose name is not in ob_ssl_invited_common_names.", own=True, restart=True)] = ""
+    server_ssl_key_file: Annotated[str, Option("text", "Its private key (PEM); empty: it is in server_ssl_cert_file.", own=True, restart=True)] = ""
+
     client_max_connections: Annotated[int, Option("int", "Clients at a time, those that are logging in among them; logins to the proxy itself do not count. 0 means no limit.", 0, 1_000_000, section="Connections")] = 8192
     client_max_connections_policy: Annotated[str, Option("text", "What becomes of further clients: refuse tells them 1203 when they log in, wait leaves them (and logins to the proxy itself) in the listen queue.", choices=("refuse", "wait"), own=True)] = "refuse"
     enable_client_connection_lru_disconnect: Annotated[bool, Option("bool", "Instead of refusing a further client, close the one that has been idle for longest outside a transaction.")] = False

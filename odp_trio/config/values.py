@@ -15,6 +15,7 @@ from functools import cache
 from typing import Final, final
 from urllib.parse import urlsplit
 
+from odp_trio.config.ssl_attributes import read_ssl_attributes
 from odp_trio.errors import ConfigError
 from odp_trio.model import Address
 
@@ -283,4 +284,5 @@ READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "url": read_url,
     "networks": read_networks,
     "compression": read_compression,
+    "ssl_attributes": read_ssl_attributes,
 }

@@ -3,6 +3,8 @@
 reactor   one epoll for every session socket, slept in inside Trio's own wait
 stream    what a session reads and writes: a socket, or what codes around one
 coded     a stream that codes what goes through another one, by a pure codec
+tls       a stream: TLS around a socket
+certificates  what TLS needs on each leg, read again when the files change
 leg       one stream of a session: what is owed to it, what it is watched for
 ob20_stream  OB 2.0 around a stream to an OBServer
 channel   whole packets on a stream, for what may wait

@@ -4,6 +4,7 @@ ids           connection ids
 login         greeting, credentials, where a login goes
 compression   the compressed protocol for clients
 retry         what may be tried again (pure)
+server_tls    TLS towards an OBServer: asked for between its greeting and the login
 upstream      logging in to OBServers on behalf of a client
 beside        what travels beside the packets in OB 2.0
 attempt       one attempt to log in to a server, which may be broken off

@@ -18,11 +18,13 @@ from odp_trio.errors import (
     ConnectFailed,
     LoginRefused,
     OdpError,
+    SecureTransportRequired,
     TooManyClients,
     UpstreamError,
 )
 from odp_trio.model import Address, TenantKey
 from odp_trio.net.channel import PacketChannel, PeerGone, PeerTooSlow
+from odp_trio.net.tls import TlsFailed
 from odp_trio.routing.decide import order
 from odp_trio.routing.request import RouteRequest
 from odp_trio.routing.values import Values
@@ -65,24 +67,52 @@ COMMAND_BYTES: Final = 1 << 20
 
 async def converse(session: Session, services: Services) -> End:
     """Serve one client; answer why it ended.  A bug propagates; what peers do never does."""
-    settings = services.settings()
     client = PacketChannel(session.sock, ClientProtocolError, LOGIN_BYTES)
-    client.read_limit = client.write_limit = settings.login_timeout
+    client.read_limit = client.write_limit = services.settings().login_timeout
+    try:
+        return await _converse(session, services, client)
+    finally:
+        if client.stream is not session.sock:
+            client.stream.close()  # TLS has a word for it
+
+
+async def _receive(session: Session, services: Services, client: PacketChannel) -> Credentials | End:
+    """Greet, and get the login; or answer why none came that may go on."""
+    settings = services.settings()
+    certificates = services.certificates
     offered = OFFERED | (Capability.COMPRESS if settings.client_compression_level else 0)
+    if (tls := certificates.client) is not None:
+        offered |= Capability.SSL
     greeting = Greeting(settings.mysql_version.encode(), session.id, services.scramble(), offered)
     try:
-        credentials = await receive_login(
-            client, greeting, settings.login_timeout, partial(_note_client, session, settings)
+        login = await receive_login(
+            client, greeting, settings.login_timeout, partial(_note_client, session, settings), tls
         )
     except PeerGone as exc:
         log.debug("%s left before its login: %s", session, exc)  # health probes do so all day
         return End.CLIENT_GONE if client.heard else End.LEFT_BEFORE_LOGIN
+    except TlsFailed as exc:
+        log.warning("%s: no TLS: %s", session, exc)
+        session.detail = str(exc)
+        return End.TLS_FAILED
     except LoginTimeout as exc:
         log.warning("%s: %s", session, exc)
         session.detail = str(exc)
         return End.LOGIN_TIMEOUT
     except ClientProtocolError as exc:
-        return await refuse(session, services, client, 2, exc, End.CLIENT_PROTOCOL)
+        seq = 2 if client.stream is session.sock else 3
+        return await refuse(session, services, client, seq, exc, End.CLIENT_PROTOCOL)
+    session.tls = login.tls
+    if certificates.forced and not login.tls:
+        insecure = SecureTransportRequired("Connections using insecure transport are prohibited")
+        return await refuse(session, services, client, login.seq + 1, insecure, End.TLS_REQUIRED)
+    return login
+
+
+async def _converse(session: Session, services: Services, client: PacketChannel) -> End:
+    credentials = await _receive(session, services, client)
+    if isinstance(credentials, End):
+        return credentials
     login = _Login(session, services, client, credentials)
     try:
         server = await login.run()
@@ -229,6 +259,7 @@ class _Login:
             timeout=settings.connect_timeout,
             options=server_socket_options(settings),
             ask_client=self._ask_client,
+            tls=self._services.certificates.server,
         )
         counts.server_connects += 1
         try:

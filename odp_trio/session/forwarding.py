@@ -162,6 +162,7 @@ class Forwarding:
                 timeout=settings.connect_timeout,
                 options=server_socket_options(settings),
                 ask_client=client_is_not_asked,
+                tls=self._services.certificates.server,
             )
         except UpstreamError:
             counts.server_connect_failures += 1

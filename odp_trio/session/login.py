@@ -5,6 +5,7 @@ The order of checks and what a client gets for each is ODP's.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from typing import Final
 
@@ -15,9 +16,10 @@ from odp_trio.config import Settings
 from odp_trio.errors import AccessDenied, ClientProtocolError, OutOfOrder, UnknownCluster
 from odp_trio.model import LoginName
 from odp_trio.net.channel import PacketChannel
+from odp_trio.net.tls import TlsStream
 from odp_trio.wire.auth import NATIVE_PASSWORD, SCRAMBLE_BYTES
 from odp_trio.wire.fields import Capability, Status, lenenc_str
-from odp_trio.wire.handshake import AuthSwitch, Greeting, LoginPacket, parse_login, wants_tls
+from odp_trio.wire.handshake import SSL_REQUEST_BYTES, AuthSwitch, Greeting, LoginPacket, parse_login, wants_tls
 from odp_trio.wire.login_name import parse_login_name
 from odp_trio.wire.proxy_protocol import ProxyHeader, begins_header, parse_proxy_header
 from odp_trio.wire.resultset import ok_payload
@@ -40,6 +42,8 @@ class Credentials(msgspec.Struct, frozen=True):
     seq: int
     typed_name: str
     scramble: bytes
+    tls: str = ""
+    """The version of TLS in use; empty: none."""
 
     @property
     def tracks_session(self) -> bool:
@@ -48,11 +52,16 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 async def receive_login(
-    channel: PacketChannel, greeting: Greeting, timeout: float, proxied: Callable[[ProxyHeader], None]
+    channel: PacketChannel,
+    greeting: Greeting,
+    timeout: float,
+    proxied: Callable[[ProxyHeader], None],
+    tls: ssl.SSLContext | None = None,
 ) -> Credentials:
     """Greet, and read the login within ``timeout`` seconds; ``proxied`` gets a PROXY header that comes before it.
 
-    Raises ClientProtocolError (OutOfOrder, LoginTimeout) for what is no login,
+    ``tls`` is what TLS is begun with if the client asks for it; the greeting must have offered it.
+    Raises ClientProtocolError (OutOfOrder, LoginTimeout) for what is no login, TlsFailed,
     PeerGone when the client leaves.
     """
     with trio.move_on_after(timeout):
@@ -61,13 +70,28 @@ async def receive_login(
         seq, payload = await channel.receive()
         if seq != _EXPECTED_FIRST:
             raise OutOfOrder(f"packet {_EXPECTED_FIRST} expected, got {seq}")
+        version = ""
         if wants_tls(payload):
-            raise ClientProtocolError("TLS was not offered")
+            version = await _begin_tls(channel, payload, tls)
+            seq, payload = await channel.receive()
+            if seq != _EXPECTED_FIRST + 1:
+                raise OutOfOrder(f"packet {_EXPECTED_FIRST + 1} expected, got {seq}")
         packet = parse_login(payload, greeting.capabilities)
         if _needs_switch(packet):
             seq, packet = await _switch_to_native(channel, seq, packet, greeting.scramble)
-        return Credentials(packet, seq, packet.user.decode("utf-8", "surrogateescape"), greeting.scramble)
+        return Credentials(packet, seq, packet.user.decode("utf-8", "surrogateescape"), greeting.scramble, version)
     raise LoginTimeout(f"no login within {timeout:g} s")
+
+
+async def _begin_tls(channel: PacketChannel, payload: bytes, tls: ssl.SSLContext | None) -> str:
+    """Shake hands; what came behind the SSLRequest goes to the TLS engine, which takes nothing that is no TLS."""
+    if tls is None:
+        raise ClientProtocolError("TLS was not offered")
+    if len(payload) != SSL_REQUEST_BYTES:
+        raise ClientProtocolError("a login that says it came by TLS, and did not")
+    channel.stream = stream = TlsStream(channel.stream, tls, server_side=True, early=channel.leftover())
+    await stream.handshake()
+    return stream.version
 
 
 async def _read_proxy_header(channel: PacketChannel, proxied: Callable[[ProxyHeader], None]) -> None:

@@ -52,6 +52,8 @@ class End(Reason):
         "it did not take an answer for `net_write_timeout`, or not go on with a command for `net_read_timeout`",
     )
     LOGIN_TIMEOUT = "login_timeout", "it did not log in within `login_timeout`"
+    TLS_FAILED = "tls_failed", "it asked for TLS, and the handshake failed"
+    TLS_REQUIRED = "tls_required", "it logged in without TLS where that is not allowed"
     LOGIN_REFUSED = "login_refused", "an OBServer refused its login: a wrong password, an account that is locked"
     ACCESS_DENIED = "access_denied", "the proxy refused its login: an unknown tenant, a reserved account"
     UNKNOWN_CLUSTER = "unknown_cluster", "its login named no cluster that is known"

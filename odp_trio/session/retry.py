@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from odp_trio.errors import ConnectFailed, LoginRefused, NoDescriptor, UpstreamLost, UpstreamTimedOut
+from odp_trio.errors import ConnectFailed, InsecureServer, LoginRefused, NoDescriptor, UpstreamLost, UpstreamTimedOut
 from odp_trio.topology.congestion import Failure
 
 INITIALIZING: Final = 8001
@@ -51,7 +51,7 @@ def after_failed_login(failure: Exception) -> Verdict:
         number = failure.errno
         return Verdict(number in _ELSEWHERE, number in _RENEWS_ROUTE, rebuild_cluster=number == CLUSTER_MISMATCH)
     # Nothing of the client's was changed by a connection that broke before its login was answered.
-    return Verdict(isinstance(failure, ConnectFailed | UpstreamLost), renew_route=False)
+    return Verdict(isinstance(failure, ConnectFailed | UpstreamLost | InsecureServer), renew_route=False)
 
 
 class Delivered(Enum):

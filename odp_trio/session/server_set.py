@@ -30,14 +30,14 @@ class Upstream:
     # fmt: off
     __slots__ = (
         "address", "beside", "capabilities", "closed", "connection_id", "copies", "framed", "leg", "on_lost",
-        "receive", "since", "sock", "state", "stream", "submit", "texts",
+        "receive", "since", "sock", "state", "stream", "submit", "texts", "tls",
     )
     # fmt: on
 
     def __init__(self, session: ServerSession, reactor: Reactor, on_lost: Callable[[Upstream], None]) -> None:
         self.address: Address = session.address
         self.connection_id = session.connection_id
-        self.sock, self.stream = session.sock, session.stream
+        self.sock, self.stream, self.tls = session.sock, session.stream, session.tls
         self.capabilities = session.capabilities
         self.framed = session.stream if isinstance(session.stream, OB20Stream) else None
         """The stream, if it is in OB 2.0: ``next_flags`` and ``answer_flags`` are its."""

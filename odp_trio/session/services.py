@@ -12,6 +12,7 @@ import trio
 from odp_trio.config import Settings
 from odp_trio.errors import FoundDead
 from odp_trio.model import Address, TenantKey
+from odp_trio.net.certificates import Certificates
 from odp_trio.net.channel import PacketChannel
 from odp_trio.net.listener import Peer
 from odp_trio.net.reactor import Reactor
@@ -50,6 +51,7 @@ class Services:
     """Numbers logins, so that they are spread over servers that are equally good."""
     wall_clock_us: Callable[[], int]
     rules: RuleSet
+    certificates: Certificates
     admission: Admission
     ends: Ends
 
@@ -66,6 +68,8 @@ class Session:
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     state: str = "login"
     destination: Destination | None = None
+    tls: str = ""
+    """The version of TLS that the client uses; empty: none."""
     router: Router | None = None
     lane: Lane | None = None
     traffic: Traffic = field(default_factory=Traffic)

@@ -20,11 +20,13 @@ from odp_trio.config import Settings
 from odp_trio.config.values import compression_level
 from odp_trio.errors import LoginRefused, ServerProtocolError, UpstreamLost, UpstreamTimedOut
 from odp_trio.model import Address
+from odp_trio.net.certificates import ServerTls
 from odp_trio.net.channel import PacketChannel, PeerGone
 from odp_trio.net.coded import Coded
 from odp_trio.net.connect import SocketOptions, connect
 from odp_trio.net.ob20_stream import OB20Stream
 from odp_trio.net.stream import Stream
+from odp_trio.session.server_tls import secure
 from odp_trio.wire.auth import xor
 from odp_trio.wire.compressed import ServerCodec
 from odp_trio.wire.fields import Capability, OBCapability
@@ -137,6 +139,8 @@ class ServerSession(msgspec.Struct):
     """Payload of the OK that answered the login."""
     capabilities: int = 0
     """What both sides have: bits of OBCapability."""
+    tls: str = ""
+    """The version of TLS in use; empty: none."""
 
 
 def login_packet(identity: Identity, server_scramble: bytes, server_connection_id: int) -> LoginPacket:
@@ -190,17 +194,25 @@ async def client_is_not_asked(seq: int, payload: bytes) -> tuple[int, bytes]:
 
 
 async def open_server_session(
-    address: Address, identity: Identity, *, timeout: float, options: SocketOptions, ask_client: AskClient
+    address: Address,
+    identity: Identity,
+    *,
+    timeout: float,
+    options: SocketOptions,
+    ask_client: AskClient,
+    tls: ServerTls | None = None,
 ) -> ServerSession:
     """Connect and log in within ``timeout`` seconds each; time that the client takes does not count.
 
     Raises ConnectFailed (nothing was sent), LoginRefused (the server's ERR
-    packet, for the client to see), UpstreamLost (no answer, or a broken one).
+    packet, for the client to see), UpstreamLost (no answer, or a broken one),
+    InsecureServer (TLS that is insisted on cannot be had).
     """
     sock = await connect(address, timeout, options)
     try:
         with trio.fail_after(timeout) as scope:
-            return await _log_in(address, sock, identity, partial(_while_the_clock_stands, scope, ask_client))
+            ask = partial(_while_the_clock_stands, scope, ask_client)
+            return await _log_in(address, sock, identity, ask, tls)
     except trio.TooSlowError as exc:
         sock.close()
         raise UpstreamTimedOut(f"{address}: no answer to the login within {timeout:g} s") from exc
@@ -212,12 +224,16 @@ async def open_server_session(
         raise
 
 
-async def _log_in(address: Address, sock: socket.socket, identity: Identity, ask_client: AskClient) -> ServerSession:
+async def _log_in(
+    address: Address, sock: socket.socket, identity: Identity, ask_client: AskClient, tls: ServerTls | None
+) -> ServerSession:
     channel = PacketChannel(sock, ServerProtocolError)
     seq, payload = await channel.receive()
     _refuse_if_error(payload, address)
     greeting = parse_greeting(payload)
     login = login_packet(identity, greeting.scramble, greeting.connection_id)
+    if version := await secure(channel, address, greeting, login, tls, seq + 1):
+        seq, login = seq + 1, msgspec.structs.replace(login, capabilities=login.capabilities | Capability.SSL)
     await channel.send(packet(seq + 1, login.to_bytes()))
     seq, payload = await channel.receive()
     while payload[:1] == b"\xfe":  # an auth switch request concerns the client: it holds the password
@@ -230,7 +246,7 @@ async def _log_in(address: Address, sock: socket.socket, identity: Identity, ask
     agreed = identity.asked.capabilities & granted_capabilities(payload)
     checksum = (find_variable(payload, b"ob_enable_transmission_checksum") or b"ON").upper() in (b"ON", b"1")
     stream = _framed(channel.stream, agreed, greeting.connection_id, identity.asked, checksum=checksum)
-    return ServerSession(address, sock, stream, greeting.connection_id, payload, agreed)
+    return ServerSession(address, sock, stream, greeting.connection_id, payload, agreed, version)
 
 
 def _framed(stream: Stream, agreed: int, connection_id: int, asked: Asked, *, checksum: bool) -> Stream:

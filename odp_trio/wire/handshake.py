@@ -126,6 +126,15 @@ class LoginPacket(msgspec.Struct, frozen=True):
         return b"".join(pieces)
 
 
+SSL_REQUEST_BYTES = 32
+"""The payload of an SSLRequest: the head of a login packet, up to the user name."""
+
+
+def ssl_request(login: LoginPacket) -> bytes:
+    """Write the SSLRequest that goes before a login packet."""
+    return (login.capabilities | Capability.SSL).to_bytes(4, "little") + login.to_bytes()[4:SSL_REQUEST_BYTES]
+
+
 def wants_tls(payload: bytes) -> bool:
     """Whether a client's first packet has the SSL bit set: an SSLRequest, or a login that presumes TLS."""
     return len(payload) >= 4 and bool(int.from_bytes(payload[:4], "little") & Capability.SSL)

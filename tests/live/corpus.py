@@ -9,6 +9,7 @@ empty database.
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -207,7 +208,14 @@ def _without_statement_id(answer: Answer) -> Answer:
 
 
 def run(
-    address: Address, user: str, script: list[bytes], how: Run, *, capabilities: int = PLAIN, rewriting: bool = False
+    address: Address,
+    user: str,
+    script: list[bytes],
+    how: Run,
+    *,
+    capabilities: int = PLAIN,
+    rewriting: bool = False,
+    tls: ssl.SSLContext | None = None,
 ) -> list[tuple[bytes, Answer]]:
     """Run a script on a fresh connection; the first answer is that to the login."""
     with RawClient(
@@ -217,6 +225,7 @@ def run(
         capabilities=capabilities | Capability.LOCAL_FILES,
         rewriting=rewriting,
         proxy_capabilities=PROXY_CAPABILITIES,
+        tls=tls,
     ) as client:
         login = [] if rewriting else [(b"login", Answer([bytes(4) + client.login_answer], 0, 0))]
         answers = [*login, *how(client, script)]

@@ -7,6 +7,7 @@ proxy: whatever differs then is a statement that does not belong here.
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,8 @@ class Sides:
     direct: Address
     proxied: Address
     user: str = "root@sys"
+    tls: ssl.SSLContext | None = None
+    """For clients of the proxy."""
 
 
 @pytest.fixture
@@ -82,7 +85,7 @@ def _compare_once(
     fresh_database(sides.direct)
     one = run(sides.direct, sides.user, script, how, capabilities=capabilities)
     fresh_database(sides.direct)
-    other = run(sides.proxied, sides.user, script, how, capabilities=capabilities, rewriting=rewriting)
+    other = run(sides.proxied, sides.user, script, how, capabilities=capabilities, rewriting=rewriting, tls=sides.tls)
     if rewriting:
         one = one[1:]
 
