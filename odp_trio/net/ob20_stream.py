@@ -14,13 +14,15 @@ from odp_trio.wire.ob20_answers import AnswerDecoder
 from odp_trio.wire.ob20_requests import RequestEncoder
 
 _READ_BYTES: Final = 32768
+_SEQ_AT: Final = 3  # 0 begins a command; a local file and an answer to an auth switch go on counting
+_COMMAND_AT: Final = 4
 
 
 class Beside(Protocol):
     """What travels beside the packets: extra info."""
 
-    def outgoing(self) -> bytes:
-        """Return the extra info for a request that begins now; empty when there is none."""
+    def outgoing(self, command: int) -> bytes:
+        """Return the extra info for a command that begins now; empty when there is none."""
         ...
 
     def arrived(self, key: int, value: bytes) -> None:
@@ -117,7 +119,10 @@ class OB20Stream:
         encoder = self._encoder
         if encoder.between:
             flags, self.next_flags = self.next_flags | self.standing_flags, 0
-            frame, taken = encoder.encode(data, flags, b"" if self._beside is None else self._beside.outgoing())
+            info = b""
+            if self._beside is not None and len(data) > _COMMAND_AT and not data[_SEQ_AT]:
+                info = self._beside.outgoing(data[_COMMAND_AT])
+            frame, taken = encoder.encode(data, flags, info)
         else:
             frame, taken = encoder.encode(data)
         try:

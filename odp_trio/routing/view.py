@@ -41,6 +41,10 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True):
     transaction_split: bool = False
     internal_routing: bool = True
     """DML of a transaction may go to participants, where servers allow it."""
+    reroute: bool = False
+    """Servers may say that a strong read or a write belongs elsewhere (OB 2.0)."""
+    weak_reroute: bool = True
+    """The same of weak reads."""
     wait_for_renewal: bool = False
     """``enable_async_pull_location_cache`` is off: a statement waits for the renewal of its dirty entry."""
 

@@ -12,9 +12,12 @@ from odp_trio.model import Address
 from odp_trio.session.upstream import ServerSession
 from odp_trio.state.client import ClientState
 from odp_trio.state.session_info import ServerInfo
+from odp_trio.wire.command import Com
 from odp_trio.wire.extra_info import Key, entry, is_lock_session
 from odp_trio.wire.fields import OBCapability
 
+_BARE: Final = frozenset({Com.QUIT, Com.STMT_SEND_LONG_DATA, Com.STMT_CLOSE, Com.STMT_RESET})
+"""Commands with which servers take nothing over: seen on seekdb 1.3.0 for those without an answer."""
 _CARRIED: Final = OBCapability.OB_PROTOCOL_V2 | OBCapability.SESSION_SYNC | OBCapability.SESSION_VAR_SYNC
 
 
@@ -30,8 +33,10 @@ class Extras:
         self._syncs = bool(server.capabilities & OBCapability.SESSION_SYNC)
         self._info = ServerInfo(state.shared)
 
-    def outgoing(self) -> bytes:
-        """Return the extra info for a request that begins now; empty when there is none."""
+    def outgoing(self, command: int) -> bytes:
+        """Return the extra info for a command that begins now; empty when there is none."""
+        if command in _BARE:
+            return b""
         info = self._info.outgoing() if self._syncs else b""
         if not info and not self._state.trace_info:
             return b""

@@ -19,6 +19,7 @@ from odp_trio.session.answering import Answering
 from odp_trio.session.internal_routing import can_participate, follow, offer
 from odp_trio.session.named_statements import NamedStatements
 from odp_trio.session.ports import Feedback, TenantViews
+from odp_trio.session.request_flags import request_flags
 from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.session.statements import STATEMENT_COMMANDS, SessionStatements, is_watched
 from odp_trio.sql.cache import Statements
@@ -31,6 +32,7 @@ from odp_trio.topology.location import Location
 from odp_trio.topology.tenant import EntryState
 from odp_trio.wire.command import Com
 from odp_trio.wire.fields import Status
+from odp_trio.wire.ob20 import Flag
 from odp_trio.wire.parameters import HEAD_BYTES
 from odp_trio.wire.response import ResponseTracker
 from odp_trio.wire.resultset import LOCAL_STATUS
@@ -48,6 +50,7 @@ PINNED: Final = frozenset(
     {"statement_owner", "open_transaction", "coordinator", "bound_session", "lock_holder", "route_address"}
 )
 """Rules whose server is the only one."""
+_FLAGS_TO_REPEAT: Final = int(Flag.REROUTE | Flag.WEAK_READ)
 
 
 @final
@@ -298,10 +301,14 @@ class Router(Answering):
 
     def take(self, upstream: Upstream, route: Route, buffer: bytearray) -> None:
         """Note that a command is sent, and write the server's statement id into it."""
+        flags = 0
+        if (framed := upstream.framed) is not None:
+            kept = len(self.text) < self.looks_at
+            flags = request_flags(self.request, route, self.view, last=self.state.last, kept=kept)
+            framed.next_flags |= flags
+            self.offer(upstream)
         self.servers.active = upstream
         self.state.last = route.server
-        if upstream.framed is not None:
-            self.offer(upstream)
         self._turn = turn = (self._turn + _SPREAD) & _MASK
         self.request.turn = (self._seed ^ turn) >> 33
         self.decision = route
@@ -314,7 +321,7 @@ class Router(Answering):
         if self.state.route_address is not None:
             self.state.route_address = None
         if route.location is not None and (self.what == _QUERY or self.what == _EXECUTE):
-            self._note_repeatable(route)
+            self._note_repeatable(route, flags)
         statements = self.statements
         if statements.running is not None:
             statements.note_sent(upstream, buffer)
@@ -326,11 +333,12 @@ class Router(Answering):
         """Tell a server with the next requests whether their transaction may roam."""
         offer(self.state, upstream, wanted=self.view is not None and self.view.settings.internal_routing)
 
-    def _note_repeatable(self, route: Route) -> None:
+    def _note_repeatable(self, route: Route, flags: int) -> None:
         """Remember a statement whose like may be sent without asking the rules; see ``_repeated``."""
         request, facts = self.request, self.request.shape.facts
         asked = facts.binds_last or facts.table_locks or facts.leading_comment is not None
         asked = asked or self.watching or bool(request.refused) or bool(self.begun)
+        asked = asked or bool(flags & _FLAGS_TO_REPEAT)
         if route.rule == "leader" and request.located is None and not asked and not self.rules.own:
             self._revision = self.state.revision
             self._again_running = running = self.statements.running

@@ -157,6 +157,8 @@ def route_settings(settings: Settings) -> RouteSettings:
         read_write_split=settings.enable_read_write_split,
         transaction_split=settings.enable_transaction_split,
         internal_routing=settings.enable_transaction_internal_routing,
+        reroute=settings.enable_reroute,
+        weak_reroute=settings.enable_weak_reroute,
         wait_for_renewal=not settings.enable_async_pull_location_cache,
     )
 
