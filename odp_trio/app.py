@@ -49,7 +49,7 @@ from odp_trio.observe import Counts
 from odp_trio.process.inherited import NOTHING_INHERITED, Inherited, bind_all
 from odp_trio.routing.own_rules import rule_set
 from odp_trio.session.admission import Admission
-from odp_trio.session.ids import PROXY_ID_LIMIT, ConnectionIds
+from odp_trio.session.ids import LAYOUTS, ConnectionIds
 from odp_trio.session.ledger import Ends
 from odp_trio.session.services import Services
 from odp_trio.session.sessions import Sessions
@@ -215,11 +215,12 @@ class Proxy:
         self.views.locations = TableLocations(
             self.clusters, self.locations, nursery, self.counts, self.settings, self._rng
         )
-        proxy_id = self._settings.proxy_id or self._rng.randrange(1, PROXY_ID_LIMIT)
-        ids = ConnectionIds(proxy_id, self._rng.randrange(1 << 17), version)
+        layout = self._settings.client_session_id_version
+        proxy_id = self._settings.proxy_id or self._rng.randrange(1, LAYOUTS[layout].proxy_id_limit)
+        ids = ConnectionIds(proxy_id, self._rng.randrange(1 << 17), version, version=layout)
         self.clusters.in_use = self._clusters_in_use
         self.time_limits = TimeLimits(lambda: self.sessions.table.values(), self.settings, self.views.server_failed)
-        self.sessions = Sessions(self._services(), ids, nursery)
+        self.sessions = Sessions(self._services(ids), ids, nursery)
         self.views.congestion.listeners = self.sessions
 
     def close(self) -> None:
@@ -229,7 +230,7 @@ class Proxy:
             self.http_listener.close()
         self.clusters.close()
 
-    def _services(self) -> Services:
+    def _services(self, ids: ConnectionIds) -> Services:
         return Services(
             settings=self.settings,
             reactor=self.reactor,
@@ -244,6 +245,7 @@ class Proxy:
             certificates=self.certificates,
             admission=self.admission,
             ends=self.ends,
+            new_id=lambda: ids.allocate(self.sessions.table),
             wall_clock_us=lambda: time.time_ns() // 1000,
         )
 

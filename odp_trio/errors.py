@@ -197,6 +197,25 @@ class StatementRefused(RouteError):
         self.errno = errno
 
 
+class UnknownThread(OdpError):
+    """KILL names a connection that there is not, or that the killer may not know of (OB_UNKNOWN_CONNECTION)."""
+
+    errno = 1094
+
+
+class NotOwner(OdpError):
+    """KILL of a connection that is not the killer's (OB_ERR_KILL_DENIED)."""
+
+    errno = 1095
+
+
+class QueryInterrupted(RouteError):
+    """KILL came before the statement was sent to a server (OB_ERR_QUERY_INTERRUPTED)."""
+
+    errno = 1317
+    sqlstate = "70100"
+
+
 class UnknownStatement(RouteError):
     """A prepared statement's id that this session does not have; the session goes on."""
 

@@ -38,8 +38,8 @@ _GROUPS: Final = {
         mysql_client_num need_convert_vip_to_tname proxy_info_check_interval
         refresh_config refresh_idc_list refresh_json_config refresh_rslist
     """,
-    "connection ids always carry proxy_id, in version 2 of their layout": """
-        client_session_id_version proxy_service_mode
+    "connection ids always carry proxy_id": """
+        proxy_service_mode
     """,
     "locations expire by location_expire_period_time, and are renewed when a server says that they are wrong": """
         cache_cleaner_clean_interval check_tenant_locality_change location_expire_period

@@ -70,6 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     app_name: Annotated[str, Option("text", "Name of the application that this proxy serves; shown in logs.", restart=True, section="Identity")] = "undefined"
     proxy_id: Annotated[int, Option("int", "Number of this proxy, part of every connection id; 0 takes a random one at each start.", 0, 8191, restart=True)] = 0
+    client_session_id_version: Annotated[int, Option("int", "Layout of connection ids, and who knows them: 2 tells them to servers, so that KILL and SHOW PROCESSLIST work through any proxy of the cluster; with 1 this proxy alone knows them, and proxy_id is at most 255.", 1, 2, restart=True)] = 2
     mysql_version: Annotated[str, Option("version", "Server version in the greeting: digits and dots.")] = "5.7.25"
 
     rootservice_list: Annotated[str, Option("rslist", "Root servers of one cluster, ip:port;ip:port (sql ports); the flag -r.", restart=True, section="Clusters")] = ""

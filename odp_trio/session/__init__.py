@@ -15,6 +15,9 @@ ending        how a lane ends, how a statement on it fails
 events        what a lane tells its task
 reasons       why sessions and server sessions end: the closed lists
 ledger        the last ends
+recording     writing ends down
+kill          KILL: who may, whom it reaches, how a statement is interrupted
+own_answers   what the session's task answers itself: KILL, the process list, EXPLAIN ROUTE
 answering     what answers mean for the session; the base of router
 router        which server session takes a command, without waiting
 ports         what routing is lent, as protocols

@@ -18,6 +18,13 @@ from odp_trio.wire.resultset import err_packet
 from odp_trio.wire.state import parse_ok_head, plain_ok
 
 
+class ChangedUser(msgspec.Struct, frozen=True):
+    """Whose session it is now, and the OK in which the server says what there is to know."""
+
+    user: str
+    ok: bytes
+
+
 async def change_user(
     client: PacketChannel,
     server_stream: Stream,
@@ -25,8 +32,8 @@ async def change_user(
     destination: Destination,
     settings: Settings,
     tracker: ResponseTracker,
-) -> bool:
-    """Pass the command on with ``user@tenant``, and the auth switch that may follow; answer whether it was accepted.
+) -> ChangedUser | None:
+    """Pass the command on with ``user@tenant``, and the auth switch that may follow; return who it is now, if accepted.
 
     The tenant and the cluster cannot be changed: that is refused (1235), and the session goes on as it was.
     The server has ``connect_timeout`` for each of its answers.
@@ -36,22 +43,24 @@ async def change_user(
         name = parse_login_name(command.user.decode("utf-8", "surrogateescape"), settings.username_separator)
     except AccessDenied as exc:
         await client.send(err_packet(1, exc))
-        return False
+        return None
     if (name.tenant or destination.tenant) != destination.tenant or (
         name.cluster or destination.cluster
     ) != destination.cluster:
         await client.send(err_packet(1, NotSupported("COM_CHANGE_USER cannot change tenant or cluster")))
-        return False
+        return None
     user = f"{name.user}@{destination.tenant}".encode("utf-8", "surrogateescape")
     try:
         server = PacketChannel(server_stream, ServerProtocolError)
         server.read_limit = server.write_limit = settings.connect_timeout
-        return await _exchange(client, server, msgspec.structs.replace(command, user=user).to_bytes(), tracker)
+        ok = await _exchange(client, server, msgspec.structs.replace(command, user=user).to_bytes(), tracker)
     except ServerProtocolError as exc:
         raise UpstreamLost(f"COM_CHANGE_USER: {exc}") from exc
+    return ChangedUser(name.user, ok) if ok else None
 
 
-async def _exchange(client: PacketChannel, server: PacketChannel, command: bytes, tracker: ResponseTracker) -> bool:
+async def _exchange(client: PacketChannel, server: PacketChannel, command: bytes, tracker: ResponseTracker) -> bytes:
+    """Return the server's OK; nothing if it refuses."""
     seq, payload = 0, command
     while True:
         seq, payload = await _ask(server, seq, payload)
@@ -62,10 +71,10 @@ async def _exchange(client: PacketChannel, server: PacketChannel, command: bytes
     if payload[:1] == b"\xff":
         await client.send_packet(seq, payload)
         await _receive(server)  # the extra OK
-        return False
+        return b""
     tracker.status = parse_ok_head(payload)[2]
     await client.send_packet(seq, plain_ok(payload))
-    return True
+    return payload
 
 
 async def _ask(server: PacketChannel, seq: int, payload: bytes) -> tuple[int, bytes]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final, final
 
+import msgspec
 import trio
 
 from odp_trio.errors import (
@@ -19,6 +20,7 @@ from odp_trio.errors import (
     OdpError,
     OutcomeUnknown,
     OutOfOrder,
+    QueryInterrupted,
     RouteError,
     ServerProtocolError,
     SessionLost,
@@ -32,16 +34,16 @@ from odp_trio.session.beside import Extras
 from odp_trio.session.change_user import change_user
 from odp_trio.session.compression import stream_behind_login
 from odp_trio.session.events import Ended, Failed, Parked
-from odp_trio.session.explaining import answer_explain
 from odp_trio.session.failover import command_of, rule
 from odp_trio.session.lane import Lane
 from odp_trio.session.login import Credentials, login_ok
+from odp_trio.session.own_answers import OwnKill, own_answer, tells_ids
 from odp_trio.session.placing import Placing
 from odp_trio.session.reasons import End, ServerEnd, lost_server, server_end
+from odp_trio.session.recording import note_server_end
 from odp_trio.session.refusing import refuse, send_last
 from odp_trio.session.retry import Action
 from odp_trio.session.router import Router
-from odp_trio.session.server_loss import note_server_end
 from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.session.services import Services, Session
 from odp_trio.session.time_limits import seconds
@@ -96,9 +98,13 @@ class Forwarding:
         self._credentials, self._identity = credentials, identity
         self._server_ok = server.ok
         settings = services.settings()
+        session.identity = identity
+        session.privileges = _number(server.ok, b"ob_proxy_user_privilege")
+        granted = _number(server.ok, b"ob_capability_flag")
+        session.ids_are_known = tells_ids(granted, settings.client_session_id_version)
         key = TenantKey(destination.key, destination.tenant)
         self._tracker = ResponseTracker(session_track=credentials.tracks_session)
-        self._servers = ServerSet(partial(note_server_end, session, services))
+        self._servers = ServerSet(partial(note_server_end, services, session))
         state = ClientState()
         state.start(_variables(server.ok), credentials.packet.database or b"")
         state.trace_info = b"client_ip=" + session.peer[0].encode()
@@ -216,8 +222,7 @@ class Forwarding:
     async def _parked(self, parked: Parked) -> End | None:
         handling = HANDLING[parked.command]
         if handling is Handling.FORWARD or handling is Handling.SILENT:
-            await self._place(parked.data)
-            return None
+            return await self._place(parked.data)
         client = self._client
         client.unread(parked.data)
         seq, payload = await client.receive()
@@ -237,25 +242,31 @@ class Forwarding:
 
     async def _place(
         self, data: bytes, tried: Sequence[Address] = (), target: Address | None = None, refusal: bytes = b""
-    ) -> None:
+    ) -> End | None:
         """Find a server session for a command, and let the lane send it; or answer it here.
 
         ``refusal`` is the answer of the last of the servers that were ``tried``: the client's, if there is no other.
         """
-        router, lane = self._router, self._lane
+        router, lane, session = self._router, self._lane, self._session
         error: OdpError
         if (wanted := router.wants(data)) > len(data):
             self._client.unread(data)
             data = await self._client.at_least(wanted)
         end = first_packet_end(data)
-        if not router.read(bytearray(data), end):
-            await self._answer_here(data)
-            return
         try:
-            upstream, command = await self._placing.place(data[:end], tried, target)
+            if not router.read(bytearray(data), end):
+                answer = await session.breakable(partial(own_answer, session, self._services, self._placing, data))
+                if answer is not None:
+                    await self._answer(data, answer)
+                    return None
+            upstream, command = await session.breakable(partial(self._placing.place, data[:end], tried, target))
         except StatementRefused as exc:
             await self._answer(data, None if _SILENT[data[4]] else packet(1, exc.payload))
-            return
+            return None
+        except OwnKill as exc:
+            return await refuse(session, self._services, self._client, 1, exc, End.KILLED)
+        except QueryInterrupted as exc:
+            error, refusal = exc, b""
         except RouteError as exc:
             error = exc
         except ConnectFailed as exc:
@@ -265,9 +276,10 @@ class Forwarding:
         else:
             lane.use(upstream)
             lane.open(command + data[end:], placed=True)
-            return
-        log.warning("%s: %s", self._session, error)
+            return None
+        log.warning("%s: %s", session, error)
         await self._answer(data, None if _SILENT[data[4]] else refusal or err_packet(1, error))
+        return None
 
     async def _failed(self, failed: Failed) -> End | None:
         """Do with a statement that failed what ``retry`` rules: the truth table is there."""
@@ -291,8 +303,7 @@ class Forwarding:
             return None
         why = failed.error or f"error {failed.errno}"
         log.info("%s: %s: %s (%s)", self._session, upstream.address, action.value, why)
-        await self._place(data, tried, target, failed.refusal)
-        return None
+        return await self._place(data, tried, target, failed.refusal)
 
     async def _close(self, failed: Failed) -> End:
         """The running statement is lost with its server: say so where the protocol has room for it."""
@@ -306,15 +317,6 @@ class Forwarding:
         if failed.unanswered:
             await send_last(self._client, err_packet(1, error))
         return why
-
-    async def _answer_here(self, data: bytes) -> None:
-        """Answer what no server is asked: EXPLAIN ROUTE, and commands about statements, known or not."""
-        router = self._router
-        if data[4] == Com.QUERY and router.statements.refusal is None:
-            answer: bytes | None = await answer_explain(router, self._services.views, self._placing)
-        else:
-            answer = router.statements.answer_here(data[4 : first_packet_end(data)], router.state)
-        await self._answer(data, answer)
 
     async def _answer(self, data: bytes, answer: bytes | None) -> None:
         """Send an answer of our own to a command, and go on with what comes after it."""
@@ -335,7 +337,9 @@ class Forwarding:
             raise UpstreamLost("the connection to the OBServer was lost before COM_CHANGE_USER")
         settings = self._services.settings()
         changed = await change_user(self._client, active.stream, payload, session.destination, settings, self._tracker)
-        if changed:
+        if changed is not None:
+            session.destination = msgspec.structs.replace(session.destination, user=changed.user)
+            session.privileges = _number(changed.ok, b"ob_proxy_user_privilege")
             self._router.start_anew(active)
             # The new password is known as this server's answer to its scramble only.
             self._router.state.note_changed_user()
@@ -371,6 +375,11 @@ class Forwarding:
 
 def _variables(ok: bytes) -> dict[bytes, bytes]:
     return {name: value for name in _NEEDED if (value := find_variable(ok, name)) is not None}
+
+
+def _number(ok: bytes, name: bytes) -> int:
+    value = find_variable(ok, name) or b""
+    return int(value) if value.isdigit() else 0
 
 
 def _transaction_lost(error: OdpError) -> OdpError:

@@ -97,6 +97,7 @@ class ServerEnd(Reason):
     REPLAY_FAILED = "replay_failed", "the client's state could not be brought there"
     BROKEN_OFF = "broken_off", "the client left, or KILL came, while its state was brought there"
     TRANSACTION_MOVED = "transaction_moved", "a transaction that had just begun there begins on another server"
+    ERRAND = "errand", "it was made to send one KILL QUERY, and that was done"
     RESET = "reset", "COM_RESET_CONNECTION or COM_CHANGE_USER was answered by another server session"
     KILLED = "killed", "KILL of its client"
     KILLED_BY_SERVER = "killed_by_server", "the OBServer said that the session was killed"

@@ -39,6 +39,7 @@ from odp_trio.wire.resultset import LOCAL_STATUS
 
 _QUERY, _PREPARE, _EXECUTE = int(Com.QUERY), int(Com.STMT_PREPARE), int(Com.STMT_EXECUTE)
 _RESET_CONNECTION = int(Com.RESET_CONNECTION)
+_ABOUT_SESSIONS: Final = frozenset({int(Com.PROCESS_KILL), int(Com.PROCESS_INFO)})
 _IN_TRANS: Final = int(Status.IN_TRANS)
 _NO_BACKSLASHES: Final = int(Status.NO_BACKSLASH_ESCAPES)
 _BEGUN: Final = int(LOCAL_STATUS | Status.IN_TRANS)
@@ -197,7 +198,7 @@ class Router(Answering):
         if command == _QUERY:
             sql = bytes(memoryview(buffer)[5:end])
             self._read_query(buffer, sql, *self._shape_of(sql, self.dialect))
-            return not self.request.shape.facts.explain_route and self.statements.refusal is None
+            return not self.request.shape.facts.for_task and self.statements.refusal is None
         self._forget_statement()
         self.text = bytes(memoryview(buffer)[5:end])
         request, statements = self.request, self.statements
@@ -210,7 +211,7 @@ class Router(Answering):
             self.watching = bool(buffer[9]) or (
                 running is not None and (running.watched or running.long_data is not None)
             )
-            return known
+            return known and request.shape.facts.kill is None
         if command == _PREPARE:
             self.watching = True
             return statements.read_prepare(request, buffer, end, self._shapes, self.dialect)
@@ -220,7 +221,7 @@ class Router(Answering):
             self.watching = statements.interrupted is not None
             return known
         self.watching = command == _RESET_CONNECTION
-        return True
+        return command not in _ABOUT_SESSIONS
 
     def wants(self, data: bytes) -> int:
         """Return how many bytes of a command must be there before it can be read, if more can be waited for."""
@@ -252,13 +253,13 @@ class Router(Answering):
                 held = bool(self.tracker.status & _IN_TRANS or self.state.bound)
                 ready = self.names.read(self.request, facts, held=held)
                 self.watching = self.watching or self.names.is_watched()
-                return ready and not facts.explain_route
+                return ready and not self.request.shape.facts.for_task
             case Kind.PREPARE:
                 return self.statements.may_name(facts.prepared, self.state) and self.names.wants(shape, buffer) <= (
                     len(sql) + 5
                 )
             case _:
-                return not facts.explain_route
+                return not facts.for_task
 
     def decide(self) -> Decision | None:
         """Ask the rules; None when the tenant's servers are not known."""

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterable, Mapping
 from typing import final
 
-import trio
-
 from odp_trio.model import Address
-from odp_trio.session.ledger import EndRecord
 from odp_trio.session.reasons import ServerEnd
-from odp_trio.session.server_set import Upstream
-from odp_trio.session.services import Services, Session
-
-log = logging.getLogger("odp_trio.session")
+from odp_trio.session.services import Session
 
 
 def working(sessions: Iterable[Session]) -> Mapping[str, set[Address]]:
@@ -71,29 +64,3 @@ def leave(session: Session, address: Address) -> None:
         router.lost(upstream, ServerEnd.EXCLUDED)
     elif not lane.busy and not lane.tracker.in_transaction and router.lost(upstream, ServerEnd.EXCLUDED):
         lane.upstream = None
-
-
-def note_server_end(session: Session, services: Services, upstream: Upstream, why: ServerEnd, detail: str) -> None:
-    """Write down that a server session has ended: the same word for the log, the metrics and the ledger."""
-    destination = session.destination
-    assert destination is not None
-    services.counts.server_ends[why.value] += 1
-    seconds = trio.current_time() - upstream.since
-    record = EndRecord(
-        id=session.id,
-        client=f"{session.peer[0]}:{session.peer[1]}",
-        user=destination.user,
-        tenant=destination.tenant,
-        cluster=destination.cluster,
-        server=str(upstream.address),
-        server_session=upstream.connection_id,
-        began=services.wall_clock_us() / 1e6 - seconds,
-        seconds=seconds,
-        statements=0,
-        client_bytes=0,
-        server_bytes=0,
-        reason=why.value,
-        detail=detail,
-    )
-    services.ends.servers.append(record)
-    log.debug("%s: server session %d on %s ended: %s", session, upstream.connection_id, upstream.address, why.value)

@@ -10,7 +10,7 @@ from typing import TypeVar, final
 import trio
 
 from odp_trio.config import Settings
-from odp_trio.errors import FoundDead
+from odp_trio.errors import FoundDead, QueryInterrupted
 from odp_trio.model import Address, TenantKey
 from odp_trio.net.certificates import Certificates
 from odp_trio.net.channel import PacketChannel
@@ -25,6 +25,8 @@ from odp_trio.session.ledger import Ends
 from odp_trio.session.login import Credentials, Destination
 from odp_trio.session.reasons import End, ServerEnd
 from odp_trio.session.router import Router
+from odp_trio.session.server_set import Upstream
+from odp_trio.session.upstream import Identity
 from odp_trio.session.views import Views
 from odp_trio.sql.cache import Statements
 from odp_trio.topology.congestion import Failure
@@ -54,6 +56,21 @@ class Services:
     certificates: Certificates
     admission: Admission
     ends: Ends
+    new_id: Callable[[], int]
+    """Returns a connection id that nobody has."""
+    table: dict[int, Session] = field(default_factory=dict)
+    """Every session, by connection id."""
+
+
+@final
+class Work:
+    """What a session's task does before a statement is sent: KILL QUERY may break it off."""
+
+    __slots__ = ("interrupted", "scope")
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self.scope = trio.CancelScope()
 
 
 @final
@@ -73,6 +90,13 @@ class Session:
     router: Router | None = None
     lane: Lane | None = None
     traffic: Traffic = field(default_factory=Traffic)
+    identity: Identity | None = None
+    """As whom it is logged in to servers."""
+    privileges: int = 0
+    """Its ``ob_proxy_user_privilege``."""
+    ids_are_known: bool = False
+    """Servers know the connection ids of clients, and understand KILL of them."""
+    work: Work | None = None
     attempt: Attempt | None = None
     """The server that its task waits for."""
     seen: tuple[object, ...] | None = None
@@ -127,13 +151,16 @@ class Session:
         """Return what comes of work that waits for one server; see ``Attempt`` for what may break it off."""
         self.attempt = Attempt(address, self.sock, services.reactor)
         try:
-            return await self.attempt.run(work)
+            ready = await self.attempt.run(work)
         except ClientLeft as exc:
             if exc.seconds >= services.settings().min_congested_connect_timeout:
                 services.views.server_failed(key, address, Failure.GIVEN_UP)
             raise
         finally:
             self.attempt = None
+        if self.work is not None and self.work.interrupted:
+            raise QueryInterrupted("Query execution was interrupted")
+        return ready
 
     def server_dead(self, address: Address, why: str) -> None:
         """A server of the session's cluster does not answer any more: do not wait for it."""
@@ -146,6 +173,52 @@ class Session:
                     self.router.servers.drop(upstream, ServerEnd.FOUND_DEAD, why)
             if active is not None and active.address == address:
                 self.lane.server_dead(FoundDead(why))
+
+    # ---- KILL ---------------------------------------------------------------------------
+
+    def running(self) -> tuple[Upstream, bytes] | None:
+        """Return where its statement runs, and the statement: another object for each; None when it runs none."""
+        lane, router = self.lane, self.router
+        if lane is None or router is None or not lane.is_open or lane.tracker.ended or lane.upstream is None:
+            return None
+        return lane.upstream, router.text
+
+    def interrupt(self) -> bool:
+        """Break off what its task does before its statement is sent; answer whether it did anything.
+
+        What the session holds on a server is not given up for it: then the task is told when that server is ready.
+        """
+        work = self.work
+        if work is None:
+            return False
+        work.interrupted = True
+        router = self.router
+        active = router.servers.active if router is not None else None
+        if router is None or not (router.tracker.in_transaction or (active is not None and router.is_bound_to(active))):
+            work.scope.cancel()
+        return True
+
+    async def breakable(self, function: Callable[[], Awaitable[T]]) -> T:
+        """Return what comes of work for a statement that was not sent yet; raise QueryInterrupted after KILL QUERY."""
+        work = self.work = Work()
+        try:
+            with work.scope:
+                return await function()
+        finally:
+            self.work = None
+        raise QueryInterrupted("Query execution was interrupted")
+
+    def server_ids(self) -> Iterator[int]:
+        """Yield the ids that OBServers have given to its server sessions."""
+        if self.router is not None:
+            yield from (upstream.connection_id for upstream in self.router.servers.by_address.values())
+
+    @property
+    def activity(self) -> str:
+        """What it is doing, in a word: login, admin, parked, active (a statement runs), idle."""
+        if self.state != "active" or self.lane is None:
+            return self.state
+        return "active" if self.lane.busy else "idle"
 
     def crash(self, error: Exception) -> None:
         """Make the session die of ``error``, as a bug in it would."""

@@ -22,8 +22,8 @@ from odp_trio.observe import Traffic
 from odp_trio.session.conversation import converse
 from odp_trio.session.idle import IdleClients
 from odp_trio.session.ids import ConnectionIds
-from odp_trio.session.ledger import EndRecord
-from odp_trio.session.reasons import QUIET, End
+from odp_trio.session.reasons import End
+from odp_trio.session.recording import note_end
 from odp_trio.session.server_loss import Answers, leave, working
 from odp_trio.session.services import Services, Session
 
@@ -52,7 +52,7 @@ class Sessions:
     """Every client session of one proxy.  ``table`` maps connection ids to sessions."""
 
     def __init__(self, services: Services, ids: ConnectionIds, nursery: trio.Nursery) -> None:
-        self.table: dict[int, Session] = {}
+        self.table = services.table
         self.draining = False
         self._answers = Answers()
         self._services = services
@@ -89,7 +89,7 @@ class Sessions:
         except OSError:  # it went away while it waited in the backlog
             sock.close()
             self._services.counts.accepted += 1
-            self._note_end(Session(0, sock, peer, trio.current_time()), End.LEFT_BEFORE_LOGIN)
+            note_end(self._services, Session(0, sock, peer, trio.current_time()), End.LEFT_BEFORE_LOGIN)
             return
         self._services.counts.accepted += 1
         session = Session(self._ids.allocate(self.table), sock, peer, trio.current_time())
@@ -113,7 +113,7 @@ class Sessions:
             session.why = why
             session.sock.close()
             self._services.admission.leave(session.place)
-            self._note_end(session, why)
+            note_end(self._services, session, why)
             del self.table[session.id]
             self._room.set()
             if not self.table:
@@ -128,40 +128,6 @@ class Sessions:
         self._services.admission.leave(session.place)
         session.lane.end(End.DISPLACED)
         return True
-
-    def _note_end(self, session: Session, why: End) -> None:
-        """Write an end down: the same word for the log, the metrics and the ledger."""
-        counts, traffic = self._services.counts, session.traffic
-        counts.ends[why.value] += 1
-        counts.traffic.add(traffic)
-        seconds = trio.current_time() - session.since
-        destination, server = session.destination, session.last_server
-        record = EndRecord(
-            id=session.id,
-            client=f"{session.peer[0]}:{session.peer[1]}",
-            user=destination.user if destination else "",
-            tenant=destination.tenant if destination else "",
-            cluster=destination.cluster if destination else "",
-            server="" if server is None else str(server),
-            server_session=0,
-            began=self._services.wall_clock_us() / 1e6 - seconds,
-            seconds=seconds,
-            statements=traffic.statements,
-            client_bytes=traffic.client_bytes_in,
-            server_bytes=traffic.server_bytes_in,
-            reason=why.value,
-            detail=session.detail,
-        )
-        self._services.ends.clients.append(record)
-        log.log(
-            logging.DEBUG if why in QUIET else logging.INFO,
-            "%s ended: %s, after %.3g s and %d statements%s",
-            session,
-            why.value,
-            seconds,
-            traffic.statements,
-            f" ({session.detail})" if session.detail else "",
-        )
 
     def traffic(self) -> Traffic:
         """Return what went through the lanes of all sessions, those that have ended included."""

@@ -88,6 +88,8 @@ def asked_of_servers(settings: Settings) -> Asked:
         asked |= _WITH_OB20
         if settings.enable_full_link_trace:
             asked |= _TRACING
+    if settings.client_session_id_version == 1:  # ids are this proxy's affair
+        asked &= ~OBCapability.CLIENT_SESSION_ID
     return Asked(int(asked), level)
 
 

@@ -124,6 +124,13 @@ class Default(msgspec.Struct, frozen=True):
     """The keyword DEFAULT, in the values of an INSERT."""
 
 
+class Kill(msgspec.Struct, frozen=True):
+    """``KILL [CONNECTION | QUERY] id``: only where the id is one literal or one placeholder."""
+
+    target: Literal | Parameter
+    query: bool = False
+
+
 class Call(msgspec.Struct, frozen=True):
     """A function or an operator (``+ - * / % DIV MOD``, ``NEG``) over constants; the name is upper-case."""
 
@@ -199,6 +206,11 @@ class StatementFacts(msgspec.Struct, frozen=True, kw_only=True):
     explain: bool = False
     explain_route: bool = False
     """``EXPLAIN ROUTE …``: for the proxy; the rest of the facts are those of the inner statement."""
+    kill: Kill | None = None
+    process_list: bool = False
+    """``SHOW PROCESSLIST``, without FULL."""
+    for_task: bool = False
+    """The session's task looks at it before a server is chosen: one of the three above."""
     transaction: TransactionEffect = TransactionEffect.NONE
     deferrable: bool = False
     """It begins a transaction, no server can refuse it, and nobody can tell when it is executed."""

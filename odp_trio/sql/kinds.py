@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from odp_trio.sql.facts import Kind, Literal, TableRef, TransactionEffect, UserVariable
+from odp_trio.sql.facts import Kill, Kind, Literal, Parameter, TableRef, TransactionEffect, UserVariable
 from odp_trio.sql.lexer import Word, unquoted
 
 Found = tuple[Kind, int, dict[str, Any]]
@@ -104,7 +104,7 @@ def _explain(statement: Sequence[Word]) -> Found:
         if _upper(statement, 2) == "EXPLAIN" and _upper(statement, 3) == "ROUTE":
             return Kind.UNKNOWN, 0, {"why": "EXPLAIN ROUTE explains no EXPLAIN ROUTE"}
         kind, start, more = kind_of(statement[2:])
-        return kind, start + 2, more | {"explain_route": True}
+        return kind, start + 2, more | {"explain_route": True, "for_task": True}
     while _upper(statement, at) in _EXPLAIN_OPTIONS:
         at += 1
         if at < len(statement) and statement[at].text == "=":
@@ -202,6 +202,8 @@ def _simple(statement: Sequence[Word], upper: str) -> dict[str, Any]:
             return {"database": table.name if table is not None else None}
         case "SHOW":
             return _show(statement)
+        case "KILL":
+            return _kill(statement)
         case "LOCK":
             return {"transaction": TransactionEffect.IMPLICIT_COMMIT}
         case "SAVEPOINT" | "RELEASE":
@@ -213,6 +215,8 @@ def _simple(statement: Sequence[Word], upper: str) -> dict[str, Any]:
 def _show(statement: Sequence[Word]) -> dict[str, Any]:
     uppers = [word.upper for word in statement]
     second = _upper(statement, 1)
+    if second == "PROCESSLIST" and len(statement) == 2:
+        return {"process_list": True, "for_task": True}
     if second in ("WARNINGS", "ERRORS", "TRACE") or "COUNT" in uppers[:3]:
         return {"binds_last": (f"show {(second or uppers[-1]).lower()}",)}
     if second == "CREATE" and _upper(statement, 2) == "TABLE":
@@ -226,6 +230,15 @@ def _show(statement: Sequence[Word]) -> dict[str, Any]:
             table = TableRef(table.name, other.name if other is not None else None)
         return {"tables": (table,) if table is not None else ()}
     return {}
+
+
+def _kill(statement: Sequence[Word]) -> dict[str, Any]:
+    word = _upper(statement, 1)
+    target = statement[2:] if word in ("QUERY", "CONNECTION") else statement[1:]
+    if len(target) != 1 or target[0].slot < 0:
+        return {}
+    at = target[0].slot
+    return {"kill": Kill(Literal(at) if target[0].kind == "SLOT" else Parameter(at), word == "QUERY"), "for_task": True}
 
 
 def _assigned(statement: Sequence[Word]) -> tuple[str, ...]:

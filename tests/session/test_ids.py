@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odp_trio.errors import OdpError
-from odp_trio.session.ids import PROXY_ID_LIMIT, ConnectionIds
+from odp_trio.session.ids import LAYOUTS, ConnectionIds
 
-proxy_ids = st.integers(0, PROXY_ID_LIMIT - 1)
+proxy_ids = st.integers(0, LAYOUTS[2].proxy_id_limit - 1)
 counts = st.integers(0, (1 << 17) - 1)
 
 

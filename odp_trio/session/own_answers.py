@@ -1,0 +1,135 @@
+"""What the session's task answers itself: KILL of this proxy's sessions, the process list, EXPLAIN ROUTE.
+
+A command that it does not answer after all is sent to a server: KILL of an id that is not this proxy's, for one.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from odp_trio.errors import OdpError, QueryInterrupted, StatementRefused, UnknownThread
+from odp_trio.session.explaining import answer_explain
+from odp_trio.session.kill import (
+    Killer,
+    check_permission,
+    find_session,
+    is_visible,
+    kill_connection,
+    kill_query,
+    killer_of,
+)
+from odp_trio.session.placing import Placing
+from odp_trio.session.router import Router
+from odp_trio.session.services import Services, Session
+from odp_trio.sql.facts import Kill, Literal, Parameter
+from odp_trio.wire.command import Com, first_packet_end
+from odp_trio.wire.fields import OBCapability, Status
+from odp_trio.wire.packets import packet
+from odp_trio.wire.resultset import LOCAL_STATUS, err_packet, ok_payload, text_result
+
+PROCESS_LIST: Final = (
+    "Id", "Tenant", "User", "Host", "db", "trans_count", "svr_session_count", "state", "tid", "pid",
+)  # fmt: skip
+"""Columns of ODP's SHOW PROCESSLIST."""
+
+
+class OwnKill(QueryInterrupted):
+    """A session killed itself: it is told so, and ends."""
+
+
+async def own_answer(session: Session, services: Services, placing: Placing, data: bytes) -> bytes | None:
+    """Return the answer to a command that the router left to the task; None when a server is to answer it after all.
+
+    Raises OwnKill when it ends the session.
+    """
+    router = session.router
+    assert router is not None
+    command, facts, refused = data[4], router.request.shape.facts, router.statements.refusal is not None
+    if command == Com.PROCESS_KILL:
+        number = int.from_bytes(data[5:9], "little") if len(data) >= 9 else None
+        return await _kill(session, services, number, query=False)
+    if command == Com.PROCESS_INFO or (command == Com.QUERY and facts.process_list):
+        return None if session.ids_are_known else _process_list(services, killer_of(session))
+    if command in (Com.QUERY, Com.STMT_EXECUTE) and facts.kill is not None and not refused:
+        return await _kill(session, services, _target(router, facts.kill), query=facts.kill.query)
+    if command == Com.QUERY and not refused:
+        return await answer_explain(router, services.views, placing) if facts.explain_route else None
+    return router.statements.answer_here(data[4 : first_packet_end(data)], router.state) or b""
+
+
+def _target(router: Router, kill: Kill) -> int | None:
+    """Return the id that a KILL names; None when only a server can say."""
+    values, target = router.values, kill.target
+    named: object = None
+    if isinstance(target, Literal) and target.slot < len(values.literals):
+        named = values.literals[target.slot].strip(b"'\"")
+    elif isinstance(target, Parameter) and values.parameters is not None and target.index < len(values.parameters):
+        named = values.parameters[target.index]
+    text = named.decode("latin-1") if isinstance(named, bytes) else str(named)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+async def _kill(session: Session, services: Services, number: int | None, *, query: bool) -> bytes | None:
+    victim = None if number is None else find_session(services.table, number)
+    if number is None:
+        return None
+    try:
+        if victim is None:
+            if session.ids_are_known:
+                return None  # of another proxy, or of a client without one: servers know it
+            raise UnknownThread(f"Unknown thread id: {number}")
+        check_permission(killer_of(session), victim, number)
+        if victim is session and not query:
+            raise OwnKill("Query execution was interrupted")
+        if query and victim is not session:
+            await kill_query(services, victim, session, session)
+        elif not query:
+            kill_connection(victim, session)
+    except OwnKill:
+        raise
+    except StatementRefused as exc:
+        return packet(1, exc.payload)
+    except OdpError as exc:
+        return err_packet(1, exc)
+    return packet(1, ok_payload(_status(session)))
+
+
+def _status(session: Session) -> int:
+    """Return the flags of an OK of our own: whether the session is in a transaction is as it was."""
+    router = session.router
+    assert router is not None
+    known = router.tracker.status & (Status.IN_TRANS | Status.AUTOCOMMIT)
+    return int(known | (LOCAL_STATUS & ~Status.AUTOCOMMIT))
+
+
+def _process_list(services: Services, killer: Killer) -> bytes:
+    return text_result(PROCESS_LIST, process_rows(services.table.values(), killer))
+
+
+def process_rows(sessions: Iterable[Session], killer: Killer) -> list[Sequence[object]]:
+    """Return the process list as somebody sees it."""
+    return [_process_row(session) for session in sessions if is_visible(killer, session)]
+
+
+def _process_row(session: Session) -> Sequence[object]:
+    destination, router = session.destination, session.router
+    return (
+        session.id,
+        destination.tenant if destination else None,
+        destination.user if destination else None,
+        f"{session.peer[0]}:{session.peer[1]}",
+        router.state.database.decode("utf-8", "replace") if router and router.state.database else None,
+        session.traffic.statements,
+        len(router.servers.by_address) if router else 0,
+        session.activity,
+        threading.get_native_id(),
+        os.getpid(),
+    )
+
+
+def tells_ids(granted: int, version: int) -> bool:
+    """Whether servers know the connection ids of clients: version 2, and the server's agreement at the login."""
+    return version == 2 and bool(granted & OBCapability.CLIENT_SESSION_ID)
