@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 USERS = ("create user if not exists {0} identified by 'pw'", "grant select on *.* to {0}")
 _open: list[Client] = []
+COLUMNS = "id int primary key) partition by hash(id) partitions 2"
 LONG = "select /*kill*/ sleep(30)"
 
 
@@ -116,18 +117,17 @@ async def test_kill_query_goes_to_the_server_where_the_statement_runs(bed: Testb
     """The victim has a server session on each OBServer, and runs its statement on each in turn."""
     client, killer = await login(proxy), await login(proxy)
     for number in range(3):
-        await bed.query(f"drop table if exists killed.t{number}", f"create table killed.t{number} (id int primary key)")
+        await bed.query(f"drop table if exists killed.t{number}", f"create table killed.t{number} ({COLUMNS}")
         await bed.query(f"insert into killed.t{number} values (1)")
-        schema = f"tenant_name='sys' and database_name='killed' and table_name='t{number}'"
-        rows = await bed.query(f"select tablet_id from oceanbase.lab_proxy_schema where {schema}")
-        await bed.move_tablet(rows[0]["tablet_id"], number)
+        await bed.move_leader(f"killed.t{number}", number)
     for number in range(3):
-        assert await client.query(f"select id from killed.t{number}") == [("1",)]
+        assert await client.query(f"select id from killed.t{number} where id = 1") == [("1",)]
     for number in range(3):
-        async with running(proxy, bed, f"{LONG} from killed.t{number}", client) as victim:
+        async with running(proxy, bed, f"{LONG} from killed.t{number} where id = 1", client) as victim:
             await killer.query(f"kill query {victim.id}")
             assert await victim.ended() == 1317
-            assert bed.statements("^KILL QUERY")[-1].observer == number
+            told, ran = bed.statements("^KILL QUERY")[-1], bed.statements("sleep")[-1]
+            assert (told.observer, ran.observer) == (number, number)
 
 
 async def test_kill_query_of_a_session_that_does_nothing_is_ok(bed: Testbed, proxy: Proxy) -> None:
