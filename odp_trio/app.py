@@ -57,6 +57,7 @@ from odp_trio.session.time_limits import TimeLimits
 from odp_trio.session.views import Views
 from odp_trio.sql.cache import Statements
 from odp_trio.sql.dml import prepare as prepare_grammar
+from odp_trio.state.prepared_texts import PreparedTexts
 from odp_trio.supervise.periodic import every
 from odp_trio.supervise.supervisor import ChildSpec, Supervisor, open_supervisor
 from odp_trio.topology.location import Locations
@@ -93,6 +94,7 @@ class Proxy:
         self.rules = rule_set(load_own_rules(settings.own_rules.split()))
         self.certificates = Certificates(settings)
         self.locations = Locations(settings.routing_cache_mem_limited * 3 // 4 // LOCATION_BYTES)
+        self.prepared_texts = PreparedTexts(settings.global_ps_cache_size, settings.global_ps_cache_mem_limited)
         self.statements = Statements(settings.statement_cache_size, text_limit=settings.request_buffer_length)
         self.reactor = reactor
         self.root = root
@@ -236,6 +238,7 @@ class Proxy:
             reactor=self.reactor,
             views=self.views,
             statements=self.statements,
+            prepared_texts=self.prepared_texts,
             admin=partial(serve_admin, self.statistics, self.settings),
             counts=self.counts,
             scramble=lambda: bytes(self._rng.choice(SCRAMBLE_ALPHABET) for _ in range(20)),

@@ -230,13 +230,6 @@ class TooManyStatements(OdpError):
     sqlstate = "42000"
 
 
-class SessionMemoryExceeded(OdpError):
-    """What the session would have to keep is too much (OB_EXCEED_MEM_LIMIT); the session goes on."""
-
-    errno = 4080
-    sqlstate = "HY013"
-
-
 # ---- metadata -------------------------------------------------------------
 
 

@@ -53,6 +53,16 @@ GAUGES = {
 MOST_TENANTS = 1000
 """Tenants that are label values."""
 
+PREPARED_COUNTERS = {
+    "odp_prepared_text_hits": ("hits", "COM_STMT_PREPARE with a text that some session has prepared before."),
+    "odp_prepared_text_misses": ("misses", "Those with another text."),
+    "odp_prepared_text_evictions": ("evictions", "Prepared texts forgotten because of the bounds of their cache."),
+}
+PREPARED_GAUGES = {
+    "odp_prepared_texts": ("entries", "Prepared texts whose facts are shared by all sessions."),
+    "odp_prepared_text_bytes": ("size", "Bytes that they take, about."),
+}
+
 
 class StatusCollector(Collector):
     """Reads the status when scraped."""
@@ -69,6 +79,10 @@ class StatusCollector(Collector):
             yield CounterMetricFamily(name, text, value=getattr(status, field))
         for name, (field, text) in GAUGES.items():
             yield GaugeMetricFamily(name, text, value=float(getattr(status, field)))
+        for name, (field, text) in PREPARED_COUNTERS.items():
+            yield CounterMetricFamily(name, text, value=getattr(status.prepared_texts, field))
+        for name, (field, text) in PREPARED_GAUGES.items():
+            yield GaugeMetricFamily(name, text, value=float(getattr(status.prepared_texts, field)))
         yield _by("odp_logins_refused", "Logins refused, by errno.", "errno", status.refused_logins)
         yield _by("odp_server_failures", "What OBServers did wrong to sessions.", "kind", status.server_failures)
         yield _by("odp_failed_statements", "Statements that failed on a server.", "action", status.failed_statements)

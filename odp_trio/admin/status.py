@@ -14,6 +14,7 @@ from odp_trio.admin.congestion import ClusterCongestion, congestion_status
 from odp_trio.catalog.clusters import Clusters
 from odp_trio.catalog.directory import Directory
 from odp_trio.routing.own_rules import OwnRule
+from odp_trio.state.prepared_texts import PreparedTexts
 from odp_trio.supervise.supervisor import ChildStatistics
 from odp_trio.topology.cluster import ClusterResource
 
@@ -49,6 +50,21 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     def configured(self) -> bool:
         """Whether it is of the settings: others come and go with logins."""
         return self.rslist_source == "settings"
+
+
+class PreparedTextsStatus(msgspec.Struct, frozen=True):
+    """The texts that sessions have prepared, shared by all of them."""
+
+    entries: int
+    size: int
+    """Bytes, about."""
+    hits: int
+    misses: int
+    evictions: int
+
+
+def _prepared_texts(texts: PreparedTexts) -> PreparedTextsStatus:
+    return PreparedTextsStatus(len(texts), texts.size, texts.hits, texts.misses, texts.evictions)
 
 
 class RslistFileStatus(msgspec.Struct, frozen=True):
@@ -140,6 +156,7 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     shapes: int
     shape_misses: int
     shape_evictions: int
+    prepared_texts: PreparedTextsStatus
     clusters: tuple[ClusterStatus, ...]
     tasks: tuple[TaskStatus, ...]
     own_rules: tuple[OwnRuleStatus, ...] = ()
@@ -311,6 +328,7 @@ def proxy_status(proxy: Proxy) -> ProxyStatus:
         shapes=len(proxy.statements),
         shape_misses=proxy.statements.misses,
         shape_evictions=proxy.statements.evictions,
+        prepared_texts=_prepared_texts(proxy.prepared_texts),
         clusters=tuple(cluster_status(cluster, proxy.clusters, now) for cluster in proxy.clusters.resources()),
         config_server=config_server_status(proxy.clusters.directory, now),
         tasks=flatten(proxy.root.statistics().children),

@@ -108,6 +108,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     obproxy_read_only: Annotated[int, Option("int", "0 makes every session's tx_read_only ON, 1 leaves it alone.", 0, 1, scoped=True)] = 1
     request_buffer_length: Annotated[int, Option("capacity", "How much of a statement is looked at for routing.", 1024, 16 << 20)] = 4096
     statement_cache_size: Annotated[int, Option("int", "Statement shapes whose facts are kept.", 100, 10_000_000, own=True, restart=True)] = 10_000
+    enable_global_ps_cache: Annotated[bool, Option("bool", "Sessions share what is known of the texts that they prepare: text, literals, what routing reads, number of parameters.")] = True
+    global_ps_cache_size: Annotated[int, Option("int", "Prepared texts whose facts are shared, at most.", 2, 10_000_000, own=True, restart=True)] = 10_000
+    global_ps_cache_mem_limited: Annotated[int, Option("capacity", "What they may take, about.", 64 << 10, 1 << 40, own=True, restart=True)] = 32 << 20
+    max_prepared_stmt_count: Annotated[int, Option("int", "Prepared statements that a session may have, and as many again made by PREPARE ... FROM; beyond it error 1461; 0: no bound. A server session has a limit of its own, open_cursors.", 0, 1 << 30, own=True)] = 16_382
     own_rules: Annotated[str, Option("text", "Routing rules of one's own, parted by blanks: NAME or MODULE:FUNCTION, each with ?mode=active|shadow&budget=200us.", own=True, restart=True)] = ""
 
     routing_cache_mem_limited: Annotated[int, Option("capacity", "Bound of the cache of locations: one takes 512 bytes of three quarters of it.", 100 << 10, 1 << 40, section="Locations")] = 128 << 20

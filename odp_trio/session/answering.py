@@ -22,7 +22,7 @@ from odp_trio.wire.reroute import VARIABLE
 from odp_trio.wire.response import ResponseTracker
 
 _RESET_CONNECTION: Final = int(Com.RESET_CONNECTION)
-_EXECUTE: Final = int(Com.STMT_EXECUTE)
+_QUERY, _EXECUTE = int(Com.QUERY), int(Com.STMT_EXECUTE)
 
 
 class Answering:
@@ -108,8 +108,7 @@ class Answering:
         self.watching = False
         self.tracker.ids_taken = None
         self.statements.resume(self.state)
-        if self.what == _EXECUTE:
-            self.statements.note_executed(upstream, errno)
+        self._after_any_end(upstream, errno)
         if errno:
             return
         self.feedback.server_answered(self.key, upstream.address)
@@ -138,6 +137,13 @@ class Answering:
                 state.lock_server = upstream.address
             case _:
                 return
+
+    def _after_any_end(self, upstream: Upstream, errno: int) -> None:
+        """Do what the end of some statements means, whether they succeeded or not."""
+        if self.what == _EXECUTE:
+            self.statements.note_executed(upstream, errno)
+        elif self.what == _QUERY and self.request.shape.facts.statements > 1:
+            self.names.note_several(upstream, self.text)
 
     def _sql(self) -> bytes:
         """Return the text of the running statement, prepared or not."""

@@ -130,6 +130,8 @@ class Forwarding:
             lambda: services.settings().connect_timeout,
             services.counts,
         )
+        texts = services.prepared_texts if settings.enable_global_ps_cache else None
+        self._router.statements.lend(texts, settings.max_prepared_stmt_count)
         first = self._upstream(server)
         self._servers.active = first
         state.last = first.address

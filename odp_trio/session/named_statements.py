@@ -116,7 +116,7 @@ class NamedStatements:
                 return None if raw is None else _bytes(read_literal(raw, encoding="latin-1"))
             pieces = split(sql, dialect)
             literals = [slot for slot in pieces[1::2] if not is_comment(slot)]
-            if len(literals) != 1 or pieces[0].upper().split()[-1:] != [b"FROM"]:
+            if len(literals) != 1 or b" ".join(pieces[::2]).rstrip(b"; ").upper().split()[-1:] != [b"FROM"]:
                 return None  # strings side by side are one; an introducer changes what the bytes mean
             return _bytes(read_literal(literals[0], encoding="latin-1", backslashes=not dialect & NO_BACKSLASHES))
         except ValueError:

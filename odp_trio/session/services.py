@@ -29,6 +29,7 @@ from odp_trio.session.server_set import Upstream
 from odp_trio.session.upstream import Identity
 from odp_trio.session.views import Views
 from odp_trio.sql.cache import Statements
+from odp_trio.state.prepared_texts import PreparedTexts
 from odp_trio.topology.congestion import Failure
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class Services:
     reactor: Reactor
     views: Views
     statements: Statements
+    prepared_texts: PreparedTexts
     admin: AdminSession
     counts: Counts
     scramble: Callable[[], bytes]

@@ -8,7 +8,6 @@ from odp_trio.errors import (
     ClientProtocolError,
     NotRoutable,
     OdpError,
-    SessionMemoryExceeded,
     TooManyStatements,
     UnknownStatement,
 )
@@ -46,6 +45,9 @@ TEXT_LIMIT: Final = 1 << 20
 _LONG_DATA_LIMIT: Final = 1 << 20
 """More long data of a statement than this is not kept: it is sent to a server, where the statement then stays."""
 
+_ALL_LONG_DATA_LIMIT: Final = 4 << 20
+"""The same for all statements of a session."""
+
 
 def is_watched(facts: StatementFacts) -> bool:
     """Whether the success of a statement means something for the session."""
@@ -57,7 +59,7 @@ class SessionStatements:
     """What the router and the placing of commands share about prepared statements."""
 
     __slots__ = (
-        "_flags", "_most", "_most_bytes", "_servers", "_texts", "_tracker", "_types_come", "_values", "copies",
+        "_flags", "_most", "_servers", "_texts", "_tracker", "_types_come", "_values", "copies",
         "interrupted", "opening", "prepared", "refusal", "running",
     )  # fmt: skip
 
@@ -78,11 +80,11 @@ class SessionStatements:
         self._tracker = tracker
         self._types_come = False
         self._texts: PreparedTexts | None = None
-        self._most = self._most_bytes = 0
+        self._most = 0
 
-    def lend(self, texts: PreparedTexts | None, most: int, most_bytes: int) -> None:
-        """Use the cache of the process, if there is one; limit statements and what they take; 0: no limit."""
-        self._texts, self._most, self._most_bytes = texts, most, most_bytes
+    def lend(self, texts: PreparedTexts | None, most: int) -> None:
+        """Use the cache of the process, if there is one; limit the number of statements of each kind; 0: no limit."""
+        self._texts, self._most = texts, most
 
     def forget_command(self) -> None:
         """Another command comes: nothing of the one before counts."""
@@ -120,9 +122,6 @@ class SessionStatements:
         statements = self.prepared
         if 0 < self._most <= len(statements.statements):
             self.refusal = self._too_many()
-            return False
-        if 0 < self._most_bytes < statements.size + len(text):
-            self.refusal = SessionMemoryExceeded("the prepared statements of the session take too much memory")
             return False
         known = None if self._texts is None or not whole else self._texts.get(text, dialect)
         if known is None:
@@ -250,9 +249,8 @@ class SessionStatements:
         kept = statement.long_data
         if kept is not None and kept.on is not None:
             return False
-        if 0 < self._most_bytes < self.prepared.size + length:
-            return False
-        return (0 if kept is None else kept.size) + length <= _LONG_DATA_LIMIT
+        size = 0 if kept is None else kept.size
+        return size + length <= _LONG_DATA_LIMIT and self.prepared.long_data_size + length <= _ALL_LONG_DATA_LIMIT
 
     def _may_be_judged(self, buffer: bytearray) -> bool:
         """Whether a server may be asked about an id that is not known: not if it is another statement's there."""

@@ -118,14 +118,14 @@ def quoted(name: str) -> bytes:
 class PreparedStatements:
     """The statements of one client session by the client's id."""
 
-    __slots__ = ("_last", "forgotten", "size", "statements")
+    __slots__ = ("_last", "forgotten", "long_data_size", "statements", "text_size")
 
     def __init__(self) -> None:
         self.statements: dict[int, Prepared] = {}
         self.forgotten: frozenset[int] = frozenset()
         """Ids that resets made unknown; the server that was reset may never have heard of them."""
-        self.size = 0
-        """Bytes of their texts and long data."""
+        self.text_size = self.long_data_size = 0
+        """Bytes of their texts, and of long data that is kept."""
         self._last = FIRST_SPARE
 
     def spare_id(self) -> int:
@@ -138,12 +138,12 @@ class PreparedStatements:
     def add(self, statement: Prepared) -> None:
         """Take a statement that a server has prepared."""
         self.statements[statement.id] = statement
-        self.size += len(statement.text)
+        self.text_size += len(statement.text)
 
     def remove(self, statement: Prepared) -> None:
         """COM_STMT_CLOSE."""
         self.drop_long_data(statement)
-        self.size -= len(statement.text)
+        self.text_size -= len(statement.text)
         del self.statements[statement.id]
 
     def note_types(self, statement: Prepared, types: bytes | None) -> None:
@@ -156,14 +156,14 @@ class PreparedStatements:
         """Keep a piece of long data until the statement is executed."""
         if statement.long_data is None:
             statement.long_data = LongData()
-        self.size -= statement.long_data.size
+        self.long_data_size -= statement.long_data.size
         statement.long_data.add(piece)
-        self.size += statement.long_data.size
+        self.long_data_size += statement.long_data.size
 
     def drop_long_data(self, statement: Prepared) -> None:
         """The statement was executed, reset or closed."""
         if statement.long_data is not None:
-            self.size -= statement.long_data.size
+            self.long_data_size -= statement.long_data.size
             statement.long_data = None
 
     def forget(self) -> None:
@@ -171,4 +171,4 @@ class PreparedStatements:
         gone = frozenset(self.statements)
         self.forgotten = gone | self.forgotten if len(self.forgotten) < _REMEMBERED else gone
         self.statements.clear()
-        self.size = 0
+        self.text_size = self.long_data_size = 0

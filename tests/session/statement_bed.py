@@ -59,17 +59,25 @@ class FakeServer:
             case _:
                 return packet(1, PROXY_OK)
 
+    async def heard(self, count: int) -> list[bytes]:
+        """Wait for so many commands, and return all."""
+        with trio.fail_after(10):
+            while len(self.commands) < count:
+                await trio.lowlevel.checkpoint()
+        return self.commands
+
     async def serve(self, sock: socket.socket) -> None:
         reader = PacketReader(ServerProtocolError)
-        while True:
-            await trio.lowlevel.wait_readable(sock)
-            data = sock.recv(65536)
-            if not data:
-                return
-            reader.feed(data)
-            while (found := reader.next_packet()) is not None:
-                self.commands.append(found[1])
-                sock.send(self.answer(found[1]))
+        with sock:
+            while True:
+                await trio.lowlevel.wait_readable(sock)
+                data = sock.recv(65536)
+                if not data:
+                    return
+                reader.feed(data)
+                while (found := reader.next_packet()) is not None:
+                    self.commands.append(found[1])
+                    sock.send(self.answer(found[1]))
 
 
 @dataclass
@@ -101,13 +109,12 @@ async def open_statement_bed() -> AsyncIterator[StatementBed]:
     router = Router(
         world.view.key, "app", world.state, servers, tracker, Statements(), lent, lent, rule_set(), 5, 4096
     )  # fmt: skip
-    fakes, upstreams, far_ends = {}, {}, []
+    fakes, upstreams = {}, {}
     async with trio.open_nursery() as nursery:
         for number in (1, 2, 3):
             far, near = socket.socketpair()
             far.setblocking(False)
             near.setblocking(False)
-            far_ends.append(far)
             fakes[number] = FakeServer(number)
             session = ServerSession(address(number), near, near, number, b"")
             upstreams[number] = Upstream(session, reactor, servers.closed_idle)
@@ -118,6 +125,4 @@ async def open_statement_bed() -> AsyncIterator[StatementBed]:
         finally:
             nursery.cancel_scope.cancel()
             servers.close()
-            for far in far_ends:
-                far.close()
     reactor.close()

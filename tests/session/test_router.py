@@ -14,6 +14,7 @@ from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.sql.cache import Statements
 from odp_trio.state.client import ServerState
 from odp_trio.state.prepared import Copy, Prepared
+from odp_trio.topology.congestion import Failure
 from odp_trio.topology.location import Location, Replica
 from odp_trio.wire.fields import Status
 from odp_trio.wire.packets import packet
@@ -60,6 +61,9 @@ class Lent:
 
     def tenant_moved(self, key: TenantKey) -> None:
         self.moved.append(key)
+
+    def server_failed(self, key: TenantKey, address: Address, failure: Failure) -> None:
+        return None
 
     def server_answered(self, key: TenantKey, address: Address) -> None:
         self.answered.append(address)

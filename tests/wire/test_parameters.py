@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from odp_trio.errors import ClientProtocolError
 from odp_trio.wire.fields import lenenc_str
-from odp_trio.wire.parameters import Parameter, parse_execute, read_values, with_types
+from odp_trio.wire.parameters import Parameter, head_bytes, parse_execute, read_values, with_types
 
 HEAD = b"\x17" + (7).to_bytes(4, "little") + b"\0\1\0\0\0"
 
@@ -83,3 +83,61 @@ def test_any_bytes_give_values_or_a_protocol_error(rest: bytes, count: int) -> N
             assert len(read_values(payload, count, found.types, found.values_at, "utf-8")) == count
     except ClientProtocolError:
         pass
+
+
+VALUES = st.lists(
+    st.one_of(
+        st.sampled_from(CASES).map(lambda case: (case[0], case[1])),
+        st.binary(max_size=40).map(lambda raw: (b"\xfc\0", lenenc_str(raw))),
+        st.none(),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+def written(values: list[tuple[bytes, bytes] | None], *, send_types: bool) -> tuple[bytes, bytes]:
+    """An execution with these values, NULL for None; and the types."""
+    types = b"".join(b"\x06\0" if value is None else value[0] for value in values)
+    nulls = sum(1 << at for at, value in enumerate(values) if value is None)
+    body = b"".join(value[1] for value in values if value is not None)
+    return execute(types, body, nulls=nulls, send_types=send_types), types
+
+
+@given(VALUES)
+def test_types_that_are_inserted_give_what_the_client_would_have_written(
+    values: list[tuple[bytes, bytes] | None],
+) -> None:
+    bare, types = written(values, send_types=False)
+    whole, _ = written(values, send_types=True)
+
+    inserted = with_types(bare, len(values), types)
+
+    assert inserted == whole
+    assert with_types(inserted, len(values), b"\0" * len(types)) == whole  # it brings its own
+    found = parse_execute(inserted, len(values))
+    assert found.types == types
+    assert len(read_values(inserted, len(values), types, found.values_at, "utf-8")) == len(values)
+
+
+@given(VALUES, st.integers(0, 2000))
+def test_a_cut_execution_gets_its_types_as_soon_as_the_flag_is_there(
+    values: list[tuple[bytes, bytes] | None], cut: int
+) -> None:
+    bare, types = written(values, send_types=False)
+    whole, _ = written(values, send_types=True)
+    head, rest = bare[:cut], bare[cut:]
+
+    inserted = with_types(head, len(values), types)
+
+    if cut >= head_bytes(len(values)) - 2 * len(values):
+        assert inserted + rest == whole
+    else:
+        assert inserted == head
+
+
+@given(VALUES)
+def test_the_head_is_long_enough_for_the_types(values: list[tuple[bytes, bytes] | None]) -> None:
+    whole, types = written(values, send_types=True)
+
+    assert parse_execute(whole[: head_bytes(len(values))], len(values)).types == types

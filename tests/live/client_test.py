@@ -1,0 +1,90 @@
+"""MySQL's own test of its client library, ``mysql_client_test`` of Debian's ``mariadb-test``, one case at a time."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import Final
+
+from odp_trio.model import Address
+
+PROGRAM: Final = "mysql_client_test"
+MISSING: Final = f"{PROGRAM} is not installed: apt-get install mariadb-test"
+SECONDS: Final = 60
+"""Time of one case; beyond it is ended."""
+CHOSEN: Final = [
+    "test_prepare_simple",
+    "test_prepare_field_result",
+    "test_prepare_syntax",
+    "test_set_variable",
+    "test_prepare_noparam",
+    "test_bind_result",
+    "test_bind_result_ext",
+    "test_fetch_seek",
+    "test_fetch_offset",
+    "test_long_data",
+    "test_long_data_str",
+    "test_long_data_str1",
+    "test_long_data_bin",
+    "test_simple_update",
+    "test_simple_delete",
+    "test_update",
+    "test_select_prepare",
+    "test_select_show_table",
+    "test_multi_stmt",
+    "test_manual_sample",
+    "test_null",
+    "test_ps_null_param",
+    "test_bug1500",
+    "test_bug1644",
+    "test_datetime_ranges",
+    "test_ps_conj_select",
+    "test_bug3117",
+    "test_bug4026",
+    "test_bug5126",
+    "test_bug6049",
+]
+"""What the default run does: prepared statements, parameters of every type, long data, cursors."""
+ELSEWISE: Final = {
+    "test_bug5399": "prepares 81 statements: a session of the kernel may have 50, one that moves has 50 on each server",
+    "test_proxy_header": "sends PROXY headers that the kernel waits for without end; the proxy refuses them at once",
+}
+"""Cases whose outcome differs, and why."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one case ended: ``passed``, ``failed``, ``crashed`` or ``too slow``; and the end of what it said."""
+
+    how: str
+    said: str
+
+
+def is_installed() -> bool:
+    return shutil.which(PROGRAM) is not None
+
+
+def every_case() -> list[str]:
+    """Return the names of all cases."""
+    said = subprocess.run([PROGRAM, "-T"], capture_output=True, text=True, timeout=20)
+    return [line.strip() for line in (said.stdout + said.stderr).splitlines() if line.startswith("test_")]
+
+
+def run_cases(address: Address, user: str, *cases: str, seconds: float = SECONDS) -> Outcome:
+    """Run cases one after the other, up to the first that fails."""
+    where = ["-h", address.ip, "-P", str(address.port), "-u", user, "--database=test"]
+    try:
+        done = subprocess.run(
+            [PROGRAM, *where, *cases],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            cwd="/tmp",
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired:
+        return Outcome("too slow", "")
+    how = "passed" if done.returncode == 0 else "crashed" if done.returncode < 0 else "failed"
+    return Outcome(how, (done.stdout + done.stderr)[-600:])
