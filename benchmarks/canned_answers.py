@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from benchmarks.ob20_frames import CAPABILITY
 from benchmarks.packets import (
     LONGLONG,
     STATE_CHANGED,
@@ -55,11 +56,11 @@ def greeting(connection_id: int) -> bytes:
     )
 
 
-def login_ok(*, proxy: bool) -> bytes:
+def login_ok(*, proxy: bool, capabilities: int = 16645863) -> bytes:
     """Return the OK of a login; a proxy is told all session variables in one entry."""
     if not proxy:
         return packet(2, ok(proxy=False))
-    pairs = [(b"autocommit", b"ON"), (b"ob_capability_flag", b"16645863"), (b"ob_proxy_partition_hit", b"ON")]
+    pairs = [(b"autocommit", b"ON"), (b"ob_capability_flag", b"%d" % capabilities), (b"ob_proxy_partition_hit", b"ON")]
     pairs += [(b"session_variable_%03d" % number, b"value_%d" % number) for number in range(len(pairs), _VARIABLES)]
     pairs += [(b"__NULL", b"__NULL"), (b"_min_cluster_version", b"'1.3.0.0'")]
     variables = b"".join(text(name) + text(value) for name, value in pairs)
@@ -91,6 +92,7 @@ class Answers:
 
     def __init__(self, cluster: str, ip: str, port: int, *, proxy: bool) -> None:
         self.login_ok = login_ok(proxy=proxy)
+        self.login_ok_ob20 = login_ok(proxy=proxy, capabilities=16645863 | CAPABILITY)
         self.ok = packet(1, ok(proxy=proxy))
         self.point = result([column("c")], [text_row([POINT_VALUE])], proxy=proxy)
         self.executed = result([column("c")], [b"\0\0" + text(POINT_VALUE.encode())], proxy=proxy)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -17,6 +18,9 @@ from benchmarks.session import Account
 
 _MAXCONN = 20000
 DIRECT, HAPROXY, ODP_TRIO = "direct", "haproxy", "odp_trio"
+ODP_TRIO_OB20 = "odp_trio, OB 2.0"
+_OPTIONS = {ODP_TRIO: "", ODP_TRIO_OB20: ",enable_ob_protocol_v2=true"}
+"""The same program in other ways: what is added to its options."""
 
 _HAPROXY_CONFIG = """\
 global
@@ -63,8 +67,8 @@ def _haproxy_command(backend: Backend, port: int) -> list[str]:
     return ["haproxy", "-db", "-f", str(config)]
 
 
-def _odp_trio_command(backend: Backend, port: int) -> list[str]:
-    options = f"observer_sys_password={backend.proxyro_password},local_bound_ip=127.0.0.1"
+def _odp_trio_command(backend: Backend, port: int, more: str = "") -> list[str]:
+    options = f"observer_sys_password={backend.proxyro_password},local_bound_ip=127.0.0.1{more}"
     command = python("odp_trio", "run", "-p", str(port), "-l", str(free_port()), "-c", backend.cluster)
     command += ["-r", f"{backend.account.host}:{backend.account.port}", "-o", options]
     return [*command, "--ready-file", str(backend.log_dir / f"odp-trio-{port}.ready")]
@@ -72,7 +76,7 @@ def _odp_trio_command(backend: Backend, port: int) -> list[str]:
 
 _COMMANDS: Mapping[str, Callable[[Backend, int], list[str]]] = {
     HAPROXY: _haproxy_command,
-    ODP_TRIO: _odp_trio_command,
+    **{name: partial(_odp_trio_command, more=more) for name, more in _OPTIONS.items()},
 }
 
 
@@ -97,11 +101,11 @@ async def open_contender(name: str, backend: Backend) -> AsyncIterator[Contender
 
 
 @asynccontextmanager
-async def open_contenders(backend: Backend) -> AsyncIterator[tuple[Contender, ...]]:
-    """Start all that this machine has."""
+async def open_contenders(backend: Backend, *more: str) -> AsyncIterator[tuple[Contender, ...]]:
+    """Start all that this machine has, and ``more`` ways of odp_trio."""
     absent = {skipped.what for skipped in missing()}
     async with AsyncExitStack() as stack:
-        names = [name for name in (DIRECT, HAPROXY, ODP_TRIO) if name not in absent]
+        names = [name for name in (DIRECT, HAPROXY, ODP_TRIO, *more) if name not in absent]
         yield tuple([await stack.enter_async_context(open_contender(name, backend)) for name in names])
 
 
