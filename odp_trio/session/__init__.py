@@ -28,6 +28,7 @@ copies        what servers have of prepared statements
 named_statements  those made by PREPARE ... FROM
 views         what sessions are lent for routing: views of tenants, look-ups, feedback
 asking        commands of our own on an idle server session
+replaying     bringing a server session to the state of the client
 preparing     bringing prepared statements to further servers
 placing       finding a server session for a command when that needs waiting
 explaining    EXPLAIN ROUTE in a session

@@ -8,8 +8,10 @@ import trio
 from odp_trio.errors import UpstreamError
 from odp_trio.net.reactor import BUFFER_BYTES
 from odp_trio.session.server_set import Upstream
+from odp_trio.wire.command import Com
 from odp_trio.wire.packets import packet
 from odp_trio.wire.response import ResponseTracker
+from odp_trio.wire.resultset import parse_row
 from odp_trio.wire.state import SessionState
 
 _ERR = 0xFF
@@ -46,6 +48,26 @@ async def ask(upstream: Upstream, payload: bytes, timeout: float) -> Reply:
     return Reply(tracker.errno, refusal, tracker.state, tracker.prepared_id, tracker.parameters)
 
 
+async def ask_row(upstream: Upstream, sql: bytes, timeout: float) -> tuple[list[tuple[int, int]], list[bytes | None]]:
+    """Run a query of one row; return type and flags of each column, and the values.
+
+    Raises UpstreamError when the connection fails, takes too long, or the server refuses.
+    """
+    tracker, answer = ResponseTracker(), bytearray()
+    tracker.begin(Com.QUERY)
+    try:
+        with trio.fail_after(timeout):
+            await _send(upstream, bytes((Com.QUERY,)) + sql)
+            await _swallow(upstream, tracker, answer)
+    except trio.TooSlowError as exc:
+        raise UpstreamError(f"no answer within {timeout:g} s") from exc
+    except OSError as exc:
+        raise UpstreamError(exc.strerror or str(exc)) from exc
+    if tracker.errno:
+        raise UpstreamError(f"error {tracker.errno} to {sql[:40].decode('utf-8', 'replace')!r}")
+    return parse_row(bytes(answer))
+
+
 async def tell(upstream: Upstream, payload: bytes, timeout: float) -> None:
     """Send a command that has no answer; raises UpstreamError when the connection fails or takes too long."""
     try:
@@ -67,8 +89,8 @@ async def _send(upstream: Upstream, payload: bytes) -> None:
             await trio.lowlevel.wait_writable(stream)
 
 
-async def _swallow(upstream: Upstream, tracker: ResponseTracker) -> bytes:
-    """Read an answer to its end; return the payload of its ERR packet if it is one."""
+async def _swallow(upstream: Upstream, tracker: ResponseTracker, kept: bytearray | None = None) -> bytes:
+    """Read an answer to its end; return the payload of its ERR packet if it is one.  ``kept`` gets all of it."""
     held = bytearray()
     refusal = b""
     while not tracker.ended:
@@ -80,6 +102,8 @@ async def _swallow(upstream: Upstream, tracker: ResponseTracker) -> bytes:
         if not data:
             raise UpstreamError("closed by the server")
         held += data
+        if kept is not None:
+            kept += data
         at = 0
         while not tracker.ended and at < len(held):
             tracker.feed(held, at, len(held))

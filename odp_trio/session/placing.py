@@ -18,7 +18,6 @@ import trio
 from odp_trio.errors import (
     CatalogError,
     NoReplica,
-    NotBegun,
     OdpError,
     RouteError,
     ServerProtocolError,
@@ -27,17 +26,16 @@ from odp_trio.errors import (
 from odp_trio.model import Address, TenantKey
 from odp_trio.observe import Counts
 from odp_trio.routing.request import Lookup, Refuse, Route
-from odp_trio.session.asking import ask
 from odp_trio.session.failover import note_failed
 from odp_trio.session.internal_routing import can_participate
 from odp_trio.session.preparing import Preparing
 from odp_trio.session.reasons import ServerEnd
-from odp_trio.session.retry import DID_NOT_RUN, failure_of
+from odp_trio.session.replaying import Replaying
+from odp_trio.session.retry import failure_of
 from odp_trio.session.router import PINNED, Router
 from odp_trio.session.server_set import Upstream
-from odp_trio.state.sync import SetVariables, UseDatabase, sync_plan, synced
 from odp_trio.topology.location import Location, TableKey
-from odp_trio.wire.command import HANDLING, Com, Handling
+from odp_trio.wire.command import HANDLING, Handling
 
 log = logging.getLogger("odp_trio.session")
 
@@ -84,6 +82,7 @@ class Placing:
         self._timeout = timeout
         self._counts = counts
         self._preparing = Preparing(router, timeout, counts)
+        self._replaying = Replaying(router, timeout, counts)
 
     async def place(
         self, data: bytes, tried: Sequence[Address] = (), target: Address | None = None
@@ -179,11 +178,7 @@ class Placing:
             raise UpstreamError(f"{route.server} cannot take part in a transaction that began elsewhere")
         router.offer(upstream)
         try:
-            if new and not router.state.roams:
-                await self._greet(upstream)
-            await self._replay(upstream)
-            if router.state.held_begin and not _SILENT[router.what]:
-                await self._begin(upstream, router.state.held_begin)
+            await self._replaying.make_ready(upstream, new=new and not router.state.roams)
             await self._preparing.make_ready(upstream)
         except RouteError:  # as it would have been by any server
             if router.state.held_begin:  # it has begun here, and will begin where the next statement goes
@@ -199,45 +194,3 @@ class Placing:
             raise
         upstream.leg.open()
         return upstream
-
-    async def _greet(self, upstream: Upstream) -> None:
-        """Let a new server session say what it has to say of itself: its first OK names variables (seekdb 1.3.0).
-
-        A client that tracks its session must not be told in the middle of it.
-        """
-        autocommit = b"1" if self._router.state.autocommit else b"0"
-        await self._replay_one(upstream, bytes((Com.QUERY,)) + b"SET @@autocommit = " + autocommit)
-
-    async def _replay(self, upstream: Upstream) -> None:
-        """Bring a server session to the client's state."""
-        state = self._router.state
-        for step in sync_plan(state, upstream.state):
-            self._counts.replays += 1
-            if isinstance(step, UseDatabase):
-                await self._replay_one(upstream, bytes((Com.INIT_DB,)) + step.database)
-                continue
-            reply = await ask(upstream, bytes((Com.QUERY,)) + step.sql, self._timeout())
-            if reply.errno:  # one variable that cannot be set must not keep the others from being set
-                await self._replay_singly(upstream, step)
-        synced(state, upstream.state)
-
-    async def _begin(self, upstream: Upstream, sql: bytes) -> None:
-        """Begin the transaction that the client has been told of."""
-        reply = await ask(upstream, bytes((Com.QUERY,)) + sql, self._timeout())
-        if reply.errno in DID_NOT_RUN:
-            raise UpstreamError(f"the transaction cannot begin: error {reply.errno}")
-        if reply.errno:
-            raise NotBegun(f"{upstream.address} refused to begin the transaction: error {reply.errno}")
-
-    async def _replay_one(self, upstream: Upstream, payload: bytes) -> None:
-        reply = await ask(upstream, payload, self._timeout())
-        if reply.errno:
-            raise UpstreamError(f"replaying the session's state failed with error {reply.errno}")
-
-    async def _replay_singly(self, upstream: Upstream, step: SetVariables) -> None:
-        """Set variables one by one; what this server refuses is logged, and left as the server has it."""
-        for item in step.items:
-            reply = await ask(upstream, bytes((Com.QUERY,)) + b"SET " + item, self._timeout())
-            if reply.errno:
-                name = item.partition(b"=")[0].strip().decode("utf-8", "replace")
-                log.warning("%s does not let %s be set: error %d", upstream.address, name, reply.errno)

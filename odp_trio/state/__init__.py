@@ -4,5 +4,6 @@ client          database, variables and their versions, what binds the session t
 prepared        prepared statements: the client's ids and the servers'
 prepared_texts  what is known of texts that clients prepare, shared by all sessions
 session_info    parts of the state that servers hand each other unread (OB 2.0)
+user_variables  expressions that have the value and the type of a user variable
 sync            what a server session must be told before the next statement
 """

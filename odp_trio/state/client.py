@@ -91,6 +91,11 @@ class ClientState:
     database: bytes = b""
     system: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
     user: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
+    """User variables: literals, as a server told them, and versions."""
+    origins: dict[bytes, ServerState] = field(default_factory=dict)
+    """Which server session has set a user variable: it knows the type."""
+    expressions: dict[bytes, bytes] = field(default_factory=dict)
+    """What has the value and the type of a user variable, where that was asked for."""
     # ---- what routing reads ----
     in_transaction: bool = False
     coordinator: Address | None = None
@@ -189,7 +194,8 @@ class ClientState:
         self.revision += 1
         self.version += 1
         self.system.clear()
-        self.user.clear()
+        for of_variables in (self.user, self.origins, self.expressions):
+            of_variables.clear()
         self.shared.forget()
         self.text_prepared.clear()
         self.temporary_table = self.transaction_pending = self.locked_tables = False
@@ -225,6 +231,8 @@ class ClientState:
             self.system[name] = (value, self.version)
         for name, value in told.user.items():
             self.user[name] = (value, self.version)
+            self.origins[name] = server
+            self.expressions.pop(name, None)
             self._read_user(name.lower(), value)
         if up_to_date:
             server.version = self.version

@@ -13,9 +13,14 @@ from typing import Final
 import msgspec
 
 from odp_trio.state.client import ClientState, ServerState
+from odp_trio.state.user_variables import quoted_name
 
 _NULLABLE: Final = frozenset({b"character_set_results"})
 """Variables that are NULL when they are reported as empty."""
+_MEANING: Final = frozenset(
+    {b"character_set_client", b"character_set_connection", b"collation_connection", b"sql_mode"}
+)
+"""Variables that say what a string literal means: they are set before the literals come."""
 _NUMBER: Final = re.compile(rb"-?(?:0|[1-9]\d{0,19})(?:\.\d+)?")
 
 
@@ -45,25 +50,32 @@ def sync_plan(client: ClientState, server: ServerState) -> tuple[Step, ...]:
     if server.database != client.database and client.database:
         steps.append(UseDatabase(client.database))
     if server.version != client.version:
-        items = [
-            b"@@%b = %b" % (name, literal(value) if value or name not in _NULLABLE else b"NULL")
+        system = [
+            (name, value)
             for name, (value, version) in client.system.items()
             if version > server.version and (not server.carries_variables or client.is_imposed(name))
         ]
-        items += [
-            b"@%b = %b" % (_user_name(name), value)
+        items = [
+            b"@@%b = %b" % (name, literal(value) if value or name not in _NULLABLE else b"NULL")
+            for name, value in system
+        ]
+        user = [
+            b"@%b = %b" % (quoted_name(name), client.expressions.get(name, value))
             for name, (value, version) in client.user.items()
             if version > server.version
         ]
-        if items:
+        if items and user and not _MEANING.isdisjoint(name for name, _ in system):
             steps.append(SetVariables(tuple(items)))
+            items = []
+        if items or user:
+            steps.append(SetVariables((*items, *user)))
     return tuple(steps)
 
 
-def synced(client: ClientState, server: ServerState) -> None:
-    """Note that the steps of the plan were done."""
+def synced(client: ClientState, server: ServerState, *, database: bool = True) -> None:
+    """Note that the steps of the plan were done; ``database`` is false if that one was left out."""
     server.version = client.version
-    if client.database:
+    if client.database and database:
         server.database = client.database
 
 
@@ -72,7 +84,3 @@ def literal(value: bytes) -> bytes:
     if _NUMBER.fullmatch(value):
         return value
     return b"'" + value.replace(b"\\", b"\\\\").replace(b"'", b"''") + b"'"
-
-
-def _user_name(name: bytes) -> bytes:
-    return name if re.fullmatch(rb"[A-Za-z0-9_$.]+", name) else b"`" + name.replace(b"`", b"``") + b"`"

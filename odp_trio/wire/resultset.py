@@ -11,7 +11,7 @@ import msgspec
 
 from odp_trio.errors import OdpError, ServerProtocolError
 from odp_trio.wire.fields import Status, lenenc_int, lenenc_str, server_cursor
-from odp_trio.wire.packets import packet
+from odp_trio.wire.packets import PacketReader, packet
 
 _VAR_STRING, _LONGLONG = 0xFD, 0x08
 _UTF8MB4_GENERAL_CI, _BINARY = 45, 63
@@ -99,3 +99,31 @@ def _value(cell: object) -> bytes:
     if cell is None:
         return b"\xfb"
     return lenenc_str((str(int(cell)) if isinstance(cell, bool) else str(cell)).encode())
+
+
+def parse_row(answer: bytes) -> tuple[list[tuple[int, int]], list[bytes | None]]:
+    """Read a text result set of one row: type and flags of each column, and the values; raise ServerProtocolError."""
+    reader = PacketReader(ServerProtocolError)
+    reader.feed(answer)
+    payloads = (found[1] for found in iter(reader.next_packet, None))
+    count = server_cursor(next(payloads, b"")).lenenc()
+    columns = [_kind_and_flags(next(payloads, b"")) for _ in range(count)]
+    next(payloads, b"")
+    cursor = server_cursor(next(payloads, b""))
+    values: list[bytes | None] = []
+    for _ in range(count):
+        if cursor.data[cursor.pos : cursor.pos + 1] == b"\xfb":
+            cursor.take(1)
+            values.append(None)
+        else:
+            values.append(cursor.lestr())
+    return columns, values
+
+
+def _kind_and_flags(definition: bytes) -> tuple[int, int]:
+    """Return type and flags of a column definition."""
+    cursor = server_cursor(definition)
+    for _ in range(6):
+        cursor.lestr()
+    cursor.take(7)  # the length of what follows, character set, length
+    return cursor.uint(1), cursor.uint(2)
