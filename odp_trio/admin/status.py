@@ -55,12 +55,12 @@ class ClusterStatus(msgspec.Struct, frozen=True):
 class PreparedTextsStatus(msgspec.Struct, frozen=True):
     """The texts that sessions have prepared, shared by all of them."""
 
-    entries: int
-    size: int
+    entries: int = 0
+    size: int = 0
     """Bytes, about."""
-    hits: int
-    misses: int
-    evictions: int
+    hits: int = 0
+    misses: int = 0
+    evictions: int = 0
 
 
 def _prepared_texts(texts: PreparedTexts) -> PreparedTextsStatus:
@@ -156,7 +156,6 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     shapes: int
     shape_misses: int
     shape_evictions: int
-    prepared_texts: PreparedTextsStatus
     clusters: tuple[ClusterStatus, ...]
     tasks: tuple[TaskStatus, ...]
     own_rules: tuple[OwnRuleStatus, ...] = ()
@@ -165,6 +164,7 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     """Probes of servers, by result."""
     config_server: ConfigServerStatus | None = None
     clients: ClientsStatus = ClientsStatus()
+    prepared_texts: PreparedTextsStatus = PreparedTextsStatus()
 
     @property
     def why_not_ready(self) -> tuple[str, ...]:

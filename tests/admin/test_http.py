@@ -11,7 +11,7 @@ from odp_trio.admin.clients import ClientsStatus
 from odp_trio.admin.congestion import RecentChange
 from odp_trio.admin.explain import Explained, ExplainRequest, explain_offline
 from odp_trio.admin.http import make_app
-from odp_trio.admin.status import ProxyStatus
+from odp_trio.admin.status import PreparedTextsStatus, ProxyStatus
 from odp_trio.errors import MetadataUnavailable, OdpError, UnknownCluster
 from odp_trio.session.ledger import EndRecord, Ends
 from odp_trio.topology.location import TableEntry, TableKey
@@ -47,6 +47,7 @@ class FakeSource:
             "probes": {},
             "config_server": None,
             "clients": ClientsStatus(),
+            "prepared_texts": PreparedTextsStatus(),
         }
         return ProxyStatus(**values | empty | {"route_waits": 7})
 
