@@ -41,6 +41,11 @@ class CompressedSocket:
             self.sock.sendall(compressed_frame(self._next, piece, level))
             self._next = (self._next + 1) & 0xFF
 
+    def send_coded(self, frame: bytes) -> None:
+        """Send a frame as it is; the answer goes on from its number."""
+        self._next = (frame[3] + 1) & 0xFF
+        self.sock.sendall(frame)
+
     def recv(self, size: int) -> bytes:
         buffer = bytearray(size)
         while not (count := self._reader.read_into(buffer)):

@@ -232,6 +232,7 @@ class RawClient:
         reader = PacketReader(ServerProtocolError)
         self.greeting = greeting = parse_greeting(self._login_packet(reader)[1])
         scramble = greeting.scramble
+        capabilities &= ~Capability.COMPRESS | greeting.capabilities
         if attributes:
             scramble = _CLIENT_SCRAMBLE
             attributes = {
