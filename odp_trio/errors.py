@@ -230,6 +230,13 @@ class TooManyStatements(OdpError):
     sqlstate = "42000"
 
 
+class SessionMemoryExceeded(OdpError):
+    """What the session keeps, or would have to keep, is too much (OB_EXCEED_MEM_LIMIT)."""
+
+    errno = 4080
+    sqlstate = "HY013"
+
+
 # ---- metadata -------------------------------------------------------------
 
 

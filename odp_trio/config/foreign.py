@@ -61,7 +61,7 @@ _GROUPS: Final = {
         xflush_log_level
     """,
     "memory is bounded by back-pressure and fixed buffers": """
-        client_max_memory_size default_buffer_water_mark enable_auto_restart enable_flow_control
+        default_buffer_water_mark enable_auto_restart enable_flow_control
         flow_consumer_reenable_threshold flow_event_queue_threshold flow_high_water_mark flow_low_water_mark
         internal_cmd_mem_limited proxy_mem_limited tunnel_request_size_threshold
     """,

@@ -163,6 +163,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout: Annotated[float, Option("duration", "Limit for connecting to a server, and for its answer to a login.", 0.05, 3600.0, own=True)] = 5.0
     connect_observer_max_retries: Annotated[int, Option("int", "Least number of servers tried for one statement, or for one login, before the client is told.", 2, 5)] = 3
     observer_query_timeout_delta: Annotated[float, Option("duration", "A server that has not begun to answer for this long after the statement's own time-out (ob_query_timeout) is given up.", 1.0, 30.0)] = 20.0
+    client_max_memory_size: Annotated[int, Option("capacity", "What may be kept for one client: variables, prepared statements, bytes on their way. Beyond it, its session ends with error 4080.", 8 << 10, 64 << 20)] = 8 << 20
     default_inactivity_timeout: Annotated[float, Option("duration", "Limit of a wait that no other limit holds for: the silence of a server during DDL, routines and what is not understood; an idle login to the proxy itself.", 1.0, 30 * _DAY)] = 180_000.0
     client_compression_level: Annotated[int, Option("int", "Level of zlib at which clients that ask for compression (mariadb --compress) are answered; 0: compression is not offered.", 0, 9, own=True)] = 0
     client_tcp_keepidle: Annotated[int, Option("int", "Seconds of silence before a client is probed; 0 leaves the kernel's value.", 0, 7200)] = 5

@@ -128,23 +128,15 @@ class PacketChannel:
 
     async def more(self) -> bytes:
         """Wait for bytes, and return all that have come and were not given out; they stay."""
-        try:
-            await trio.lowlevel.wait_readable(self.stream)
-            data = self.stream.recv(_READ_BYTES)
-        except BlockingIOError:
-            data = b""
-        except OSError as exc:
-            raise PeerGone(f"connection lost: {exc.strerror}") from exc
-        else:
-            if not data:
-                raise PeerGone("connection closed by the peer")
-        self._reader.feed(data)
+        self._begin_step()
+        self._reader.feed(await self._received())
         return bytes(self._reader.buffer)
 
     async def at_least(self, wanted: int) -> bytes:
         """Wait until so many bytes have come that were not given out, and take away all that have."""
+        self._begin_step()
         while len(self._reader.buffer) < wanted:
-            await self.more()
+            self._reader.feed(await self._received())
         return self.leftover()
 
     def skip(self, count: int) -> None:

@@ -39,6 +39,7 @@ refusing      the last packet of a session that may not go on
 change_user   COM_CHANGE_USER
 time_limits   time-outs of statements and of clients
 server_loss   what sessions say of servers when somebody looks, how one is left
+account       what is kept for a session, against its bound
 admission     how many clients there may be: of the proxy, a tenant, a user
 idle          which client has been idle for longest
 sessions      the table of sessions: isolation, limit, drain

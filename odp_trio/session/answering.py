@@ -8,6 +8,7 @@ from odp_trio.model import TenantKey
 from odp_trio.routing.feedback import Verdict, judge
 from odp_trio.routing.request import Decision, Route, RouteRequest
 from odp_trio.routing.values import Values
+from odp_trio.session.account import Account
 from odp_trio.session.named_statements import NamedStatements
 from odp_trio.session.ports import Feedback
 from odp_trio.session.reasons import ServerEnd
@@ -16,6 +17,7 @@ from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.session.statements import SessionStatements
 from odp_trio.sql.facts import Kind
 from odp_trio.state.client import ClientState
+from odp_trio.state.weight import STATEMENT_BYTES, weight
 from odp_trio.topology.location import Location
 from odp_trio.wire.command import Com
 from odp_trio.wire.reroute import VARIABLE
@@ -30,11 +32,12 @@ class Answering:
 
     # fmt: off
     __slots__ = (
-        "_missed", "begun", "decision", "dialect", "feedback", "key", "looks_at", "names", "reply", "request",
-        "reroute", "servers", "state", "statements", "text", "tracker", "values", "watching", "what",
+        "_missed", "account", "begun", "decision", "dialect", "feedback", "key", "looks_at", "names", "reply",
+        "request", "reroute", "servers", "state", "statements", "text", "tracker", "values", "watching", "what",
     )
     # fmt: on
     _missed: Location | None
+    account: Account
     begun: bytes
     """The BEGIN that was held, and sent to the server of the running statement before it."""
     decision: Decision | None
@@ -69,11 +72,21 @@ class Answering:
             hit = told.system.get(b"ob_proxy_partition_hit", b"ON").upper() not in (b"OFF", b"0")
             if told.system or told.user or told.schema is not None:
                 self.state.learn(told, upstream.state)
+                self.account.grow(told.size, self.weigh)
                 self._after_learning(told.system)
         if errno or not hit or (told is not None and b"ob_proxy_partition_hit" in told.system):
             self._judge(hit=hit, errno=errno)
         if self.watching:
             self._after_watched(upstream, errno)
+
+    def grown(self, size: int) -> bool:
+        """Something of that size is kept; answer whether it is too much."""
+        self.account.grow(size, self.weigh)
+        return self.account.over
+
+    def weigh(self) -> int:
+        """Return how much memory what is kept of the session takes, about."""
+        return weight(self.state, self.statements.prepared, len(self.servers.by_address))
 
     def _after_learning(self, told: dict[bytes, bytes]) -> None:
         if b"last_insert_id" in told and self.servers.active is not None:
@@ -114,6 +127,7 @@ class Answering:
         self.feedback.server_answered(self.key, upstream.address)
         if self.statements.opening is not None:
             self.statements.note_prepared(upstream, self.dialect)
+            self.account.grow(STATEMENT_BYTES + 2 * len(self.text), self.weigh)
             return
         if self.what == _RESET_CONNECTION:
             self.start_anew(upstream)
@@ -130,6 +144,7 @@ class Answering:
             case Kind.UNLOCK:
                 state.note_locked_tables(False)
             case Kind.PREPARE if facts.prepared:
+                self.account.grow(STATEMENT_BYTES + 2 * len(self.text), self.weigh)
                 self.names.note_made(upstream, facts, self.text, dialect=self.dialect)
             case Kind.DEALLOCATE if facts.prepared:
                 self.names.note_ended(upstream, facts.prepared)

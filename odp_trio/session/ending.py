@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from odp_trio.errors import ClientProtocolError, ProtocolError
+from odp_trio.errors import ClientProtocolError, ProtocolError, SessionMemoryExceeded
 from odp_trio.net.leg import Leg
 from odp_trio.net.reactor import Reactor
 from odp_trio.net.stream import Stream
@@ -20,6 +20,7 @@ from odp_trio.session.events import Ended, EventBox, Failed, server_lost
 from odp_trio.session.reasons import End, ServerEnd, server_end
 from odp_trio.session.server_set import Routing, Upstream
 from odp_trio.wire.command import RequestTracker
+from odp_trio.wire.phases import Phase
 from odp_trio.wire.response import ResponseTracker
 
 _ERR: Final = 0xFF
@@ -30,8 +31,8 @@ class Ending:
 
     # fmt: off
     __slots__ = (
-        "_client", "_draining", "_held", "_open", "_request", "_routing", "_server", "_uploading", "_view", "_waiting",
-        "_withheld", "events", "tracker", "traffic", "upstream",
+        "_client", "_draining", "_held", "_open", "_request", "_routing", "_sentence", "_server", "_uploading", "_view",
+        "_waiting", "_withheld", "events", "tracker", "traffic", "upstream",
     )
     # fmt: on
     _server: Leg
@@ -50,7 +51,9 @@ class Ending:
         self.tracker, self.traffic, self._routing = tracker, traffic, routing
         self._open = self._draining = self._uploading = False
         self._request: RequestTracker | None = None
-        self._waiting = self._held = self._withheld = b""
+        self._waiting = self._withheld = b""
+        self._held: bytes | bytearray = b""
+        self._sentence: Ended | None = None
         self.events = EventBox(reactor)
 
     def _on_client(self, events: int) -> None:
@@ -66,8 +69,40 @@ class Ending:
     def drain(self) -> None:
         """End at the next moment outside a transaction at which no statement is running."""
         self._draining = True
-        if self._open and not self.busy and not self.in_transaction:
-            self._end(End.DRAINED, tell_seq=0)
+        if self._open and not self.busy:
+            self._depart()
+
+    def _depart(self, tell_seq: int = 0) -> bool:
+        """Nothing is running: end if that is due; answer whether it was."""
+        if self._sentence is not None:
+            self._end(self._sentence.why, self._sentence.error, tell_seq=tell_seq)
+        elif not self.in_transaction:
+            self._end(End.DRAINED, tell_seq=tell_seq)
+        return not self._open
+
+    def sentence(self, why: End, error: Exception) -> None:
+        """The session may not go on: its next command is answered with the error, and it ends.
+
+        The answer that is on its way is not touched.  Who asks nothing more is ended by ``carry_out``.
+        """
+        if self._sentence is None:
+            self._sentence = Ended(why, error)
+            self._draining = True
+
+    def carry_out(self) -> bool:
+        """End a session under sentence now, if no statement is running; answer whether it is under sentence."""
+        if self._sentence is not None and self._open and not self.busy:
+            self._depart()
+        return self._sentence is not None
+
+    def _hold(self, data: bytes | bytearray) -> None:
+        """Keep the beginning of a packet that must be seen whole; a longer one than a session may have ends it."""
+        self._held = data
+        limit = self._routing.account.limit
+        if len(data) >= 4 and int.from_bytes(data[:3], "little") > limit:
+            error = SessionMemoryExceeded(f"exceed memory limit: an answer to be kept is longer than {limit} bytes")
+            # In its place an ERR packet may come, unless the client has its whole answer.
+            self._end(End.MEMORY_LIMIT, error, tell_seq=None if self.tracker.phase is Phase.EXTRA_OK else data[3])
 
     @property
     def in_transaction(self) -> bool:
@@ -93,6 +128,12 @@ class Ending:
     def owed_to_server(self) -> bytes:
         """What the server has not taken yet; another object whenever it has taken some of it."""
         return b"" if self.upstream is None else self._server.owed
+
+    @property
+    def kept_bytes(self) -> int:
+        """What is on its way and waits here."""
+        owed = len(self._client.owed) + len(self.owed_to_server)
+        return owed + len(self._waiting) + len(self._held) + len(self._withheld)
 
     @property
     def receives(self) -> bool:

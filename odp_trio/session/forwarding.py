@@ -24,6 +24,7 @@ from odp_trio.errors import (
     RouteError,
     ServerProtocolError,
     SessionLost,
+    SessionMemoryExceeded,
     StatementRefused,
     UpstreamError,
     UpstreamLost,
@@ -122,6 +123,7 @@ class Forwarding:
             services.seed(),
             settings.request_buffer_length,
         )
+        self._router.account.allow(settings.client_max_memory_size)
         self._placing = Placing(
             self._router,
             services.views,
@@ -218,6 +220,8 @@ class Forwarding:
             return await refuse(session, services, client, 1, _transaction_lost(exc), lost_server(exc))
         except NotBegun as exc:
             return await refuse(session, services, client, 1, exc, End.NOT_BEGUN)
+        except SessionMemoryExceeded as exc:
+            return await refuse(session, services, client, 1, exc, End.MEMORY_LIMIT)
         except ClientProtocolError as exc:
             return await refuse(session, services, client, 1, exc, End.CLIENT_PROTOCOL)
 
@@ -323,8 +327,11 @@ class Forwarding:
     async def _answer(self, data: bytes, answer: bytes | None) -> None:
         """Send an answer of our own to a command, and go on with what comes after it."""
         client = self._client
+        router = self._router
         if data[4] == Com.STMT_EXECUTE:
-            self._router.statements.drop_long_data()
+            router.statements.drop_long_data()
+        elif data[4] == Com.STMT_SEND_LONG_DATA and router.grown(len(data)):
+            raise SessionMemoryExceeded("exceed memory limit: client_max_memory_size")
         client.unread(data)
         await client.discard_command()
         if answer:

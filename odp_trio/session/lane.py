@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from odp_trio.errors import ClientProtocolError, ProtocolError, ServerProtocolError
+from odp_trio.errors import ClientProtocolError, ProtocolError, ServerProtocolError, SessionMemoryExceeded
 from odp_trio.net.reactor import BROKEN, READ, WRITE, Reactor
 from odp_trio.net.stream import Stream
 from odp_trio.observe import Traffic
@@ -81,7 +81,7 @@ class Lane(Ending):
         self._placed = placed
         if early:
             self._next_command()
-        elif self._draining:
+        elif self._draining and self._sentence is None:
             self.drain()
 
     # ---- from the client ----------------------------------------------------------
@@ -144,7 +144,7 @@ class Lane(Ending):
                     self._server.read_on(True)
                 if self._waiting:
                     self._next_command()
-                elif self._draining:
+                elif self._draining and self._sentence is None:
                     self.drain()
         if events & BROKEN and not events & READ:
             self._end(End.CLIENT_GONE)
@@ -167,8 +167,7 @@ class Lane(Ending):
             except ClientProtocolError as exc:
                 self._bad_client(exc)
                 return
-            if self._draining and not self.in_transaction:
-                self._end(End.DRAINED, tell_seq=1)
+            if self._draining and self._depart(tell_seq=1):
                 return
             handling = HANDLING[data[4]]
             if handling is Handling.PARK or handling is Handling.REFUSE:
@@ -301,7 +300,11 @@ class Lane(Ending):
         if self.tracker.ended:
             self._unasked(count)
             return
-        data = bytearray(self._held) + self._view[:count]  # the tracker may write into it
+        data = bytearray(self._held) if isinstance(self._held, bytes) else self._held  # the tracker may write into it
+        data += self._view[:count]
+        if 4 <= len(data) < 4 + int.from_bytes(data[:3], "little"):
+            self._hold(data)
+            return
         self._held = b""
         if self._feed(data, 0, len(data)):
             self._rest_of_response(data, len(data))
@@ -317,7 +320,7 @@ class Lane(Ending):
                 self._request.begin_upload((tracker.seq + 1) & 0xFF)
                 self._uploading = True
             if tracker.held:
-                self._held = bytes(buffer[tracker.pos : end])
+                self._hold(bytes(buffer[tracker.pos : end]))
                 return
             if tracker.ended:
                 self.traffic.statements += 1
@@ -341,6 +344,8 @@ class Lane(Ending):
         if self.tracker.errno:
             self.traffic.errors += 1
         self._routing.answered()
+        if self._routing.account.over:
+            self.sentence(End.MEMORY_LIMIT, SessionMemoryExceeded("exceed memory limit: client_max_memory_size"))
         if self._withheld:
             self._fail(Failed(refusal=self._withheld, errno=self.tracker.errno, unanswered=False))
             return
@@ -350,7 +355,7 @@ class Lane(Ending):
             self._next_command()
             if self._open and not self._server.owed and len(self._waiting) < _WAITING_LIMIT:
                 self._client.read_on(True)
-        elif self._draining:
+        elif self._draining and self._sentence is None:
             self.drain()
 
     def _unasked(self, count: int) -> None:  # it is about to close: a killed session, a shutdown

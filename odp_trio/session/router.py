@@ -15,6 +15,7 @@ from odp_trio.routing.own_rules import RuleSet
 from odp_trio.routing.request import NO_TEXT, Decision, Route, RouteRequest
 from odp_trio.routing.values import Values
 from odp_trio.routing.view import View
+from odp_trio.session.account import Account
 from odp_trio.session.answering import Answering
 from odp_trio.session.internal_routing import can_participate, follow, offer
 from odp_trio.session.named_statements import NamedStatements
@@ -87,6 +88,7 @@ class Router(Answering):
         self.request.user = user
         self.rules = rules
         self._decide, self._rules = rules.decide, rules.rules
+        self.account = Account()
         self.watching = False
         self.looks_at = looks_at
         self.decision: Decision | None = None

@@ -10,6 +10,7 @@ from odp_trio.model import Address
 from odp_trio.net.leg import Leg
 from odp_trio.net.ob20_stream import OB20Stream
 from odp_trio.net.reactor import Reactor
+from odp_trio.session.account import Account
 from odp_trio.session.beside import Extras, carries_variables
 from odp_trio.session.reasons import ServerEnd
 from odp_trio.session.upstream import ServerSession
@@ -94,6 +95,8 @@ class Routing(Protocol):
     """The answer to the running command is to be reported even if it says nothing."""
     reply: bytes
     """The answer to the command, if ``choose`` returned None and no server is asked; whoever takes it empties it."""
+    account: Account
+    """Of what is kept for the session."""
     looks_at: int
     """How many bytes of a command must be there for ``choose``, if it is so long."""
 

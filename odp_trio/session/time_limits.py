@@ -21,7 +21,7 @@ from typing import Final, NoReturn, Protocol, final
 import trio
 
 from odp_trio.config import Settings
-from odp_trio.errors import UpstreamTimedOut
+from odp_trio.errors import SessionMemoryExceeded, UpstreamTimedOut
 from odp_trio.model import Address, TenantKey
 from odp_trio.net.channel import STEP_BYTES
 from odp_trio.session.lane import Lane
@@ -84,6 +84,8 @@ class TimeLimits:
         if lane is None or router is None or not lane.is_open:
             session.seen = None  # a login, or its task is at work: these have limits of their own
             return
+        if _is_over_memory_limit(lane, router) and lane.carry_out():
+            return
         ended = lane.tracker.ended
         seen = (router.text, lane.owed, ended, lane.owed_to_server)
         if session.seen is None or any(old is not new for old, new in zip(session.seen, seen, strict=True)):
@@ -124,6 +126,16 @@ class TimeLimits:
             address = lane.upstream.address
             self._server_failed(router.key, address, Failure.TIMED_OUT)
             lane.server_dead(UpstreamTimedOut(f"{address} has not {what} for {limit:g} s"))
+
+
+def _is_over_memory_limit(lane: Lane, router: Router) -> bool:
+    """Whether too much is kept for a session, with what is on its way; then it is under sentence."""
+    account = router.account
+    if account.weight + lane.kept_bytes + router.state.shared.size > account.limit:
+        account.settle(router.weigh() + lane.kept_bytes)
+    if account.over:
+        lane.sentence(End.MEMORY_LIMIT, SessionMemoryExceeded("exceed memory limit: client_max_memory_size"))
+    return account.over
 
 
 def _is_limited(router: Router) -> bool:

@@ -6,4 +6,5 @@ prepared_texts  what is known of texts that clients prepare, shared by all sessi
 session_info    parts of the state that servers hand each other unread (OB 2.0)
 user_variables  expressions that have the value and the type of a user variable
 sync            what a server session must be told before the next statement
+weight          how much memory what is kept of a session takes
 """

@@ -31,6 +31,11 @@ class SharedInfo:
         self._known: dict[int, tuple[int, bytes]] = {}
         self._size = 0
 
+    @property
+    def size(self) -> int:
+        """Bytes of all that is known."""
+        return self._size
+
     def forget(self) -> None:
         """The session was reset: what it had before must not come back."""
         self._known.clear()

@@ -32,6 +32,11 @@ class SessionState:
     schema: bytes | None = None
     changed: bool = False
 
+    @property
+    def size(self) -> int:
+        """Bytes of names and values of variables."""
+        return sum(len(name) + len(value) for told in (self.system, self.user) for name, value in told.items())
+
     def merge(self, later: SessionState, *, owed: bool = False) -> None:
         """Take over what ``later`` says, but not what a client may not know.
 

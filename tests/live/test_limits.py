@@ -1,4 +1,4 @@
-"""How many clients there may be: who is refused, who gets in all the same, who goes."""
+"""How many clients there may be, and how much of each is kept: who is refused, who gets in all the same, who goes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import trio
 
 from odp_trio.app import Proxy, open_proxy
 from odp_trio.config import Secret, Settings
+from odp_trio.model import Address
 from odp_trio.testing.bed import Testbed
 from odp_trio.testing.demo import settings_for
 from tests.live.clients import Connection, ask, connect, in_thread, login_error, through, until
+from tests.raw_client import RawClient
 
 
 def settings(bed: Testbed, **more: Any) -> Settings:
@@ -114,3 +116,34 @@ async def test_a_storm_of_clients_that_never_log_in_neither_counts_nor_grows(bed
             assert proxy.admission.clients == 0
             with closing(await connected(proxy)) as connection:  # it waits until some are given up
                 await in_thread(connection.query, "select 1")
+
+
+def until_refused(address: tuple[str, int], kind: str) -> tuple[int, int]:
+    """Keep more and more in one session; return how often that went well, and the errno in the end; blocks."""
+    with RawClient(Address(*address), "app@sys#demo", "app_pw") as client:
+        for number in range(300):
+            match kind:
+                case "variables":
+                    answer = client.query(f"set @v{number} = repeat('x', 1000)")
+                case "a longer variable":
+                    answer = client.query(f"set @v = repeat('x', {1000 * number})")
+                case "names":
+                    answer = client.query(f"prepare s{number} from 'select ''{'x' * 3000}'''")
+                case _:
+                    answer = client.prepare(f"select {number}, '{'x' * 3000}'").answer
+            if answer.errno:
+                assert client.quit() == b""
+                return number, answer.errno
+    return 300, 0
+
+
+@pytest.mark.parametrize("kind", ["variables", "a longer variable", "names", "statements"])
+async def test_who_keeps_more_than_it_may_is_told_and_ended_and_others_go_on(bed: Testbed, kind: str) -> None:
+    async with open_proxy(settings(bed, client_max_memory_size=128 << 10)) as proxy:
+        with closing(await connected(proxy)) as other:
+            times, errno = await in_thread(until_refused, proxy.addresses[0], kind)
+            assert errno == 4080
+            assert 8 < times < 140
+            await until(lambda: proxy.counts.ends["memory_limit"] == 1, "it has ended")
+            await in_thread(other.query, "set @a = 1")
+            await in_thread(other.query, "select 1")

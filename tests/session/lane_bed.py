@@ -13,6 +13,7 @@ from odp_trio.model import Address
 from odp_trio.net.reactor import Reactor, open_reactor
 from odp_trio.net.stream import Stream
 from odp_trio.observe import Traffic
+from odp_trio.session.account import Account
 from odp_trio.session.lane import Lane
 from odp_trio.session.reasons import ServerEnd
 from odp_trio.session.server_set import Upstream
@@ -48,6 +49,7 @@ class OneServer:
 
     def __init__(self, upstream: Upstream, tracker: ResponseTracker, errnos: list[int], withheld: set[int]) -> None:
         self.watching = self.holds_transaction = False
+        self.account = Account()
         self.reply = b""
         self._withheld = withheld
         self._upstream = upstream
