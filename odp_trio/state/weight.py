@@ -25,10 +25,7 @@ def weight(state: ClientState, prepared: PreparedStatements, servers: int) -> in
         for kept in (state.system, state.user)
         for name, (value, _) in kept.items()
     )
-    texts = sum(
-        2 * len(each.text) + len(each.types) + (0 if each.long_data is None else each.long_data.size)
-        for each in prepared.statements.values()
-    )
+    texts = 2 * prepared.text_size + prepared.long_data_size
     named = sum(2 * len(each.source) for each in state.text_prepared.values())
     statements = len(prepared.statements) + len(state.text_prepared)
     variables += state.shared.size + sum(map(len, state.expressions.values()))
