@@ -23,7 +23,7 @@ ALL = os.environ.get("ODP_TRIO_CLIENT_TEST") == "all"
 def test_chosen_cases_pass_on_sessions_that_move(kernel: KernelProcess) -> None:
     kernel.run("create database if not exists test")
     with rotating_process(kernel, 11) as rotated:
-        outcome = run_cases(rotated, "root@sys", *CHOSEN)
+        outcome = run_cases(rotated, "root@sys", *CHOSEN, seconds=300)
 
     assert outcome.how == "passed", outcome.said
     assert f"All '{len(CHOSEN)}' tests were successful" in outcome.said

@@ -19,6 +19,7 @@ from odp_trio.testing.bed import Testbed
 from odp_trio.testing.demo import settings_for
 from odp_trio.testing.live import KernelProcess
 from odp_trio.wire.command import Com
+from tests.live import sysbench
 from tests.live.clients import connect, in_thread
 from tests.live.corpus import corpus_files
 from tests.live.rotation import ALLOWED_ROTATED, RULE, WHEEL, rotating_process, rotating_proxy
@@ -73,6 +74,18 @@ def test_a_client_cannot_tell_that_its_statements_move(rotated: Sides, name: str
     count = compare(rotated, name, *WAYS[way], allowed=ALLOWED_ROTATED)
 
     print(f"{name}, {way}: {count} answers compared")  # noqa: T201
+
+
+@pytest.mark.skipif(not sysbench.IS_INSTALLED, reason="sysbench is not installed")
+def test_transactions_of_sysbench_move_without_an_error(rotated: Sides, kernel: KernelProcess) -> None:
+    """Each transaction stays where it began; the next one, and its prepared statements, are elsewhere."""
+    kernel.run("create database if not exists sbtest")
+
+    report = sysbench.read_and_write(rotated.proxied, "app@sys#demo", "app_pw", "auto")
+
+    print(f"sysbench, {sysbench.SECONDS} s: {report}")  # noqa: T201
+    assert report.transactions
+    assert not report.reconnects
 
 
 # ---- random scripts -----------------------------------------------------------------------
