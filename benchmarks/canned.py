@@ -8,11 +8,20 @@ from contextlib import asynccontextmanager
 from itertools import product
 from pathlib import Path
 
+import msgspec
 import trio
 
 from benchmarks import scenarios
 from benchmarks.canned_answers import POINT_VALUE, BigResult
-from benchmarks.contenders import ODP_TRIO, ODP_TRIO_OB20, Backend, open_contenders
+from benchmarks.contenders import (
+    ODP_TRIO,
+    ODP_TRIO_OB20,
+    TLS,
+    Backend,
+    missing,
+    open_contenders,
+    open_tls_contender,
+)
 from benchmarks.figures import Sample
 from benchmarks.lateness import lateness
 from benchmarks.processes import first_answer, free_port, python, running
@@ -58,7 +67,29 @@ async def measure(plan: Plan, log_dir: Path) -> list[Sample]:
                 samples += await scenarios.idle(contender, backend, plan, sql=_SQL, expect=POINT_VALUE)
         for contender in once:
             samples += await scenarios.start_up(contender, backend, plan)
+        if TLS not in {skipped.what for skipped in missing()}:
+            samples += await _measure_tls(plan, backend)
         samples += await lateness(backend, plan, sql=_SQL, expect=POINT_VALUE)
+    return samples
+
+
+async def _measure_tls(plan: Plan, backend: Backend) -> list[Sample]:
+    """Ask the same by TLS; the server is met in plain text."""
+    samples: list[Sample] = []
+    size, checksum = expected_big(plan.big_mebibytes)
+    async with open_tls_contender(backend) as contender:
+        for _, ((scenario, sql), connections) in product(
+            range(plan.rounds), product(_STATEMENTS.items(), _CONNECTIONS)
+        ):
+            samples += await scenarios.point_select(
+                f"{scenario}, TLS", contender, backend, plan, connections=connections, sql=sql, expect=POINT_VALUE
+            )
+        samples += [
+            msgspec.structs.replace(sample, scenario=f"{sample.scenario}, TLS")
+            for sample in await scenarios.big_result(
+                contender, plan, sql=f"select {plan.big_mebibytes} big", size=size, checksum=checksum
+            )
+        ]
     return samples
 
 

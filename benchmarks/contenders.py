@@ -21,6 +21,8 @@ DIRECT, HAPROXY, ODP_TRIO = "direct", "haproxy", "odp_trio"
 ODP_TRIO_OB20 = "odp_trio, OB 2.0"
 _OPTIONS = {ODP_TRIO: "", ODP_TRIO_OB20: ",enable_ob_protocol_v2=true"}
 """The same program in other ways: what is added to its options."""
+TLS = "TLS"
+_CERTIFICATE = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=bench -days 2"
 
 _HAPROXY_CONFIG = """\
 global
@@ -82,9 +84,12 @@ _COMMANDS: Mapping[str, Callable[[Backend, int], list[str]]] = {
 
 def missing() -> tuple[Skipped, ...]:
     """Return the contenders that this machine does not have."""
+    found = []
     if shutil.which("haproxy") is None:
-        return (Skipped(HAPROXY, "haproxy is not installed (Debian package: haproxy)"),)
-    return ()
+        found.append(Skipped(HAPROXY, "haproxy is not installed (Debian package: haproxy)"))
+    if shutil.which("openssl") is None:
+        found.append(Skipped(TLS, "openssl is not installed (Debian package: openssl)"))
+    return tuple(found)
 
 
 @asynccontextmanager
@@ -98,6 +103,19 @@ async def open_contender(name: str, backend: Backend) -> AsyncIterator[Contender
     async with running(_COMMANDS[name](backend, account.port), log) as process:
         await first_answer(account, process, log)
         yield Contender(name, account, process.pid)
+
+
+@asynccontextmanager
+async def open_tls_contender(backend: Backend) -> AsyncIterator[Contender]:
+    """Start an odp_trio whose clients use TLS."""
+    cert, key = backend.log_dir / "bench-cert.pem", backend.log_dir / "bench-key.pem"
+    await trio.run_process([*_CERTIFICATE.split(), "-keyout", str(key), "-out", str(cert)], capture_stderr=True)
+    account = replace(backend.account, port=free_port(), host="127.0.0.1", tls=True)
+    log = backend.log_dir / f"odp-trio-tls-{account.port}.log"
+    more = f",enable_client_ssl=true,ssl_cert_file={cert},ssl_key_file={key}"
+    async with running(_odp_trio_command(backend, account.port, more), log) as process:
+        await first_answer(account, process, log)
+        yield Contender(ODP_TRIO, account, process.pid)
 
 
 @asynccontextmanager

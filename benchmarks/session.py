@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import socket
+import ssl
 from dataclasses import dataclass
+from functools import cache
 
 from benchmarks.packets import execute, login, packet, prepare, query, scramble_of
 
@@ -24,12 +26,13 @@ class Account:
     password: str = ""
     database: str = ""
     host: str = "127.0.0.1"
+    tls: bool = False
 
     def arguments(self) -> list[str]:
         """Return what ``account_of`` reads back."""
         named = {"--port": str(self.port), "--user": self.user, "--password": self.password}
         named |= {"--database": self.database, "--host": self.host}
-        return [f"{name}={value}" for name, value in named.items()]
+        return [f"{name}={value}" for name, value in named.items()] + ["--tls"] * self.tls
 
 
 def add_account(parser: argparse.ArgumentParser) -> None:
@@ -39,11 +42,13 @@ def add_account(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--password", default="")
     parser.add_argument("--database", default="")
     parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--tls", action="store_true")
 
 
 def account_of(arguments: argparse.Namespace) -> Account:
     """Return the account that the command line names."""
-    return Account(arguments.port, arguments.user, arguments.password, arguments.database, arguments.host)
+    named = arguments.user, arguments.password, arguments.database, arguments.host
+    return Account(arguments.port, *named, tls=arguments.tls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,19 @@ class Answer:
 
     raw: bytes
     values: tuple[str, ...]
+
+
+def begin_tls(response: bytes) -> bytes:
+    """Set the TLS bit of a login; its first 32 bytes are the SSLRequest."""
+    return (int.from_bytes(response[:4], "little") | 0x800).to_bytes(4, "little") + response[4:]
+
+
+@cache
+def _believing_everybody() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class Session:
@@ -71,7 +89,11 @@ class Session:
         if greeting[4] != 0x0A:
             raise WrongAnswer(f"no greeting but {greeting[4:]!r}")
         response = login(account.user, account.password, account.database, scramble_of(greeting[4:]))
-        self.sock.sendall(packet(1, response))
+        if account.tls:
+            response = begin_tls(response)
+            self.sock.sendall(packet(1, response[:32]))
+            self.sock = _believing_everybody().wrap_socket(self.sock)
+        self.sock.sendall(packet(2 if account.tls else 1, response))
         answer = self._receive()
         if answer[4] != 0:
             raise WrongAnswer(f"the login was answered with {answer[4:]!r}")

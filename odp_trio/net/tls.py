@@ -158,7 +158,7 @@ class TlsStream:
             if self._ended:
                 return 0
             self._read_socket(buffer)
-        filled = self._decrypt(memoryview(buffer))
+        filled = self._decrypt(buffer)
         if self._outgoing.pending:
             self._answer()
         if not filled:
@@ -168,15 +168,15 @@ class TlsStream:
                 raise BlockingIOError
         return filled
 
-    def _decrypt(self, view: memoryview) -> int:
+    def _decrypt(self, buffer: bytearray | memoryview) -> int:
         """Read what the engine has; it may be many records."""
-        read: Callable[[int, memoryview], int] = self._object.read  # type: ignore[assignment]  # any buffer will do
+        read: Callable[[int, bytearray | memoryview], int] = self._object.read  # type: ignore[assignment]
         incoming, inside = self._incoming, self._object.pending
-        filled, size = 0, len(view)
+        filled, size = 0, len(buffer)
         self.pending = False
         try:
             while filled < size:
-                count = read(size - filled, view[filled:])
+                count = read(size - filled, memoryview(buffer)[filled:] if filled else buffer)
                 if not count:  # close_notify
                     self._ended = True
                     return filled
