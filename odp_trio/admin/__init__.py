@@ -2,6 +2,7 @@
 
 status    one frozen record of everything, read off the tables
 clients   how many there are, against how many there may be
+tls       what is in force, who uses it
 tree      supervised tasks, as they hang together
 metrics   the record as Prometheus exposition
 congestion  the lists of servers, as records

@@ -16,6 +16,7 @@ from odp_trio.admin.clients import ClientsStatus
 from odp_trio.admin.congestion_metrics import congestion_metrics
 from odp_trio.admin.routes import RouteTotals, Tally
 from odp_trio.admin.status import ConfigServerStatus, ProxyStatus
+from odp_trio.admin.tls import TlsStatus
 
 COUNTERS = {
     "odp_sessions_accepted": ("accepted", "Client connections accepted."),
@@ -92,6 +93,7 @@ class StatusCollector(Collector):
             "odp_task_restarts", "Restarts of supervised tasks.", "task", {t.path: t.restarts for t in status.tasks}
         )
         yield from _clients(status.clients)
+        yield from _tls(status.tls)
         yield from _clusters(status)
         if status.config_server is not None:
             yield from _config_server(status.config_server)
@@ -117,6 +119,15 @@ def _clients(clients: ClientsStatus) -> Iterator[Metric]:
     for tenant in [tenant for tenant in clients.tenants if tenant.known][:MOST_TENANTS]:
         of_tenants.add_metric([tenant.cluster, tenant.tenant], float(tenant.clients))
     yield of_tenants
+
+
+def _tls(tls: TlsStatus) -> Iterator[Metric]:
+    """How connections are protected, on both legs."""
+    family = GaugeMetricFamily("odp_tls_connections", "Connections, by version of TLS.", labels=["leg", "version"])
+    for leg, versions in (("client", tls.clients), ("server", tls.server_sessions)):
+        for version, count in sorted(versions.items()):
+            family.add_metric([leg, version], float(count))
+    yield family
 
 
 def _own_rules(status: ProxyStatus) -> Iterator[Metric]:

@@ -11,6 +11,7 @@ import trio
 import odp_trio
 from odp_trio.admin.clients import ClientsStatus, clients_status
 from odp_trio.admin.congestion import ClusterCongestion, congestion_status
+from odp_trio.admin.tls import TlsStatus, tls_status
 from odp_trio.catalog.clusters import Clusters
 from odp_trio.catalog.directory import Directory
 from odp_trio.routing.own_rules import OwnRule
@@ -163,6 +164,7 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     probes: dict[str, int] = {}
     """Probes of servers, by result."""
     config_server: ConfigServerStatus | None = None
+    tls: TlsStatus = TlsStatus()
     clients: ClientsStatus = ClientsStatus()
     prepared_texts: PreparedTextsStatus = PreparedTextsStatus()
 
@@ -198,6 +200,7 @@ class ProxyStatus(msgspec.Struct, frozen=True):
         if self.config_server is not None:
             reasons += _config_server_troubles(self.config_server)
         reasons += [reason for cluster in self.congestion for reason in cluster.why_degraded]
+        reasons += self.tls.why_degraded
         reasons += [f"own rule {rule.name} is disabled: {rule.disabled}" for rule in self.own_rules if rule.disabled]
         return tuple(reasons)
 
@@ -335,5 +338,6 @@ def proxy_status(proxy: Proxy) -> ProxyStatus:
         own_rules=tuple(map(own_rule_status, proxy.rules.own)),
         congestion=congestion_status(proxy.views.congestion, proxy.clusters.resources(), now),
         probes=dict(proxy.views.congestion.probes),
+        tls=tls_status(proxy.certificates, sessions),
         clients=clients_status(proxy.admission, proxy.settings(), {route.key for route in proxy.tenants.entries()}),
     )

@@ -58,7 +58,7 @@ class Certificates:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._files = _files(settings)
-        self._seen: tuple[object, ...] = ()
+        self._seen: tuple[object, ...] | None = None
         self.client: ssl.SSLContext | None = None
         self.server: ServerTls | None = None
         self.loads = 0
@@ -76,6 +76,11 @@ class Certificates:
     def forced(self) -> bool:
         """Whether clients may not log in without TLS."""
         return ssl_attributes(self._settings.ssl_attributes).force
+
+    @property
+    def server_mode(self) -> str:
+        """How servers are met; empty: in plain text."""
+        return self._settings.server_ssl_mode if self._settings.enable_server_ssl else ""
 
     async def load(self) -> None:
         """Read the files in a thread if they have changed; what is wrong is logged and kept in ``problem``."""
@@ -97,11 +102,11 @@ class Certificates:
             server = server_leg(self._settings) if self._settings.enable_server_ssl else None
         except CannotLoad as exc:
             if str(exc) != self.problem:
-                self.problem = str(exc)
                 kept = "the ones before stay in force" if self.loads else "TLS is not offered"
                 log.error("certificates: %s; %s", exc, kept)
                 if self.server is not None and self.server.context is None:
-                    self.server = msgspec.structs.replace(self.server, problem=self.problem)
+                    self.server = msgspec.structs.replace(self.server, problem=str(exc))
+                self.problem = str(exc)
             return
         self._seen, self.problem = seen, ""
         self.client = client

@@ -12,6 +12,7 @@ from odp_trio.admin.congestion import RecentChange
 from odp_trio.admin.explain import Explained, ExplainRequest, explain_offline
 from odp_trio.admin.http import make_app
 from odp_trio.admin.status import PreparedTextsStatus, ProxyStatus
+from odp_trio.admin.tls import TlsStatus
 from odp_trio.errors import MetadataUnavailable, OdpError, UnknownCluster
 from odp_trio.session.ledger import EndRecord, Ends
 from odp_trio.topology.location import TableEntry, TableKey
@@ -48,6 +49,7 @@ class FakeSource:
             "config_server": None,
             "clients": ClientsStatus(),
             "prepared_texts": PreparedTextsStatus(),
+            "tls": TlsStatus(),
         }
         return ProxyStatus(**values | empty | {"route_waits": 7})
 
