@@ -187,16 +187,17 @@ class AnswerDecoder:
         return self._step == _MYSQL and self._need > 0 and bool(self._held)
 
     def _begin_frame(self, head: bytes) -> None:
+        outer = before = more = 0
         if len(head) == _WHOLE_HEAD:
             outer, before, more, magic, connection_id, word, size, flags, _, crc = _FRAME(head)
-            if before | more:
-                raise ServerProtocolError("a compressed frame, which was not agreed on")
-            if magic == _MAGIC and outer & 0xFFFFFF != size + HEADER_BYTES + TAIL_BYTES:
-                raise ServerProtocolError(f"a frame of {outer & 0xFFFFFF} bytes with a payload of {size}")
         else:
             magic, connection_id, word, size, flags, _, crc = _INNER(head)
         if magic != _MAGIC:
             raise ServerProtocolError(f"no OB 2.0 frame: magic 0x{magic & 0xFFFF:04x}, version {magic >> 16}")
+        if before | more:
+            raise ServerProtocolError("a compressed frame, which was not agreed on")
+        if len(head) == _WHOLE_HEAD and outer & 0xFFFFFF != size + HEADER_BYTES + TAIL_BYTES:
+            raise ServerProtocolError(f"a frame of {outer & 0xFFFFFF} bytes with a payload of {size}")
         if crc and crc != crc16.arc(head[:-2]):
             raise _wrong("header", crc, crc16.arc(head[:-2]))
         if connection_id != self._connection_id:
