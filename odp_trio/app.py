@@ -122,6 +122,7 @@ class Proxy:
             dropped=self._cluster_dropped,
         )
         self.views = Views(self.clusters, self.settings, self.counts)
+        self.services: Services
         self.sessions: Sessions
         self.time_limits: TimeLimits
         self.handed_over = False
@@ -222,7 +223,8 @@ class Proxy:
         ids = ConnectionIds(proxy_id, self._rng.randrange(1 << 17), version, version=layout)
         self.clusters.in_use = self._clusters_in_use
         self.time_limits = TimeLimits(lambda: self.sessions.table.values(), self.settings, self.views.server_failed)
-        self.sessions = Sessions(self._services(ids), ids, nursery)
+        self.services = self._services(ids)
+        self.sessions = Sessions(self.services, ids, nursery)
         self.views.congestion.listeners = self.sessions
 
     def close(self) -> None:
@@ -239,7 +241,7 @@ class Proxy:
             views=self.views,
             statements=self.statements,
             prepared_texts=self.prepared_texts,
-            admin=partial(serve_admin, self.statistics, self.settings),
+            admin=partial(serve_admin, self.statistics, lambda: self.services),
             counts=self.counts,
             scramble=lambda: bytes(self._rng.choice(SCRAMBLE_ALPHABET) for _ in range(20)),
             seed=lambda: self._rng.getrandbits(63),
@@ -248,7 +250,7 @@ class Proxy:
             certificates=self.certificates,
             admission=self.admission,
             ends=self.ends,
-            new_id=lambda: ids.allocate(self.sessions.table),
+            ids=ids,
             wall_clock_us=lambda: time.time_ns() // 1000,
         )
 

@@ -148,7 +148,7 @@ async def _open(services: Services, victim: Session, upstream: Upstream, killer:
     """Log in to the server that runs the victim's statement: as the killer, else as the victim."""
     settings, failure = services.settings(), UpstreamError(f"no account to log in to {upstream.address} with")
     for identity in _identities((killer, victim)):
-        number = services.new_id()
+        number = services.ids.allocate(services.table)
         errand = msgspec.structs.replace(
             identity,
             login=msgspec.structs.replace(identity.login, database=None),
@@ -164,6 +164,7 @@ async def _open(services: Services, victim: Session, upstream: Upstream, killer:
                 timeout=settings.connect_timeout,
                 options=server_socket_options(settings),
                 ask_client=client_is_not_asked,
+                tls=services.certificates.server,
             )
         except UpstreamError as exc:
             services.counts.server_connect_failures += 1

@@ -21,7 +21,7 @@ from odp_trio.net.stream import Stream
 from odp_trio.observe import Traffic
 from odp_trio.session.ending import Ending
 from odp_trio.session.events import Failed, Parked
-from odp_trio.session.reasons import End
+from odp_trio.session.reasons import KILLED_ERRNOS, End
 from odp_trio.session.server_set import Routing, Upstream
 from odp_trio.wire.command import HANDLING, Handling, RequestTracker, first_packet_end, is_too_short
 from odp_trio.wire.response import ResponseTracker
@@ -343,6 +343,9 @@ class Lane(Ending):
     def _response_over(self) -> None:
         if self.tracker.errno:
             self.traffic.errors += 1
+            if self.tracker.errno in KILLED_ERRNOS:
+                self._end(End.KILLED_BY_SERVER)
+                return
         self._routing.answered()
         if self._routing.account.over:
             self.sentence(End.MEMORY_LIMIT, SessionMemoryExceeded("exceed memory limit: client_max_memory_size"))

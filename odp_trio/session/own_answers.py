@@ -78,8 +78,11 @@ async def _kill(session: Session, services: Services, number: int | None, *, que
         return None
     try:
         if victim is None:
-            if session.ids_are_known:
+            own = services.ids.worker_of(number) is not None
+            if session.ids_are_known and not own:
                 return None  # of another proxy, or of a client without one: servers know it
+            if own and query:  # it has just ended: OBServers say OK to that
+                return packet(1, ok_payload(_status(session)))
             raise UnknownThread(f"Unknown thread id: {number}")
         check_permission(killer_of(session), victim, number)
         if victim is session and not query:

@@ -29,7 +29,7 @@ from odp_trio.routing.request import Lookup, Refuse, Route
 from odp_trio.session.failover import note_failed
 from odp_trio.session.internal_routing import can_participate
 from odp_trio.session.preparing import Preparing
-from odp_trio.session.reasons import ServerEnd
+from odp_trio.session.reasons import End, ServerEnd, lost_server
 from odp_trio.session.replaying import Replaying
 from odp_trio.session.retry import failure_of
 from odp_trio.session.router import PINNED, Router
@@ -152,7 +152,7 @@ class Placing:
 
     def _give_up(self, route: Route, error: OdpError) -> None:
         """A server cannot be had: go on with the next one, unless the session is bound to it."""
-        if route.rule in PINNED:
+        if route.rule in PINNED or lost_server(error) is End.KILLED_BY_SERVER:
             raise error
         log.warning("%s cannot be had (%s): %s", route.server, route.rule, error)
         failure = failure_of(error.__cause__ if isinstance(error.__cause__, OdpError) else error)

@@ -20,6 +20,7 @@ from odp_trio.observe import Counts, Traffic
 from odp_trio.routing.own_rules import RuleSet
 from odp_trio.session.admission import Admission, Place
 from odp_trio.session.attempt import Attempt, ClientLeft
+from odp_trio.session.ids import ConnectionIds
 from odp_trio.session.lane import Lane
 from odp_trio.session.ledger import Ends
 from odp_trio.session.login import Credentials, Destination
@@ -58,8 +59,7 @@ class Services:
     certificates: Certificates
     admission: Admission
     ends: Ends
-    new_id: Callable[[], int]
-    """Returns a connection id that nobody has."""
+    ids: ConnectionIds
     table: dict[int, Session] = field(default_factory=dict)
     """Every session, by connection id."""
 

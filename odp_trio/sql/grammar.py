@@ -20,6 +20,9 @@ class InternalKind(Enum):
     """What an internal statement asks for."""
 
     SHOW = "show"
+    PROCESS_LIST = "process list"
+    KILL = "kill"
+    """``number`` is whom, ``query`` whether only its statement."""
     PING = "ping"
     SETTING = "setting"
     """SET, USE, BEGIN and the like, which mean nothing here and are answered with OK."""
@@ -31,6 +34,8 @@ class InternalStatement(msgspec.Struct, frozen=True):
     kind: InternalKind
     subject: str = ""
     like: str | None = None
+    number: int = 0
+    query: bool = False
 
     def matches(self, name: str) -> bool:
         """Whether the LIKE pattern, if there is one, admits a name."""
@@ -89,6 +94,12 @@ class _Internal(lark.Transformer[lark.Token, InternalStatement]):
 
     def like(self, token: str) -> str:
         return _string(token)
+
+    def process_list(self) -> InternalStatement:
+        return InternalStatement(InternalKind.PROCESS_LIST)
+
+    def kill(self, *words: lark.Token) -> InternalStatement:
+        return InternalStatement(InternalKind.KILL, number=int(words[-1]), query=words[0].upper() == "QUERY")
 
     def ping(self) -> InternalStatement:
         return InternalStatement(InternalKind.PING)

@@ -361,6 +361,6 @@ async def test_root_at_proxysys_reads_the_same_records(bed: Testbed, proxy: Prox
     ]
     assert ("front/listener", "running", 0, "") in await show("show proxytree")
     assert dict(await show("show proxystat like 'sess%'")) == {"sessions": 1}
-    assert ("SHOW PROXYENDS", "why sessions ended") in await show("show proxyhelp")
+    assert ("SHOW PROXYENDS", "the last clients that ended, and why") in await show("show proxyhelp")
     with pytest.raises(pymysql.err.ProgrammingError, match="did you mean SHOW PROXYCLUSTER"):
         await show("show proxyclutser")

@@ -46,7 +46,8 @@ async def test_a_full_proxy_refuses_clients_as_odp_does_and_lets_its_administrat
 
             assert await login_error(proxy, "app@sys#demo") == (1203, "Too many sessions")
             assert await login_error(proxy, "app@mytenant#demo") == (1203, "Too many sessions")
-            ends = dict(await in_thread(ask, proxy.addresses[0], "show proxyends", "root@proxysys", "admin"))
+            rows = await in_thread(ask, proxy.addresses[0], "show proxyendreasons", "root@proxysys", "admin")
+            ends = {reason: count for reason, side, count in rows if side == "client"}
             assert int(ends["too_many_clients"]) == 2
             status = proxy.statistics().clients
             assert (status.clients, status.limit, status.refused["proxy"]) == (2, 2, 2)
