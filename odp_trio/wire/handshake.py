@@ -184,8 +184,11 @@ def _attributes(cursor: Cursor) -> dict[bytes, bytes]:
     inner = client_cursor(cursor.take(min(total, cursor.left)))
     attributes: dict[bytes, bytes] = {}
     while inner.left:
-        name = inner.lestr()
-        attributes[name] = inner.lestr()
+        try:
+            name = inner.lestr()
+            attributes[name] = inner.lestr()
+        except ClientProtocolError:  # mysql-connector-python counts characters, not bytes: servers do not mind
+            break
     return attributes
 
 

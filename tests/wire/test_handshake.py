@@ -153,6 +153,18 @@ def test_attributes_beyond_64_kib_are_refused() -> None:
         parse_login(data)
 
 
+def test_attributes_that_are_counted_in_characters_end_where_they_make_no_sense() -> None:
+    flags = LAYOUT | Capability.CONNECT_ATTRS
+    login = LoginPacket(flags, 0, 45, b"u", b"", attributes={b"program": b"odp", "größe".encode(): "ü".encode() * 20})
+    counted = b"\x05" + "größe".encode() + b"\x14" + "ü".encode() * 20
+    data = login.to_bytes().partition(b"\x07program")[0][:-1] + bytes((12 + 27,)) + b"\x07program\x03odp" + counted
+
+    read = parse_login(data)
+
+    assert read.user == b"u"
+    assert read.attributes[b"program"] == b"odp"
+
+
 def test_a_greeting_of_another_protocol_is_refused() -> None:
     with pytest.raises(ServerProtocolError, match="protocol version 9"):
         parse_greeting(b"\x09" + payload("login_plain", 0)[1:])
