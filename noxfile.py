@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import nox
@@ -14,6 +17,7 @@ os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.envir
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["ci"]
 
+ANY = range(256)  # what cannot be had is skipped by its tests
 CODE = ("odp_trio", "tests", "benchmarks", "examples", "docs", "noxfile.py")
 
 
@@ -53,6 +57,17 @@ def live(session: nox.Session) -> None:
 
 
 @nox.session
+def drivers(session: nox.Session) -> None:
+    """Install the drivers that need more than pip, where that is; tests of the others say why they are skipped."""
+    found = shutil.which("pkg-config") and subprocess.run(["pkg-config", "--exists", "libmariadb"], check=False)
+    if found and found.returncode == 0 and shutil.which("gcc"):
+        extras = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
+        session.run("python", "-m", "pip", "install", "-q", *extras["drivers-native"], success_codes=ANY)
+    if shutil.which("node") and shutil.which("npm"):
+        session.run("npm", "ci", "--silent", "--prefix", "tests/live/drivers/node", external=True, success_codes=ANY)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks", *session.posargs)
 
@@ -75,4 +90,5 @@ def ci(session: nox.Session) -> None:
     lint(session)
     types(session)
     session.run("lint-imports")
+    drivers(session)
     session.run("pytest", "-q", *session.posargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,10 @@ from odp_trio.topology.location import Location, Replica, TableEntry, TableKey
 from odp_trio.wire.phases import render_phases
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.live.drivers.registry import DIFFERS, DIFFERS_ROTATED, DRIVERS  # noqa: E402
+
 LEADER, FOLLOWER, STRANGER = (Address(f"10.0.0.{number}", 2881) for number in (1, 2, 3))
 ERRORS = {
     NOT_MASTER: "not master",
@@ -118,6 +123,23 @@ def failover_table() -> str:
     return "\n".join(lines)
 
 
+def driver_tables() -> dict[str, str]:
+    """Return the drivers and what differs, of the list that their tests run."""
+    table = ["| driver | | requirement | checks | of these, not on the kernel either |", "|---|---|---|---|---|"]
+    table += [f"| {e.name} | {e.what} | `{e.requirement}` | {e.checks} | {len(e.lacks)} |" for e in DRIVERS]
+    lacks = ["| check | driver | why |", "|---|---|---|"]
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for entry in DRIVERS:
+        for check, reason in entry.lacks.items():
+            reasons.setdefault((check, reason), []).append(entry.name)
+    lacks += [f"| {check} | {', '.join(names)} | {reason} |" for (check, reason), names in reasons.items()]
+    differs = ["| check | driver | why |", "|---|---|---|"]
+    for more, listed in (("", DIFFERS), ("only with rotated routes: ", DIFFERS_ROTATED)):
+        for (name, check), reason in listed.items():
+            differs.append(f"| {check} | {'all' if name == '*' else name} | {more}{reason} |")
+    return {"drivers": "\n".join(table), "lacks": "\n".join(lacks), "differs": "\n".join(differs)}
+
+
 def filled(text: str, **tables: str) -> str:
     """Return a page with its tables, each between ``<!-- name -->`` and ``<!-- /name -->``, made again."""
     for name, table in tables.items():
@@ -136,10 +158,13 @@ def reason_table(reasons: Iterable[Reason]) -> str:
 
 def pages() -> dict[Path, str]:
     """Return every made file and what it should hold."""
-    wire, routing, failover, ends = (ROOT / "docs" / f"{name}.md" for name in ("wire", "routing", "failover", "ends"))
+    wire, routing, failover, ends, drivers = (
+        ROOT / "docs" / f"{name}.md" for name in ("wire", "routing", "failover", "ends", "drivers")
+    )
     return {
         ROOT / "etc" / "odp.toml": render_example(),
         ROOT / "docs" / "options.md": render_markdown(),
+        drivers: filled(drivers.read_text(encoding="utf-8"), **driver_tables()),
         wire: filled(wire.read_text(encoding="utf-8"), phases=render_phases()),
         ends: filled(ends.read_text(encoding="utf-8"), ends=reason_table(End), server_ends=reason_table(ServerEnd)),
         failover: filled(failover.read_text(encoding="utf-8"), failover=failover_table()),
