@@ -7,7 +7,7 @@ variables behind USING; on a server that does not have it, it is made first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, Final, final
 
 from odp_trio.routing.request import RouteRequest
 from odp_trio.routing.values import Values
@@ -19,6 +19,9 @@ from odp_trio.sql.lexer import NO_BACKSLASHES, is_comment, split
 from odp_trio.sql.literals import read_literal
 from odp_trio.state.client import ClientState
 from odp_trio.state.prepared import TextPrepared
+
+_FEW: Final = 8
+"""Names that a server session may have for nothing: it may have 50 statements in all."""
 
 
 @final
@@ -72,6 +75,13 @@ class NamedStatements:
         """Return the text of the statement that the command executes; empty if it is not known, or none is."""
         meant = None if self.running is None else self._state.text_prepared.get(self.running)
         return b"" if meant is None else meant.source
+
+    def stale(self, upstream: Upstream) -> list[str]:
+        """Return the names that a server has and that do not mean that any more; none while they are few."""
+        if len(upstream.texts) < _FEW:
+            return []
+        meant = self._state.text_prepared
+        return [name for name, made in upstream.texts.items() if meant.get(name) is not made]
 
     def is_watched(self) -> bool:
         """Whether the success of the command means something for the session, by what its name means."""

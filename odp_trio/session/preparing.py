@@ -40,6 +40,9 @@ class Preparing:
     async def make_ready(self, upstream: Upstream) -> None:
         """Prepare what the command is about; raises StatementRefused or UpstreamError."""
         statement, name = self._router.statements.running, self._router.names.running
+        for stale in self._router.names.stale(upstream):
+            del upstream.texts[stale]
+            await self._end_named(upstream, stale)
         if statement is not None:
             if statement.id not in upstream.copies:
                 await self._prepare(upstream, statement)

@@ -292,7 +292,9 @@ class Router(Answering):
             return False
         if route.renew is not None and not self.may_use_dirty(route.renew):
             return False
-        return self.statements.running is None or self.statements.is_ready(upstream, self.what)
+        if self.statements.running is not None:
+            return self.statements.is_ready(upstream, self.what)
+        return not (self.watching and upstream.texts and self.names.stale(upstream))
 
     def may_use_dirty(self, location: Location) -> bool:
         """A stale location is used once more while it is renewed, but not by the session that found it stale."""

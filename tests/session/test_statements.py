@@ -416,3 +416,21 @@ async def test_ddl_by_execute_is_noticed() -> None:
         assert bed.router.watching
         executed(bed, on=1)
         assert not bed.router.state.locked_tables
+
+
+async def test_names_that_mean_nothing_any_more_do_not_fill_a_server() -> None:
+    async with open_statement_bed() as bed:
+        route = Route(bed.upstreams[2].address, "test")
+        for number in range(8):
+            assert bed.read(QUERY + b"prepare s%d from 'select 1'" % number)
+            executed(bed, on=2)
+            bed.router.names.note_ended(bed.upstreams[1], f"S{number}")
+        bed.upstreams[2].state.database = bed.router.state.database
+        assert len(bed.upstreams[2].texts) == 8
+
+        assert bed.read(PREPARE)
+        assert not bed.router.is_ready(bed.upstreams[2], route)
+        await bed.preparing.make_ready(bed.upstreams[2])
+
+        assert bed.router.is_ready(bed.upstreams[2], route)
+        assert await bed.fakes[2].heard(8) == [QUERY + b"DEALLOCATE PREPARE `S%d`" % number for number in range(8)]
