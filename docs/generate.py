@@ -13,6 +13,7 @@ from odp_trio.routing.feedback import CLUSTER_MISMATCH, CONNECT_ERROR, DUPLICATE
 from odp_trio.routing.feedback import TENANT_NOT_IN_SERVER as MOVED
 from odp_trio.routing.render import render_policies, render_rules
 from odp_trio.routing.request import Route
+from odp_trio.session.limit_table import AMOUNTS, TIMES, render_limits
 from odp_trio.session.reasons import End, Reason, ServerEnd
 from odp_trio.session.retry import (
     INITIALIZING,
@@ -158,8 +159,8 @@ def reason_table(reasons: Iterable[Reason]) -> str:
 
 def pages() -> dict[Path, str]:
     """Return every made file and what it should hold."""
-    wire, routing, failover, ends, drivers = (
-        ROOT / "docs" / f"{name}.md" for name in ("wire", "routing", "failover", "ends", "drivers")
+    wire, routing, failover, ends, drivers, limits = (
+        ROOT / "docs" / f"{name}.md" for name in ("wire", "routing", "failover", "ends", "drivers", "limits")
     )
     return {
         ROOT / "etc" / "odp.toml": render_example(),
@@ -167,6 +168,7 @@ def pages() -> dict[Path, str]:
         drivers: filled(drivers.read_text(encoding="utf-8"), **driver_tables()),
         wire: filled(wire.read_text(encoding="utf-8"), phases=render_phases()),
         ends: filled(ends.read_text(encoding="utf-8"), ends=reason_table(End), server_ends=reason_table(ServerEnd)),
+        limits: filled(limits.read_text(encoding="utf-8"), times=render_limits(TIMES), amounts=render_limits(AMOUNTS)),
         failover: filled(failover.read_text(encoding="utf-8"), failover=failover_table()),
         routing: filled(
             routing.read_text(encoding="utf-8"),

@@ -37,6 +37,7 @@ conversation  the login
 forwarding    the logged-in session: the task that is parked while the lane works
 refusing      the last packet of a session that may not go on
 change_user   COM_CHANGE_USER
+limit_table   every limit of a session, for docs/limits.md
 time_limits   time-outs of statements and of clients
 server_loss   what sessions say of servers when somebody looks, how one is left
 account       what is kept for a session, against its bound

@@ -82,3 +82,34 @@ async def test_a_client_that_does_not_take_its_answer_is_given_up(bed: Testbed, 
         columns = ", ".join(["repeat('x', 4000000)"] * 10)
         connection._sock.sendall(packet(0, b"\x03select " + columns.encode()))  # type: ignore[attr-defined]
         await until(lambda: proxy.counts.ends["client_too_slow"] == 1, "it is gone")
+
+
+def drained(connection: Connection) -> int:
+    """Read until the connection is closed; return how many bytes came."""
+    sock, count = connection._sock, 0  # type: ignore[attr-defined]
+    while data := sock.recv(1 << 20):
+        count += len(data)
+    return count
+
+
+async def test_a_server_that_freezes_in_the_middle_of_an_answer_is_given_up(bed: Testbed) -> None:
+    settings = settings_for(bed, enable_http=False, observer_query_timeout_delta=1.0, server_detect_mode=0)
+    async with open_proxy(settings) as proxy:
+        with closing(await connected(proxy)) as connection:
+            await in_thread(run, connection, "set ob_query_timeout = 1000000")
+            columns = ", ".join(["repeat('x', 4000000)"] * 10)
+            connection._sock.sendall(packet(0, b"\x03select " + columns.encode()))  # type: ignore[attr-defined]
+            await until(lambda: _has_begun(proxy), "it has begun")
+            (session,) = proxy.sessions.table.values()
+            number = [observer.address for observer in bed.observers].index(str(session.server))
+            bed.freeze(number)
+            begun = trio.current_time()
+            count = await in_thread(drained, connection)
+            assert 1.0 < trio.current_time() - begun < 8
+            assert 0 < count < 40_000_000
+            await bed.thaw(number)
+        await until(lambda: proxy.counts.ends["server_timeout"] == 1, "it has ended, and why is known")
+
+
+def _has_begun(proxy: Proxy) -> bool:
+    return any(session.traffic.server_bytes_in > 100_000 for session in proxy.sessions.table.values())

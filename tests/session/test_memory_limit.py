@@ -9,9 +9,11 @@ from collections.abc import Callable
 import pytest
 import trio
 
+from odp_trio.config.options import options
 from odp_trio.errors import SessionMemoryExceeded
 from odp_trio.session.account import Account
 from odp_trio.session.events import Ended
+from odp_trio.session.limit_table import AMOUNTS, TIMES
 from odp_trio.session.reasons import End
 from odp_trio.sql.cache import Statements
 from odp_trio.state.client import ClientState, ServerState
@@ -58,6 +60,12 @@ def test_the_estimate_is_within_a_factor_of_two_of_what_is_taken(fill: Fill) -> 
     taken = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert 0.5 < weight(state, prepared, 1) / taken < 2
+
+
+def test_the_table_of_limits_names_options_that_there_are() -> None:
+    named = {name for limit in (*TIMES, *AMOUNTS) for name in limit.options}
+    assert named <= set(options())
+    assert {"client_max_memory_size", "default_inactivity_timeout"} <= named
 
 
 def test_it_is_weighed_only_when_the_limit_may_have_been_reached() -> None:
