@@ -9,6 +9,7 @@ session         a blocking client: log in, ask, read a whole answer
 load            the load client, a process of its own
 processes       start, watch and end the processes of a run
 ob20_frames     OB 2.0 frames of the canned server
+compressed      compressed frames of the load client
 contenders      direct, HAProxy, odp_trio
 scenarios       what is measured over any back end
 canned, live    the two back ends: the canned server, an OceanBase kernel with sysbench

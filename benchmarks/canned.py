@@ -15,6 +15,7 @@ from benchmarks import scenarios
 from benchmarks.canned_answers import POINT_VALUE, BigResult
 from benchmarks.contenders import (
     ODP_TRIO,
+    ODP_TRIO_COMPRESSED,
     ODP_TRIO_OB20,
     TLS,
     Backend,
@@ -33,6 +34,7 @@ _PREPARED = "select c from sbtest1 where id=?"
 _STATEMENTS = {"canned point select": _SQL, "canned point select, prepared": _PREPARED}
 _CLUSTER = "canned"
 _CONNECTIONS = (1, 16)
+_WAYS = (ODP_TRIO_OB20, ODP_TRIO_COMPRESSED)
 
 
 @asynccontextmanager
@@ -49,10 +51,10 @@ async def open_canned(log_dir: Path) -> AsyncIterator[Backend]:
 async def measure(plan: Plan, log_dir: Path) -> list[Sample]:
     """Run every scenario on every contender, in turn, as often as the plan says."""
     samples: list[Sample] = []
-    async with open_canned(log_dir) as backend, open_contenders(backend, ODP_TRIO_OB20) as contenders:
+    async with open_canned(log_dir) as backend, open_contenders(backend, *_WAYS) as contenders:
         size, checksum = expected_big(plan.big_mebibytes)
         await trio.to_thread.run_sync(_check, next(one.account for one in contenders if one.name == ODP_TRIO))
-        once = [contender for contender in contenders if contender.name != ODP_TRIO_OB20]
+        once = [contender for contender in contenders if contender.name not in _WAYS]
         for _ in range(plan.rounds):
             for (scenario, sql), connections in product(_STATEMENTS.items(), _CONNECTIONS):
                 for contender in contenders:

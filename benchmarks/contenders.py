@@ -19,7 +19,12 @@ from benchmarks.session import Account
 _MAXCONN = 20000
 DIRECT, HAPROXY, ODP_TRIO = "direct", "haproxy", "odp_trio"
 ODP_TRIO_OB20 = "odp_trio, OB 2.0"
-_OPTIONS = {ODP_TRIO: "", ODP_TRIO_OB20: ",enable_ob_protocol_v2=true"}
+ODP_TRIO_COMPRESSED = "odp_trio, compressed client"
+_OPTIONS = {
+    ODP_TRIO: "",
+    ODP_TRIO_OB20: ",enable_ob_protocol_v2=true",
+    ODP_TRIO_COMPRESSED: ",client_compression_level=1",
+}
 """The same program in other ways: what is added to its options."""
 TLS = "TLS"
 _CERTIFICATE = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=bench -days 2"
@@ -98,7 +103,7 @@ async def open_contender(name: str, backend: Backend) -> AsyncIterator[Contender
     if name == DIRECT:
         yield Contender(name, backend.account, None)
         return
-    account = replace(backend.account, port=free_port(), host="127.0.0.1")
+    account = replace(backend.account, port=free_port(), host="127.0.0.1", compressed=name == ODP_TRIO_COMPRESSED)
     log = backend.log_dir / f"{name}-{account.port}.log"
     async with running(_COMMANDS[name](backend, account.port), log) as process:
         await first_answer(account, process, log)

@@ -139,7 +139,7 @@ def run_point(account: Account, arguments: argparse.Namespace) -> PointLoad:
 
 def _ask(sessions: list[Session], arguments: argparse.Namespace) -> tuple[bytes, Answer]:
     """Return the request that all sessions send, and its answer."""
-    return query(arguments.sql), sessions[0].ask(arguments.sql)
+    return sessions[0].framed(query(arguments.sql)), sessions[0].ask(arguments.sql)
 
 
 def _prepare(sessions: list[Session], arguments: argparse.Namespace) -> tuple[bytes, Answer]:
@@ -149,7 +149,7 @@ def _prepare(sessions: list[Session], arguments: argparse.Namespace) -> tuple[by
         raise WrongAnswer(f"the sessions have different numbers for their only statement: {statements}")
     (statement,) = statements
     answers = [session.execute(statement, arguments.value) for session in sessions]
-    return execute(statement, (arguments.value,)), answers[0]
+    return sessions[0].framed(execute(statement, (arguments.value,))), answers[0]
 
 
 def run_big(account: Account, arguments: argparse.Namespace) -> BigLoad:
@@ -170,10 +170,10 @@ def read_big(session: Session, sql: str, size: int, *, checked: bool) -> tuple[i
     """Read an answer of ``size`` bytes; return that and the Adler-32 of it all (1 unless ``checked``)."""
     buffer = bytearray(_READ_BYTES)
     view = memoryview(buffer)
-    session.sock.sendall(query(sql))
+    session.sock.sendall(session.framed(query(sql)))
     received, checksum, tail = 0, 1, b""
     while received < size:
-        count = session.sock.recv_into(buffer, min(_READ_BYTES, size - received))
+        count = session.recv_into(buffer, min(_READ_BYTES, size - received))
         if not count:
             raise ConnectionResetError("the peer closed the connection within a big result")
         received += count

@@ -93,9 +93,9 @@ def scramble_of(greeting: bytes) -> bytes:
     return greeting[after_version : after_version + 8] + greeting[rest : rest + 12]
 
 
-def login(user: str, password: str, database: str, scramble: bytes) -> bytes:
-    """Return the payload of a HandshakeResponse41."""
-    flags = _CLIENT_FLAGS | (_CONNECT_WITH_DB if database else 0)
+def login(user: str, password: str, database: str, scramble: bytes, more: int = 0) -> bytes:
+    """Return the payload of a HandshakeResponse41; ``more`` are further capabilities."""
+    flags = _CLIENT_FLAGS | more | (_CONNECT_WITH_DB if database else 0)
     auth = token(password, scramble)
     return b"".join(
         (

@@ -8,6 +8,7 @@ import ssl
 from dataclasses import dataclass
 from functools import cache
 
+from benchmarks.compressed import COMPRESS, Frames, small_frame
 from benchmarks.packets import execute, login, packet, prepare, query, scramble_of
 
 _TIMEOUT = 30.0
@@ -27,12 +28,15 @@ class Account:
     database: str = ""
     host: str = "127.0.0.1"
     tls: bool = False
+    compressed: bool = False
+    """Whether the client asks for compression, and insists on it."""
 
     def arguments(self) -> list[str]:
         """Return what ``account_of`` reads back."""
         named = {"--port": str(self.port), "--user": self.user, "--password": self.password}
         named |= {"--database": self.database, "--host": self.host}
-        return [f"{name}={value}" for name, value in named.items()] + ["--tls"] * self.tls
+        asked = ["--tls"] * self.tls + ["--compressed"] * self.compressed
+        return [f"{name}={value}" for name, value in named.items()] + asked
 
 
 def add_account(parser: argparse.ArgumentParser) -> None:
@@ -43,12 +47,13 @@ def add_account(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--database", default="")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--compressed", action="store_true")
 
 
 def account_of(arguments: argparse.Namespace) -> Account:
     """Return the account that the command line names."""
     named = arguments.user, arguments.password, arguments.database, arguments.host
-    return Account(arguments.port, *named, tls=arguments.tls)
+    return Account(arguments.port, *named, tls=arguments.tls, compressed=arguments.compressed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,7 @@ class Session:
 
     def __init__(self, account: Account) -> None:
         self.sock = socket.create_connection((account.host, account.port), timeout=_TIMEOUT)
+        self.frames: Frames | None = None
         try:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._log_in(account)
@@ -88,7 +94,8 @@ class Session:
         greeting = self._receive()
         if greeting[4] != 0x0A:
             raise WrongAnswer(f"no greeting but {greeting[4:]!r}")
-        response = login(account.user, account.password, account.database, scramble_of(greeting[4:]))
+        more = COMPRESS if account.compressed else 0
+        response = login(account.user, account.password, account.database, scramble_of(greeting[4:]), more)
         if account.tls:
             response = begin_tls(response)
             self.sock.sendall(packet(1, response[:32]))
@@ -97,6 +104,16 @@ class Session:
         answer = self._receive()
         if answer[4] != 0:
             raise WrongAnswer(f"the login was answered with {answer[4:]!r}")
+        if account.compressed:
+            self.frames = Frames(self.sock)
+
+    def framed(self, request: bytes) -> bytes:
+        """Return a request as it is sent."""
+        return request if self.frames is None else small_frame(request)
+
+    def recv_into(self, buffer: bytearray, size: int) -> int:
+        """Put up to ``size`` bytes of an answer into ``buffer``; return how many."""
+        return self.sock.recv_into(buffer, size) if self.frames is None else self.frames.recv_into(buffer, size)
 
     def ask(self, sql: str) -> Answer:
         """Run a statement that answers one small result set."""
@@ -105,7 +122,7 @@ class Session:
 
     def prepare(self, sql: str) -> int:
         """Prepare a statement with parameters that answers a result set; return its id."""
-        self.sock.sendall(prepare(sql))
+        self.sock.sendall(self.framed(prepare(sql)))
         head = self._receive()
         if head[4] != 0:
             raise WrongAnswer(f"{sql!r} could not be prepared: {head[4:]!r}")
@@ -121,17 +138,20 @@ class Session:
 
     def _result(self, request: bytes, what: str) -> tuple[bytes, list[bytes]]:
         """Return an answer's bytes and its rows."""
-        self.sock.sendall(request)
+        self.sock.sendall(self.framed(request))
+        if self.frames is not None:
+            self.frames.raw = b""
         head = self._receive()
         if head[4] in (0x00, 0xFF):
             raise WrongAnswer(f"{what!r} was answered with {head[4:]!r}")
         definitions = self._until_eof()
         rows = self._until_eof()
-        return head + b"".join(definitions + rows), [row[4:] for row in rows[:-1]]
+        raw = head + b"".join(definitions + rows) if self.frames is None else self.frames.raw
+        return raw, [row[4:] for row in rows[:-1]]
 
     def close(self) -> None:
         """Say goodbye and leave."""
-        self.sock.sendall(packet(0, b"\x01"))
+        self.sock.sendall(self.framed(packet(0, b"\x01")))
         self.sock.close()
 
     def _until_eof(self) -> list[bytes]:
@@ -149,10 +169,11 @@ class Session:
     def _exactly(self, size: int) -> bytes:
         data = b""
         while len(data) < size:
-            more = self.sock.recv(size - len(data))
-            if not more:
+            buffer = bytearray(size - len(data))
+            count = self.recv_into(buffer, len(buffer))
+            if not count:
                 raise ConnectionResetError("the peer closed the connection")
-            data += more
+            data += buffer[:count]
         return data
 
 

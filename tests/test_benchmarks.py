@@ -49,7 +49,7 @@ def test_every_canned_scenario_gives_figures_for_odp_trio(tmp_path: Path) -> Non
         "to the first answer",
     }  # fmt: skip
     assert ("canned point select, prepared, 16 connections", "proxy CPU") in ours
-    assert {"direct", "odp_trio", "odp_trio, OB 2.0"} <= contenders(report)
+    assert {"direct", "odp_trio", "odp_trio, OB 2.0", "odp_trio, compressed client"} <= contenders(report)
 
 
 @pytest.mark.slow
