@@ -85,11 +85,11 @@ def proxy_process(
 
 
 def _wait_ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> dict[str, list[object]]:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if ready.exists():
             record: dict[str, list[object]] = json.loads(ready.read_text())
             return record
         assert process.poll() is None, log.read_text()
         threading.Event().wait(0.01)
-    raise AssertionError(f"the proxy was not ready within 20 s: {log.read_text()}")
+    raise AssertionError(f"the proxy was not ready within 60 s: {log.read_text()}")
