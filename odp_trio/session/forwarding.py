@@ -359,6 +359,7 @@ class Forwarding:
         if ended.why is End.CRASHED:
             assert ended.error is not None
             raise ended.error
+        session.why = ended.why  # whatever breaks off what is said now
         error = ended.error
         session.detail = "" if error is None else str(error)
         if ended.why is End.DRAINED:

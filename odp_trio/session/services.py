@@ -142,10 +142,10 @@ class Session:
             self.end(End.DRAINED, "it had not logged in yet")
 
     def end(self, why: End, detail: str = "") -> None:
-        """Break off whatever it is doing, at once and without a word; once only."""
+        """Break off whatever it is doing, at once and without a word, unless it is ending already."""
         if self.why is None:
             self.why, self.detail = why, detail
-            self.scope.cancel()
+        self.scope.cancel()
 
     async def wait_for(
         self, services: Services, key: TenantKey, address: Address, work: Callable[[], Awaitable[T]]
