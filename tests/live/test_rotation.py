@@ -5,16 +5,20 @@ from __future__ import annotations
 import itertools
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 
 import pytest
 import trio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from odp_trio.app import open_proxy
 from odp_trio.model import Address
+from odp_trio.session import replaying
+from odp_trio.state.client import ClientState, ServerState
+from odp_trio.state.sync import SetVariables, UseDatabase, sync_plan
 from odp_trio.testing.bed import Testbed
 from odp_trio.testing.demo import settings_for
 from odp_trio.testing.live import KernelProcess
@@ -92,30 +96,55 @@ def test_transactions_of_sysbench_move_without_an_error(rotated: Sides, kernel: 
 
 
 async def test_random_scripts_leave_the_same_state(kernel: KernelProcess, kernel_address: Address) -> None:
-    ids = itertools.count(int(time.time()) * 100, 100_000)
-
-    def run(proxied: Address) -> None:
-        prepare_databases(kernel_address)
-
-        @settings(
-            max_examples=SCRIPT_COUNT,
-            deadline=None,
-            database=None,
-            derandomize="ODP_TRIO_SCRIPTS" not in os.environ,
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(SCRIPTS)
-        def scripts_agree(script: list[Step]) -> None:
-            found = _played(kernel_address, proxied, script, next(ids))
-            assert not found, "\n".join([*(str(step) for step in script if step.verb != "nothing"), *found])
-
-        scripts_agree()
-
     async with rotating_proxy(kernel) as proxied:
         try:
-            await trio.to_thread.run_sync(partial(run, proxied))
+            played = await trio.to_thread.run_sync(partial(_play_many, kernel_address, proxied, SCRIPT_COUNT))
         finally:
             WHEEL.place = None
+    print(
+        f"{played['scripts']} scripts of {played['steps']} steps, state compared {played['looks']} times: no difference"
+    )  # noqa: T201
+
+
+async def test_scripts_find_a_variable_that_is_not_replayed(
+    kernel: KernelProcess, kernel_address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forgetful(client: ClientState, server: ServerState) -> tuple[UseDatabase | SetVariables, ...]:
+        client.user.pop(b"b", None)
+        return sync_plan(client, server)
+
+    monkeypatch.setattr(replaying, "sync_plan", forgetful)
+    async with rotating_proxy(kernel) as proxied:
+        try:
+            with pytest.raises(AssertionError, match="state"):
+                await trio.to_thread.run_sync(partial(_play_many, kernel_address, proxied, 300, shrink=False))
+        finally:
+            WHEEL.place = None
+
+
+def _play_many(staying: Address, proxied: Address, count: int, *, shrink: bool = True) -> Counter[str]:
+    """Play random scripts until one leaves a difference; return what was done."""
+    ids, done = itertools.count(int(time.time()) * 100, 100_000), Counter[str]()
+    prepare_databases(staying)
+
+    @settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        derandomize="ODP_TRIO_SCRIPTS" not in os.environ,
+        suppress_health_check=list(HealthCheck),
+        phases=[phase for phase in Phase if shrink or phase is Phase.generate],
+    )
+    @given(SCRIPTS)
+    def scripts_agree(script: list[Step]) -> None:
+        done["scripts"] += 1
+        done["steps"] += sum(step.verb != "nothing" for step in script)
+        done["looks"] += 1 + sum(step.look is not None for step in script)
+        found = _played(staying, proxied, script, next(ids))
+        assert not found, "\n".join([*(str(step) for step in script if step.verb != "nothing"), *found])
+
+    scripts_agree()
+    return done
 
 
 def _played(staying: Address, rotated: Address, script: list[Step], first_id: int) -> list[str]:
