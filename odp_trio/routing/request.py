@@ -18,6 +18,8 @@ from odp_trio.topology.location import Location, Locations, TableEntry, TableKey
 
 NO_TEXT: Final = Shape(StatementFacts(kind=Kind.OTHER, why="a command without text"))
 """The shape of commands that carry no statement."""
+PING: Final = Shape(StatementFacts(kind=Kind.OTHER, why="COM_PING", binds_last=("ping",)))
+"""The shape of COM_PING, which leaves warnings and row counts as they are."""
 
 
 class Route(msgspec.Struct, frozen=True):

@@ -31,6 +31,10 @@ PARTICIPATES: Final = frozenset({Kind.SELECT, Kind.INSERT, Kind.UPDATE, Kind.DEL
 """Statements that may run on another server than the one on which their transaction began."""
 
 
+_ANYWHERE: Final = frozenset({"connection_id", "ping"})
+"""What asks the last server if there is one, and gets no wrong answer from another."""
+
+
 # ---- bound to a server session ------------------------------------------------------
 
 
@@ -62,8 +66,15 @@ def statement_owner(request: RouteRequest, view: View) -> Decision | None:
 
 def last_server(request: RouteRequest, view: View) -> Decision | None:
     """What asks about the statement before it (found_rows(), SHOW WARNINGS ...) goes where that one ran."""
-    if request.shape.facts.binds_last and request.state.last is not None:
-        return Route(request.state.last, "last_server")
+    binds, state = request.shape.facts.binds_last, request.state
+    if not binds:
+        return None
+    if binds == ("found_rows",) and state.rows_server is not None:
+        return Route(state.rows_server, "last_server")
+    if state.last is not None:
+        return Route(state.last, "last_server")
+    if state.last_lost and not _ANYWHERE.issuperset(binds):
+        return Refuse(NotRoutable(f"the server session that {binds[0]} asks about is gone"), "last_server")
     return None
 
 

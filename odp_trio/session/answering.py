@@ -74,6 +74,8 @@ class Answering:
                 self.state.learn(told, upstream.state)
                 self.account.grow(told.size, self.weigh)
                 self._after_learning(told.system)
+                if told.schema == b"":  # the current database was dropped: no other server session may still have it
+                    self.servers.keep_only(upstream, ServerEnd.DATABASE_DROPPED)
         if errno or not hit or (told is not None and b"ob_proxy_partition_hit" in told.system):
             self._judge(hit=hit, errno=errno)
         if self.watching:
@@ -216,6 +218,5 @@ class Answering:
         if self.is_bound_to(upstream):
             return False
         self.servers.drop(upstream, why, detail)
-        if state.last == upstream.address:
-            state.last = None
+        state.lose(upstream.address)
         return True

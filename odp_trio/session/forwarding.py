@@ -52,6 +52,7 @@ from odp_trio.session.upstream import (
     Identity,
     ServerSession,
     client_is_not_asked,
+    for_further_logins,
     open_server_session,
     server_socket_options,
 )
@@ -97,7 +98,7 @@ class Forwarding:
         destination = session.destination
         self._session, self._services, self._client = session, services, client
         self._credentials, self._identity = credentials, identity
-        self._server_ok = server.ok
+        self._server_ok = services.login_answers.shared(server.ok)
         settings = services.settings()
         session.identity = identity
         session.privileges = _number(server.ok, b"ob_proxy_user_privilege")
@@ -131,11 +132,14 @@ class Forwarding:
             partial(session.wait_for, services, key),
             lambda: services.settings().connect_timeout,
             services.counts,
+            services.login_answers.unsettable,
         )
         texts = services.prepared_texts if settings.enable_global_ps_cache else None
         self._router.statements.lend(texts, settings.max_prepared_stmt_count)
         first = self._upstream(server)
+        first.state.database = state.database
         self._servers.active = first
+        self._identity = for_further_logins(identity, server.ok)
         state.last = first.address
         self._client_stream = stream_behind_login(client, credentials, settings)
         self._lane = session.lane = Lane(
@@ -155,7 +159,6 @@ class Forwarding:
     def _upstream(self, server: ServerSession) -> Upstream:
         upstream = Upstream(server, self._services.reactor, self._servers.closed_idle)
         upstream.since = trio.current_time()
-        upstream.state.database = self._credentials.packet.database or b""
         upstream.carry(Extras(server, self._router.state))
         self._servers.add(upstream)
         return upstream
@@ -177,7 +180,9 @@ class Forwarding:
         except UpstreamError:
             counts.server_connect_failures += 1
             raise
-        return self._upstream(server)
+        upstream = self._upstream(server)
+        upstream.state.behind = self._services.login_answers.differing(self._server_ok, server.ok)
+        return upstream
 
     async def run(self, seq: int) -> End:
         """Answer the login and let the lane work; do what it cannot."""

@@ -74,6 +74,7 @@ class Placing:
         wait_for: Callable[[Address, Callable[[], Awaitable[Upstream]]], Awaitable[Upstream]],
         timeout: Callable[[], float],
         counts: Counts,
+        unsettable: set[bytes],
     ) -> None:
         self._router = router
         self._lookups = lookups
@@ -82,7 +83,7 @@ class Placing:
         self._timeout = timeout
         self._counts = counts
         self._preparing = Preparing(router, timeout, counts)
-        self._replaying = Replaying(router, timeout, counts)
+        self._replaying = Replaying(router, timeout, counts, unsettable)
 
     async def place(
         self, data: bytes, tried: Sequence[Address] = (), target: Address | None = None
@@ -159,8 +160,8 @@ class Placing:
         if failure is not None:
             note_failed(self._router, route.server, failure)
         state = self._router.state
-        if state.last == route.server and route.server not in self._router.servers.by_address:
-            state.last = None
+        if route.server not in self._router.servers.by_address:
+            state.lose(route.server)
 
     # ---- making a server session ready --------------------------------------------------
 

@@ -96,6 +96,7 @@ class ServerEnd(Reason):
     PROTOCOL = "protocol_error", "the OBServer broke the protocol"
     REPLAY_FAILED = "replay_failed", "the client's state could not be brought there"
     BROKEN_OFF = "broken_off", "the client left, or KILL came, while its state was brought there"
+    DATABASE_DROPPED = "database_dropped", "the client dropped its current database by another server session"
     TRANSACTION_MOVED = "transaction_moved", "a transaction that had just begun there begins on another server"
     ERRAND = "errand", "it was made to send one KILL QUERY, and that was done"
     RESET = "reset", "COM_RESET_CONNECTION or COM_CHANGE_USER was answered by another server session"

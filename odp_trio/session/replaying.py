@@ -33,7 +33,8 @@ _NOT_OF_SESSIONS: Final = frozenset({1229, 1238})
 class Replaying:
     """The state of one client session on its way to a server session."""
 
-    def __init__(self, router: Router, timeout: Callable[[], float], counts: Counts) -> None:
+    def __init__(self, router: Router, timeout: Callable[[], float], counts: Counts, unsettable: set[bytes]) -> None:
+        self._unsettable = unsettable
         self._router = router
         self._timeout = timeout
         self._counts = counts
@@ -89,9 +90,11 @@ class Replaying:
         """Set variables one by one; what this server refuses is logged, and left as the server has it."""
         for item in step.items:
             reply = await self._query(upstream, b"SET " + item)
-            if reply.errno and reply.errno not in _NOT_OF_SESSIONS:
-                name = item.partition(b"=")[0].strip().decode("utf-8", "replace")
-                log.warning("%s does not let %s be set: error %d", upstream.address, name, reply.errno)
+            if reply.errno:
+                name = item.partition(b"=")[0].strip()
+                if reply.errno in _NOT_OF_SESSIONS:
+                    self._unsettable.add(name.removeprefix(b"@@"))
+                log.warning("%s does not let %s be set: error %d", upstream.address, name.decode(), reply.errno)
 
     async def _begin(self, upstream: Upstream, sql: bytes) -> None:
         """Begin the transaction that the client has been told of."""

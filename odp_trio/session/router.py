@@ -12,7 +12,7 @@ from typing import Final, final
 
 from odp_trio.model import TenantKey
 from odp_trio.routing.own_rules import RuleSet
-from odp_trio.routing.request import NO_TEXT, Decision, Route, RouteRequest
+from odp_trio.routing.request import NO_TEXT, PING, Decision, Route, RouteRequest
 from odp_trio.routing.values import Values
 from odp_trio.routing.view import View
 from odp_trio.session.account import Account
@@ -39,7 +39,7 @@ from odp_trio.wire.response import ResponseTracker
 from odp_trio.wire.resultset import LOCAL_STATUS
 
 _QUERY, _PREPARE, _EXECUTE = int(Com.QUERY), int(Com.STMT_PREPARE), int(Com.STMT_EXECUTE)
-_RESET_CONNECTION = int(Com.RESET_CONNECTION)
+_RESET_CONNECTION, _PING = int(Com.RESET_CONNECTION), int(Com.PING)
 _ABOUT_SESSIONS: Final = frozenset({int(Com.PROCESS_KILL), int(Com.PROCESS_INFO)})
 _IN_TRANS: Final = int(Status.IN_TRANS)
 _NO_BACKSLASHES: Final = int(Status.NO_BACKSLASH_ESCAPES)
@@ -48,6 +48,8 @@ _BEGUN: Final = int(LOCAL_STATUS | Status.IN_TRANS)
 _AVAILABLE: Final = EntryState.AVAILABLE
 _SPREAD: Final = 0x9E3779B97F4A7C15
 _MASK: Final = (1 << 64) - 1
+_HAVE_ROWS: Final = frozenset({Kind.SHOW, Kind.DESCRIBE, Kind.HELP, Kind.EXECUTE, Kind.CALL, Kind.MULTI, Kind.UNKNOWN})
+"""Kinds of statements besides SELECT after which found_rows() is another one."""
 PINNED: Final = frozenset(
     {"statement_owner", "open_transaction", "coordinator", "bound_session", "lock_holder", "route_address"}
 )
@@ -217,7 +219,7 @@ class Router(Answering):
         if command == _PREPARE:
             self.watching = True
             return statements.read_prepare(request, buffer, end, self._shapes, self.dialect)
-        request.begin(NO_TEXT)
+        request.begin(PING if command == _PING else NO_TEXT)
         if command in STATEMENT_COMMANDS:
             known = statements.read_other(request, buffer)
             self.watching = statements.interrupted is not None
@@ -314,6 +316,9 @@ class Router(Answering):
             self.offer(upstream)
         self.servers.active = upstream
         self.state.last = route.server
+        kind = self.request.shape.facts.kind
+        if (kind is Kind.SELECT or kind in _HAVE_ROWS) and self.what != _PREPARE:
+            self.state.rows_server = route.server
         self._turn = turn = (self._turn + _SPREAD) & _MASK
         self.request.turn = (self._seed ^ turn) >> 33
         self.decision = route

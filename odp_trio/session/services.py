@@ -30,6 +30,7 @@ from odp_trio.session.server_set import Upstream
 from odp_trio.session.upstream import Identity
 from odp_trio.session.views import Views
 from odp_trio.sql.cache import Statements
+from odp_trio.state.login_answers import LoginAnswers
 from odp_trio.state.prepared_texts import PreparedTexts
 from odp_trio.topology.congestion import Failure
 
@@ -60,6 +61,9 @@ class Services:
     admission: Admission
     ends: Ends
     ids: ConnectionIds
+    new_id: Callable[[], int]
+    """Returns a connection id that nobody has."""
+    login_answers: LoginAnswers = field(default_factory=LoginAnswers)
     table: dict[int, Session] = field(default_factory=dict)
     """Every session, by connection id."""
 

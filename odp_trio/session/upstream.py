@@ -122,10 +122,19 @@ class Identity(msgspec.Struct, frozen=True):
     """Told to the server, which then checks it; None to leave it out."""
     cluster_id: int | None = None
     tell_client_ip: bool = True
+    global_variables: bytes = b"0"
+    """Version of the global variables that the client session has: 0 at its first login."""
     asked: Asked = Asked()
 
     def __repr__(self) -> str:
         return f"Identity(user={self.user!r}, connection_id={self.connection_id})"
+
+
+def for_further_logins(identity: Identity, ok: bytes) -> Identity:
+    """Return who logs in to further servers: without a database, which may be gone, and no more for the first time."""
+    version = find_variable(ok, b"ob_proxy_global_variables_version") or b"0"
+    login = msgspec.structs.replace(identity.login, database=None)
+    return msgspec.structs.replace(identity, login=login, global_variables=version)
 
 
 class ServerSession(msgspec.Struct):
@@ -169,7 +178,7 @@ def _attributes(identity: Identity, server_scramble: bytes, server_connection_id
         attributes[b"__cluster_name"] = identity.cluster.encode()
         if identity.cluster_id is not None:
             attributes[b"__cluster_id"] = _number(identity.cluster_id)
-    attributes[b"__global_vars_version"] = b"0"  # the first login of a client session
+    attributes[b"__global_vars_version"] = identity.global_variables
     attributes[b"__proxy_capability_flag"] = _number(identity.asked.capabilities)
     if identity.login.auth:
         attributes[b"__proxy_scramble"] = xor(identity.scramble, server_scramble)

@@ -76,6 +76,8 @@ class ServerState:
 
     version: int = 0
     database: bytes = b""
+    behind: dict[bytes, bytes] = field(default_factory=dict)
+    """Variables that its login told otherwise than the client's first one, with the values of that."""
     carries_variables: bool = False
     """System variables come to it as session info: they need not be set."""
 
@@ -113,6 +115,10 @@ class ClientState:
     changed_user: bool = False
     lock_server: Address | None = None
     """Holds user locks (GET_LOCK)."""
+    last_lost: bool = False
+    """``last`` is None because the connection to that server was lost."""
+    rows_server: Address | None = None
+    """The server that ran the last statement which has rows: it knows found_rows()."""
     insert_id_server: Address | None = None
     """Produced the last insert id."""
     read_consistency: int = STRONG
@@ -171,6 +177,13 @@ class ClientState:
         """The client has been told that a transaction has begun; ``sql`` begins it.  Empty: no more is held."""
         self.held_begin = sql
         self.revision += 1
+
+    def lose(self, address: Address) -> None:
+        """The connection to a server is gone, and with it what only that server session knew."""
+        if self.last == address:
+            self.last, self.last_lost = None, True
+        if self.rows_server == address:
+            self.rows_server = None
 
     def note_changed_user(self) -> None:
         """COM_CHANGE_USER succeeded: no other server can be logged in to any more."""

@@ -49,12 +49,14 @@ def sync_plan(client: ClientState, server: ServerState) -> tuple[Step, ...]:
     steps: list[Step] = []
     if server.database != client.database and client.database:
         steps.append(UseDatabase(client.database))
-    if server.version != client.version:
+    if server.version != client.version or server.behind:
         system = [
             (name, value)
             for name, (value, version) in client.system.items()
             if version > server.version and (not server.carries_variables or client.is_imposed(name))
         ]
+        if server.behind:
+            system[:0] = [(name, value) for name, value in server.behind.items() if name not in client.system]
         items = [
             b"@@%b = %b" % (name, literal(value) if value or name not in _NULLABLE else b"NULL")
             for name, value in system
@@ -75,6 +77,7 @@ def sync_plan(client: ClientState, server: ServerState) -> tuple[Step, ...]:
 def synced(client: ClientState, server: ServerState, *, database: bool = True) -> None:
     """Note that the steps of the plan were done; ``database`` is false if that one was left out."""
     server.version = client.version
+    server.behind = {}
     if client.database and database:
         server.database = client.database
 

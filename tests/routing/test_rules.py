@@ -437,3 +437,22 @@ def test_a_participant_that_cannot_be_had_is_followed_by_others_and_then_by_the_
     assert route(world, STRONG_READ, refused=(address(1), address(2), address(3))) == Route(
         address(3), "coordinator", location=world.entry.location
     )
+
+
+def test_found_rows_is_asked_where_there_were_rows_last_and_is_refused_when_that_is_gone() -> None:
+    world = World(THREE_IDCS)
+    state = world.state
+    state.last, state.rows_server = address(1), address(3)
+
+    assert route(world, "select found_rows()").server == address(3)
+    assert route(world, "select row_count()").server == address(1)
+    assert route(world, "select found_rows(), row_count()").server == address(1)
+
+    state.lose(address(3))
+    assert route(world, "select found_rows()").server == address(1)
+    state.lose(address(1))
+    for sql in ("select row_count()", "show warnings"):
+        refused = decide(world.request(sql), world.view)
+        assert isinstance(refused, Refuse)
+        assert "is gone" in str(refused.error)
+    assert route(world, "select connection_id()").server in {address(1), address(2), address(3)}
