@@ -106,7 +106,7 @@ async def test_rows_found_and_warnings_are_asked_for_where_they_are(rotated: Add
         on(client, 2, "select cast('x' as signed)")
         WHEEL.place = 1
         assert not client.command(bytes((Com.PING,))).errno
-        assert len(on(client, 0, "show warnings").payloads) == 3 + 1 + 1 + 1
+        assert any(b"Truncated" in payload for payload in on(client, 0, "show warnings").payloads)
 
     await with_client(rotated, work)
 
