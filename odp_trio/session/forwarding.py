@@ -56,7 +56,8 @@ from odp_trio.session.upstream import (
     open_server_session,
     server_socket_options,
 )
-from odp_trio.state.client import TIME_LIMITS, ClientState
+from odp_trio.state.client import ClientState
+from odp_trio.state.login_answers import needed_variables
 from odp_trio.wire.command import HANDLING, Com, Handling, command_name, first_packet_end
 from odp_trio.wire.packets import packet
 from odp_trio.wire.response import ResponseTracker
@@ -66,18 +67,6 @@ from odp_trio.wire.state import find_variable
 log = logging.getLogger("odp_trio.session")
 
 _QUIT: Final = packet(0, bytes((Com.QUIT,)))
-_NEEDED: Final = (
-    b"ob_read_consistency",
-    b"ob_route_policy",
-    b"autocommit",
-    b"lower_case_table_names",
-    b"time_zone",
-    b"collation_connection",
-    b"character_set_client",
-    b"sql_mode",
-    *TIME_LIMITS,
-)
-"""Variables of the login's OK that routing and time-outs need."""
 _SILENT: Final = tuple(handling is Handling.SILENT for handling in HANDLING)
 
 
@@ -108,7 +97,7 @@ class Forwarding:
         self._tracker = ResponseTracker(session_track=credentials.tracks_session)
         self._servers = ServerSet(partial(note_server_end, services, session))
         state = ClientState()
-        state.start(_variables(server.ok), credentials.packet.database or b"")
+        state.start(needed_variables(server.ok), credentials.packet.database or b"")
         state.trace_info = b"client_ip=" + session.peer[0].encode()
         self._impose(state)
         self._router = session.router = Router(
@@ -386,10 +375,6 @@ class Forwarding:
                 upstream.stream.send(_QUIT)
             except OSError as exc:
                 log.debug("%s: COM_QUIT not sent: %s", upstream.address, exc)
-
-
-def _variables(ok: bytes) -> dict[bytes, bytes]:
-    return {name: value for name in _NEEDED if (value := find_variable(ok, name)) is not None}
 
 
 def _number(ok: bytes, name: bytes) -> int:

@@ -61,8 +61,6 @@ class Services:
     admission: Admission
     ends: Ends
     ids: ConnectionIds
-    new_id: Callable[[], int]
-    """Returns a connection id that nobody has."""
     login_answers: LoginAnswers = field(default_factory=LoginAnswers)
     table: dict[int, Session] = field(default_factory=dict)
     """Every session, by connection id."""

@@ -8,12 +8,24 @@ differ are set to what the first login told.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import final
+from typing import Final, final
 
-from odp_trio.state.client import UNSYNCED
-from odp_trio.wire.state import SessionState, parse_ok
+from odp_trio.state.client import TIME_LIMITS, UNSYNCED
+from odp_trio.wire.state import SessionState, find_variable, parse_ok
 
-_KEPT = 64
+_KEPT: Final = 64
+_NEEDED: Final = (
+    b"ob_read_consistency",
+    b"ob_route_policy",
+    b"autocommit",
+    b"lower_case_table_names",
+    b"time_zone",
+    b"collation_connection",
+    b"character_set_client",
+    b"sql_mode",
+    *TIME_LIMITS,
+)
+"""Variables of the login's OK that routing and time-outs need."""
 
 
 @final
@@ -48,3 +60,8 @@ class LoginAnswers:
             and name not in self.unsettable
             and not name.startswith((b"ob_proxy_", b"_ob_proxy_"))
         }
+
+
+def needed_variables(ok: bytes) -> dict[bytes, bytes]:
+    """Return what routing and time-outs need of a login's OK."""
+    return {name: value for name in _NEEDED if (value := find_variable(ok, name)) is not None}
