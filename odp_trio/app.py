@@ -100,8 +100,8 @@ class Proxy:
         self.root = root
         bound = bind_all(settings, inherited)
         assert bound.mysql is not None
-        self.listener, self.http_listener = bound.mysql, bound.http
-        self.addresses = (socket_address(self.listener),)
+        self.bound, self.http_listener = bound, bound.http
+        self.addresses = tuple(socket_address(sock) for sock in (bound.mysql, bound.mysql_ipv6) if sock is not None)
         """Where clients connect; still known when nobody listens any more."""
         self.http_address = None if self.http_listener is None else socket_address(self.http_listener)
         """Where /metrics is; None when HTTP is off."""
@@ -127,7 +127,8 @@ class Proxy:
         self.time_limits: TimeLimits
         self.handed_over = False
         self.listens = False
-        """Whether the listener's task is alive."""
+        """Whether the tasks of all listeners are alive."""
+        self._listening: set[str] = set()
         self._shutdown = trio.Event()
         self._stopped_http = trio.Event()
 
@@ -229,7 +230,7 @@ class Proxy:
 
     def close(self) -> None:
         """Give sockets and metadata connections back."""
-        self.listener.close()
+        self.stop_listening()
         if self.http_listener is not None:
             self.http_listener.close()
         self.clusters.close()
@@ -275,12 +276,22 @@ class Proxy:
 
     # ---- services -----------------------------------------------------------------
 
-    async def _listen(self, *, task_status: Started) -> NoReturn:
+    def stop_listening(self) -> None:
+        """Close the sockets for clients; other processes that have them keep them."""
+        if not self.handed_over:
+            self.bound.remove_path()
+        for listener in self.bound.clients().values():
+            listener.close()
+
+    async def _listen(self, name: str, *, task_status: Started) -> NoReturn:
         task_status.started()
-        self.listens = True
+        listeners = self.bound.clients()
+        self._listening.add(name)
+        self.listens = self._listening >= set(listeners)
         try:
-            await accept_clients(self.listener, wait_slot=self.sessions.wait_slot, serve=self.sessions.serve)
+            await accept_clients(listeners[name], wait_slot=self.sessions.wait_slot, serve=self.sessions.serve)
         finally:
+            self._listening.discard(name)
             self.listens = False
 
     async def _nested_reactor(self, *, task_status: Started) -> NoReturn:
@@ -354,12 +365,14 @@ async def _running(
         await before_listening(proxy)
         async with open_supervisor("front", rng=rng, parent=root) as front:
             await front.start(ChildSpec("time_limits", proxy.time_limits.watch))
-            await front.start(ChildSpec("listener", proxy._listen))
+            for name in proxy.bound.clients():
+                await front.start(ChildSpec(name, partial(proxy._listen, name)))
             if proxy.http_listener is not None:
                 root.start_soon(ChildSpec("http", proxy._http, intensity=None))
-            log.info("listening on %s; clusters: %s", proxy.addresses[0], proxy.clusters)
+            where = ", ".join((*map(str, proxy.addresses), *filter(None, (settings.unix_socket,))))
+            log.info("listening on %s; clusters: %s", where, proxy.clusters)
             yield
-        proxy.listener.close()
+        proxy.stop_listening()
         if proxy.handed_over and proxy.http_listener is not None:
             await root.stop("http")
             proxy.http_listener.close()

@@ -81,6 +81,8 @@ class _Service:
     async def _serve(self) -> None:
         if self._link is not None and not await self._take_order(self._link):
             return
+        if self._order.outlive and self._inherited.unix is not None:  # nobody else is left to remove its file
+            self._inherited = msgspec.structs.replace(self._inherited, owns_path=True)
         if text := mismatch(self._settings, self._inherited):
             log.warning("%s", text)
         async with open_proxy(
@@ -178,7 +180,7 @@ class _Service:
     async def _upgrade(self, proxy: Proxy) -> None:
         """Start a new version of this program on our sockets, and leave them to it once it serves."""
         self._notifier.reloading("hot upgrade")
-        ours = Inherited(proxy.listener, proxy.http_listener)
+        ours = proxy.bound
         new = await take_over(
             own_command(sys.argv[1:]), ours, self._order.version + 1, self._notifier.environment(), self._nursery
         )

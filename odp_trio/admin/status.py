@@ -297,7 +297,7 @@ def proxy_status(proxy: Proxy) -> ProxyStatus:
     sessions = tuple(proxy.sessions.table.values())
     return ProxyStatus(
         version=odp_trio.__version__,
-        addresses=tuple(f"{ip}:{port}" for ip, port in proxy.addresses),
+        addresses=tuple(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip, port in proxy.addresses),
         uptime=now - proxy.started_at,
         draining=proxy.draining,
         reactor="inside" if proxy.reactor.attached else "nested",

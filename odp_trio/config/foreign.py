@@ -65,9 +65,6 @@ _GROUPS: Final = {
         flow_consumer_reenable_threshold flow_event_queue_threshold flow_high_water_mark flow_low_water_mark
         internal_cmd_mem_limited proxy_mem_limited tunnel_request_size_threshold
     """,
-    "one address is listened on: local_bound_ip, which may be an IPv6 one": """
-        ip_listen_mode local_bound_ipv6_ip
-    """,
     "one process with one event loop does everything": """
         automatic_match_work_thread block_thread_num enable_cpu_isolate enable_cpu_topology
         enable_performance_mode enable_strict_kernel_release frequent_accept net_accept_threads stack_size

@@ -63,6 +63,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # fmt: off
     listen_port: Annotated[int, Option("int", "Port for MySQL clients; 0 takes a free one.", 0, 65535, restart=True, section="Listening")] = 2883
     local_bound_ip: Annotated[str, Option("ip", "Address to listen on for MySQL clients.", restart=True)] = "0.0.0.0"
+    ip_listen_mode: Annotated[int, Option("int", "1: listen on local_bound_ip (of either version), 2: on local_bound_ipv6_ip, 3: on both.", 1, 3, restart=True)] = 1
+    local_bound_ipv6_ip: Annotated[str, Option("ip", "Address to listen on for MySQL clients by IPv6; see ip_listen_mode.", restart=True)] = "::"
+    unix_socket: Annotated[str, Option("text", "Path of a unix socket to listen on for MySQL clients of this machine, besides; empty: none.", own=True, restart=True)] = ""
+    unix_socket_mode: Annotated[str, Option("mode", "Permissions of that socket: who may write to it may connect.", own=True, restart=True)] = "0777"
     listen_backlog: Annotated[int, Option("int", "Connections that may wait to be accepted.", 1, 65535, own=True, restart=True)] = 1024
     enable_http: Annotated[bool, Option("bool", "Serve /health, /ready and /metrics.", own=True, restart=True)] = True
     prometheus_listen_port: Annotated[int, Option("int", "Port of the HTTP service; 0 takes a free one.", 0, 65535, restart=True)] = 2884

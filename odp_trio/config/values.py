@@ -163,6 +163,14 @@ def read_ip(value: object) -> str:
         raise ConfigError("is no IP address") from exc
 
 
+def read_mode(value: object) -> str:
+    """Read permissions of a file: three or four octal digits."""
+    text = read_text(value).strip()
+    if not re.fullmatch("0?[0-7]{3}", text):
+        raise ConfigError('is no mode of a file; write it like "0770"')
+    return text
+
+
 def read_rslist(value: object) -> str:
     """Read ``ip:port;ip:port`` or a list of ``ip:port``."""
     return ";".join(map(read_text, value)) if isinstance(value, list) else read_text(value)
@@ -284,5 +292,6 @@ READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "url": read_url,
     "networks": read_networks,
     "compression": read_compression,
+    "mode": read_mode,
     "ssl_attributes": read_ssl_attributes,
 }

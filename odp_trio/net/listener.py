@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import socket
+import stat
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
@@ -22,6 +25,8 @@ _ACCEPTS_PER_TURN: Final = 64
 _GONE: Final = {errno.ECONNABORTED, errno.EPROTO, errno.EPERM}
 
 Peer = tuple[str, int]
+_LOCAL: Final[Peer] = ("127.0.0.1", 0)
+"""What a client of the unix socket is to servers, which know clients by addresses."""
 
 
 def bind(ip: str, port: int, backlog: int) -> socket.socket:
@@ -33,6 +38,44 @@ def bind(ip: str, port: int, backlog: int) -> socket.socket:
         raise OSError(exc.errno, f"cannot listen on {ip} port {port}: {exc.strerror or exc}") from exc
     listener.setblocking(False)
     return listener
+
+
+def bind_unix(path: str, mode: str, backlog: int) -> socket.socket:
+    """Open a listening unix socket; one that a dead process left is removed.  Raise OSError naming the path."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _remove_stale(path)
+        listener.bind(path)
+        os.chmod(path, int(mode, 8))
+        listener.listen(backlog)
+    except OSError as exc:
+        listener.close()
+        raise OSError(exc.errno, f"cannot listen on the unix socket {path}: {exc.strerror or exc}") from exc
+    listener.setblocking(False)
+    return listener
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a socket that nobody listens on; anything else stays, and is in the way."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        except BlockingIOError:  # its queue is full: somebody has it
+            return
+
+
+def unix_peer(sock: socket.socket) -> str:
+    """Say who is at the other end of a unix socket (Linux)."""
+    pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return f"the unix socket (pid {pid}, uid {uid})"
 
 
 def socket_address(sock: socket.socket) -> tuple[str, int]:
@@ -53,8 +96,8 @@ async def accept_clients(
     a client that went away while it waited is nothing.  Other errors propagate.
     """
     while True:
-        await wait_slot()
         await trio.lowlevel.wait_readable(listener)
+        await wait_slot()  # and nothing is waited for between this and accept(): other listeners take slots too
         for _ in range(_ACCEPTS_PER_TURN):
             try:
                 sock, peer = listener.accept()
@@ -68,5 +111,5 @@ async def accept_clients(
                 log.error("cannot accept a client: %s; trying again in %g s", exc.strerror, _CAPACITY_PAUSE)
                 await trio.sleep(_CAPACITY_PAUSE)
                 break
-            serve(sock, (peer[0], peer[1]))
+            serve(sock, _LOCAL if sock.family == socket.AF_UNIX else (peer[0], peer[1]))
             await wait_slot()

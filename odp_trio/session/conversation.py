@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterable
 from functools import partial
 from typing import Final
@@ -103,7 +104,7 @@ async def _receive(session: Session, services: Services, client: PacketChannel) 
         seq = 2 if client.stream is session.sock else 3
         return await refuse(session, services, client, seq, exc, End.CLIENT_PROTOCOL)
     session.tls = login.tls
-    if certificates.forced and not login.tls:
+    if certificates.forced and not login.tls and session.sock.family != socket.AF_UNIX:  # which nobody can listen in on
         insecure = SecureTransportRequired("Connections using insecure transport are prohibited")
         return await refuse(session, services, client, login.seq + 1, insecure, End.TLS_REQUIRED)
     return login
@@ -160,7 +161,7 @@ def _note_client(session: Session, settings: Settings, header: ProxyHeader) -> N
     if not is_within(session.peer[0], settings.proxy_protocol_networks):
         raise ClientProtocolError(f"a PROXY header from {session.peer[0]}, which is not in proxy_protocol_networks")
     if header.source is not None:
-        session.peer = header.source
+        session.peer, session.origin = header.source, ""
 
 
 class _Login:

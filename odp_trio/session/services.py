@@ -89,6 +89,8 @@ class Session:
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     state: str = "login"
     destination: Destination | None = None
+    origin: str = ""
+    """Where the client is, if it has no address of its own: on the unix socket."""
     tls: str = ""
     """The version of TLS that the client uses; empty: none."""
     router: Router | None = None
@@ -116,6 +118,12 @@ class Session:
     """What the log says of its end."""
     last_server: Address | None = None
     """The server that its last statement ran on, when it has ended."""
+
+    @property
+    def client(self) -> str:
+        """Where the client is, in words."""
+        ip, port = self.peer
+        return self.origin or (f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}")
 
     @property
     def server(self) -> Address | None:
@@ -233,4 +241,4 @@ class Session:
         who = (
             f" {self.destination.user}@{self.destination.tenant}#{self.destination.cluster}" if self.destination else ""
         )
-        return f"session {self.id}{who} from {self.peer[0]}:{self.peer[1]}"
+        return f"session {self.id}{who} from {self.client}"

@@ -17,7 +17,7 @@ import trio
 
 from odp_trio.model import Address
 from odp_trio.net.connect import SocketOptions, tune
-from odp_trio.net.listener import Peer
+from odp_trio.net.listener import Peer, unix_peer
 from odp_trio.observe import Traffic
 from odp_trio.session.conversation import converse
 from odp_trio.session.idle import IdleClients
@@ -71,7 +71,8 @@ class Sessions:
     async def wait_slot(self) -> None:
         """Wait until one more client may be accepted."""
         while not self.has_slot:
-            self._room = trio.Event()
+            if self._room.is_set():  # else another listener waits for it too
+                self._room = trio.Event()
             await self._room.wait()
 
     def serve(self, sock: socket.socket, peer: Peer) -> None:
@@ -93,6 +94,8 @@ class Sessions:
             return
         self._services.counts.accepted += 1
         session = Session(self._ids.allocate(self.table), sock, peer, trio.current_time())
+        if sock.family == socket.AF_UNIX:
+            session.origin = unix_peer(sock)
         self.table[session.id] = session
         self._nursery.start_soon(self._run, session)
 
