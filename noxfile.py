@@ -20,6 +20,9 @@ nox.options.sessions = ["ci"]
 ANY = range(256)  # what cannot be had is skipped by its tests
 CODE = ("odp_trio", "tests", "benchmarks", "examples", "docs", "noxfile.py")
 
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+"""Two processes, each with a kernel of its own (1 GiB), a file at a time."""
+
 
 @nox.session
 def lint(session: nox.Session) -> None:
@@ -91,4 +94,4 @@ def ci(session: nox.Session) -> None:
     types(session)
     session.run("lint-imports")
     drivers(session)
-    session.run("pytest", "-q", *session.posargs)
+    session.run("pytest", "-q", *SIDE_BY_SIDE, *session.posargs)
