@@ -187,7 +187,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     enable_ob_protocol_v2: Annotated[bool, Option("bool", "Talk to servers in OB 2.0 frames where they can: checksums over everything, session info and transaction-internal routing, at the price of CPU time. New sessions.", section="Framing towards servers")] = False
     enable_compression_protocol: Annotated[bool, Option("bool", "Talk to servers in frames of MySQL's compressed protocol where OB 2.0 is off or not had: checksums over everything, at the price of CPU time. New sessions.")] = False
     compression_algorithm: Annotated[str, Option("compression", "zlib:N (N from 0 to 9): compress what goes to servers in such frames, and in OB 2.0 let them compress. Empty, or level 0: do not.")] = ""
-    enable_full_link_trace: Annotated[bool, Option("bool", "Take part in full-link tracing: servers may say what is traced, and get the spans of statements (OB 2.0).")] = False
+    enable_full_link_trace: Annotated[bool, Option("bool", "Take part in full-link tracing: servers say which statements are traced, and get a span for each of those (OB 2.0; not to be had without).")] = False
     enable_reroute: Annotated[bool, Option("bool", "Let servers answer a strong read or a write that they do not lead with the address of the one that does (OB 2.0).")] = False
     enable_weak_reroute: Annotated[bool, Option("bool", "The same for weak reads (OB 2.0).")] = True
 

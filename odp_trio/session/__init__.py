@@ -8,6 +8,7 @@ server_tls    TLS towards an OBServer: asked for between its greeting and the lo
 upstream      logging in to OBServers on behalf of a client
 beside        what travels beside the packets in OB 2.0
 request_flags  what a server is told about a request in OB 2.0 (pure)
+tracing       full-link tracing: the spans of statements (OB 2.0)
 attempt       one attempt to log in to a server, which may be broken off
 server_set    the server sessions of one client
 lane          the express lane: everything that can be done without waiting

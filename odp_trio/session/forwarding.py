@@ -48,6 +48,7 @@ from odp_trio.session.router import Router
 from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.session.services import Services, Session
 from odp_trio.session.time_limits import seconds
+from odp_trio.session.tracing import Tracer
 from odp_trio.session.upstream import (
     Identity,
     ServerSession,
@@ -98,6 +99,7 @@ class Forwarding:
         self._servers = ServerSet(partial(note_server_end, services, session))
         state = ClientState()
         state.start(needed_variables(server.ok), credentials.packet.database or b"")
+        self._tracer = Tracer()
         state.trace_info = b"client_ip=" + session.peer[0].encode()
         self._impose(state)
         self._router = session.router = Router(
@@ -148,7 +150,7 @@ class Forwarding:
     def _upstream(self, server: ServerSession) -> Upstream:
         upstream = Upstream(server, self._services.reactor, self._servers.closed_idle)
         upstream.since = trio.current_time()
-        upstream.carry(Extras(server, self._router.state))
+        upstream.carry(Extras(server, self._router.state, self._tracer))
         self._servers.add(upstream)
         return upstream
 

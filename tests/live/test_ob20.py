@@ -137,6 +137,26 @@ async def test_variables_travel_with_the_request_and_are_not_set(
     assert rows == [b"\x0812345678\x06+03:00\x04user"] * 2
 
 
+async def test_a_sequence_has_its_current_value_everywhere(kernel: KernelProcess) -> None:
+    def run(proxied: Address) -> list[bytes]:
+        with RawClient(proxied, "root@sys", database="test") as client:
+            WHEEL.place = 0
+            client.query("drop sequence travelling")
+            for sql in ("create sequence travelling", "select travelling.nextval from dual"):
+                assert not client.query(sql).errno
+            found = []
+            for WHEEL.place in (1, 2):
+                found.append(client.query("select travelling.currval from dual").payloads[-2])
+            assert not client.query("call dbms_application_info.set_client_info('it')").errno
+            return found
+
+    try:
+        async with rotating_proxy(kernel, enable_ob_protocol_v2=True) as proxied:
+            assert await in_thread(run, proxied) == [b"\x011"] * 2
+    finally:
+        WHEEL.place = None
+
+
 async def test_a_kernel_that_grants_it_is_spoken_to_in_frames(bed: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the bed's OBServers read them: what they note, misses that they tell, errors that they answer with."""
     made: list[Upstream] = []
@@ -161,3 +181,20 @@ async def test_a_kernel_that_grants_it_is_spoken_to_in_frames(bed: Testbed, monk
     assert len(bed.statements("as framed")) == 3
     assert made
     assert all(upstream.framed is not None and upstream.beside is not None for upstream in made)
+
+
+async def test_traces_are_shown(kernel: KernelProcess) -> None:
+    """The kernel traces what comes with a span."""
+
+    def traced(proxied: Address) -> int:
+        with RawClient(proxied, "root@sys") as client:
+            for sql in ("set ob_enable_show_trace = 1", "select 'traced'"):
+                assert not client.query(sql).errno
+            return len(client.query("show trace").payloads)
+
+    WHEEL.place = 0
+    try:
+        async with rotating_proxy(kernel, enable_ob_protocol_v2=True, enable_full_link_trace=True) as proxied:
+            assert await in_thread(traced, proxied) > 8
+    finally:
+        WHEEL.place = None
