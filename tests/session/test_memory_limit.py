@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import trio
 
 from odp_trio.config.options import options
 from odp_trio.errors import SessionMemoryExceeded
+from odp_trio.net.reactor import BUFFER_BYTES
 from odp_trio.session.account import Account
 from odp_trio.session.events import Ended
 from odp_trio.session.limit_table import AMOUNTS, TIMES
@@ -19,7 +20,7 @@ from odp_trio.sql.cache import Statements
 from odp_trio.state.client import ClientState, ServerState
 from odp_trio.state.prepared import Prepared, PreparedStatements
 from odp_trio.state.weight import weight
-from odp_trio.wire.fields import lenenc_str
+from odp_trio.wire.fields import MAX_PAYLOAD, lenenc_str
 from odp_trio.wire.packets import packet
 from odp_trio.wire.state import SessionState, plain_ok
 from tests.session.lane_bed import PLAIN_OK, Bed, open_bed, query, result
@@ -149,3 +150,55 @@ async def test_an_answer_to_be_kept_comes_in_any_pieces() -> None:
             assert await bed.at_client(len(seen)) == seen
         assert bed.lane.tracker.state is not None
         assert bed.lane.tracker.state.user == {b"a": value}
+
+
+def chain(mebibytes: int) -> Iterator[bytes]:
+    """Write one statement in packets of 16 MiB, piece by piece."""
+    piece = b"x" * (1 << 16)
+    for number in range(mebibytes // 16):
+        yield b"\xff\xff\xff" + bytes((number & 0xFF,)) + (b"" if number else b"\x03")
+        left = MAX_PAYLOAD - (not number)
+        while left:
+            yield piece[:left]
+            left -= min(left, len(piece))
+    yield b"\0\0\0" + bytes((mebibytes // 16 & 0xFF,))
+
+
+async def test_a_chain_of_packets_of_16_mib_passes_and_never_more_than_a_buffer_of_it_is_kept() -> None:
+    kept, seen = 0, 0
+    async with open_bed() as bed, trio.open_nursery() as nursery:
+
+        async def send() -> None:
+            nonlocal kept
+            for piece in chain(64):
+                await bed.client.send_all(piece)
+                kept = max(kept, bed.lane.kept_bytes)
+
+        nursery.start_soon(send)
+        total = 64 * (1 << 20) + 5 * 4 - 4
+        with trio.fail_after(60):
+            while seen < total:
+                seen += len(await bed.server.receive_some(1 << 20))
+        assert seen == total
+        assert kept <= 2 * BUFFER_BYTES
+
+
+async def test_a_server_that_takes_nothing_of_a_chain_stops_the_client() -> None:
+    async with open_bed() as bed, trio.open_nursery() as nursery:
+        sent = 0
+
+        async def send() -> None:
+            nonlocal sent
+            for piece in chain(64):
+                await bed.client.send_all(piece)
+                sent += len(piece)
+
+        nursery.start_soon(send)
+        for _ in range(1000):
+            await trio.lowlevel.checkpoint()
+        before = sent
+        for _ in range(100):
+            await trio.lowlevel.checkpoint()
+        assert sent == before < 4 << 20
+        assert 0 < bed.lane.kept_bytes <= 2 * BUFFER_BYTES
+        nursery.cancel_scope.cancel()
