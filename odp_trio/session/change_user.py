@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from odp_trio.config import Settings
-from odp_trio.errors import AccessDenied, NotSupported, ServerProtocolError, UpstreamLost, UpstreamTimedOut
+from odp_trio.errors import (
+    AccessDenied,
+    NotSupported,
+    ServerProtocolError,
+    TooManyClients,
+    UpstreamLost,
+    UpstreamTimedOut,
+)
 from odp_trio.net.channel import PacketChannel, PeerGone, PeerTooSlow
 from odp_trio.net.stream import Stream
 from odp_trio.session.login import Destination
@@ -32,16 +41,18 @@ async def change_user(
     destination: Destination,
     settings: Settings,
     tracker: ResponseTracker,
+    admit: Callable[[str], None],
 ) -> ChangedUser | None:
     """Pass the command on with ``user@tenant``, and the auth switch that may follow; return who it is now, if accepted.
 
     The tenant and the cluster cannot be changed: that is refused (1235), and the session goes on as it was.
-    The server has ``connect_timeout`` for each of its answers.
+    So is a user for whom ``admit`` raises TooManyClients.  The server has ``connect_timeout`` for each of its answers.
     """
     command = parse_change_user(payload)
     try:
         name = parse_login_name(command.user.decode("utf-8", "surrogateescape"), settings.username_separator)
-    except AccessDenied as exc:
+        admit(name.user)
+    except (AccessDenied, TooManyClients) as exc:
         await client.send(err_packet(1, exc))
         return None
     if (name.tenant or destination.tenant) != destination.tenant or (

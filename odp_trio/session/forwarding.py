@@ -340,9 +340,13 @@ class Forwarding:
         active = servers.active
         if active is None:
             raise UpstreamLost("the connection to the OBServer was lost before COM_CHANGE_USER")
-        settings = self._services.settings()
-        changed = await change_user(self._client, active.stream, payload, session.destination, settings, self._tracker)
+        settings, admission = self._services.settings(), self._services.admission
+        admit = partial(admission.check_user, session.place)
+        changed = await change_user(
+            self._client, active.stream, payload, session.destination, settings, self._tracker, admit
+        )
         if changed is not None:
+            admission.become(session.place, changed.user)
             session.destination = msgspec.structs.replace(session.destination, user=changed.user)
             session.privileges = _number(changed.ok, b"ob_proxy_user_privilege")
             self._router.start_anew(active)

@@ -17,7 +17,9 @@ from odp_trio.config import Secret, Settings
 from odp_trio.model import Address
 from odp_trio.testing.bed import Testbed
 from odp_trio.testing.demo import settings_for
+from odp_trio.wire.resultset import parse_err
 from tests.live.clients import Connection, ask, connect, in_thread, login_error, through, until
+from tests.live.test_faults import change_user, raw_client
 from tests.raw_client import RawClient
 
 
@@ -83,6 +85,20 @@ async def test_limits_of_one_tenant_and_of_one_user(bed: Testbed) -> None:
             await until(lambda: proxy.admission.clients == 2, "it has left")
             assert await through(proxy, "select 1") == ((1,),)
         assert proxy.admission.refused == {"proxy": 0, "tenant": 1, "user": 1}
+
+
+async def test_a_session_that_changes_its_user_takes_a_place_of_that_one(bed: Testbed) -> None:
+    given = settings(bed)
+    cluster = msgspec.structs.replace(given.clusters["demo"], scopes={("sys", "app"): {"user_max_connections": 1}})
+    async with open_proxy(msgspec.structs.replace(given, clusters={"demo": cluster})) as proxy:
+        async with raw_client(proxy) as client:
+            await client.log_in()
+            with closing(await connected(proxy)):
+                assert parse_err(await change_user(client, b"app@sys#demo")).errno == 1203
+            await until(lambda: proxy.admission.clients == 1, "app has left")
+            assert (await change_user(client, b"root@sys#demo"))[:1] == b"\0"
+            assert [(row.user, row.clients) for row in proxy.statistics().clients.users] == [("root", 1)]
+        await until(lambda: not proxy.admission.users, "it has left")
 
 
 async def test_who_has_been_idle_for_longest_goes_for_another_and_who_is_in_a_transaction_stays(bed: Testbed) -> None:
