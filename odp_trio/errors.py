@@ -141,6 +141,13 @@ class SessionLost(UpstreamLost):
     sqlstate = "08S01"
 
 
+class InitFailed(OdpError):
+    """``init_sql`` cannot be executed: no session can be had with this setting (OB 8006)."""
+
+    errno = 8006
+    sqlstate = "HY000"
+
+
 class NotBegun(OdpError):
     """The client was told of a transaction that a server then refused to begin: the session cannot go on."""
 

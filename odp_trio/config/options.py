@@ -137,7 +137,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server_detect_fail_threshold: Annotated[int, Option("int", "Failed probes in a row that take a server off the routes.", 1, 10_000)] = 3
     congestion_changes_per_second: Annotated[int, Option("int", "Servers that may be put on or taken off the lists in a second by failures and probes; further ones wait. 0: no bound.", 0, 100_000, own=True)] = 20
 
-    username_separator: Annotated[str, Option("separators", "Separators of the form cluster:tenant:user, parted by semicolons; the first one that occurs twice counts.", section="Logins")] = ":;-;."
+    init_sql: Annotated[str, Option("text", "Statements that each session executes on its server before its first one; one that fails ends the session.", scoped=True, section="Logins")] = ""
+    username_separator: Annotated[str, Option("separators", "Separators of the form cluster:tenant:user, parted by semicolons; the first one that occurs twice counts.")] = ":;-;."
     enable_cluster_checkout: Annotated[bool, Option("bool", "Tell servers the cluster's name, so that they refuse a login to the wrong cluster.")] = True
     enable_client_ip_checkout: Annotated[bool, Option("bool", "Tell servers the client's address, which they check against the account's host.")] = True
     enable_full_username: Annotated[bool, Option("bool", "Refuse logins that do not name tenant and cluster.")] = False

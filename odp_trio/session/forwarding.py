@@ -14,6 +14,7 @@ from odp_trio.errors import (
     ClientProtocolError,
     ConnectFailed,
     Draining,
+    InitFailed,
     NoReplica,
     NotBegun,
     NotSupported,
@@ -146,6 +147,7 @@ class Forwarding:
             state.impose(b"ob_read_consistency", b"WEAK")
         if not settings.obproxy_read_only:
             state.impose(b"tx_read_only", b"1")
+        state.init_sql = settings.init_sql.encode()
 
     def _upstream(self, server: ServerSession) -> Upstream:
         upstream = Upstream(server, self._services.reactor, self._servers.closed_idle)
@@ -216,6 +218,8 @@ class Forwarding:
             return await refuse(session, services, client, 1, _transaction_lost(exc), lost_server(exc))
         except NotBegun as exc:
             return await refuse(session, services, client, 1, exc, End.NOT_BEGUN)
+        except InitFailed as exc:
+            return await refuse(session, services, client, 1, exc, End.INIT_SQL_FAILED)
         except SessionMemoryExceeded as exc:
             return await refuse(session, services, client, 1, exc, End.MEMORY_LIMIT)
         except ClientProtocolError as exc:

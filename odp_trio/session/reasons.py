@@ -76,6 +76,7 @@ class End(Reason):
         "its OBServer did not answer, or did not go on with an answer, within the limit for the statement",
     )
     SERVER_PROTOCOL = "server_protocol_error", "its OBServer broke the protocol"
+    INIT_SQL_FAILED = "init_sql_failed", "an OBServer refused what init_sql says"
     NOT_BEGUN = "transaction_not_begun", "an OBServer refused to begin the transaction that it had been told of"
     KILLED = "killed", "KILL, executed by this proxy"
     KILLED_BY_SERVER = "killed_by_server", "an OBServer said that the session was killed there"

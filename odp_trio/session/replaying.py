@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, final
 
-from odp_trio.errors import NotBegun, ServerProtocolError, StatementRefused, UpstreamError
+from odp_trio.errors import InitFailed, NotBegun, ServerProtocolError, StatementRefused, UpstreamError
 from odp_trio.observe import Counts
 from odp_trio.session.asking import Reply, ask, ask_row
 from odp_trio.session.reasons import ServerEnd
@@ -45,6 +45,8 @@ class Replaying:
             await self._greet(upstream)
         await self._replay(upstream)
         state = self._router.state
+        if state.init_sql and not _SILENT[self._router.what]:
+            await self._initialise(upstream, state.init_sql)
         if state.held_begin and not _SILENT[self._router.what]:
             await self._begin(upstream, state.held_begin)
 
@@ -95,6 +97,18 @@ class Replaying:
                 if reply.errno in _NOT_OF_SESSIONS:
                     self._unsettable.add(name.removeprefix(b"@@"))
                 log.warning("%s does not let %s be set: error %d", upstream.address, name.decode(), reply.errno)
+
+    async def _initialise(self, upstream: Upstream, sql: bytes) -> None:
+        """Execute ``init_sql``: what it changes is the client's state, as if the client had sent it."""
+        reply = await self._query(upstream, sql)
+        if reply.errno in DID_NOT_RUN:
+            raise UpstreamError(f"init_sql was not executed: error {reply.errno}")
+        if reply.errno:
+            raise InitFailed(f"fail to execute init_sql {sql.decode()!r} on {upstream.address}: error {reply.errno}")
+        state = self._router.state
+        state.init_sql = b""
+        if reply.state is not None:
+            state.learn(reply.state, upstream.state)
 
     async def _begin(self, upstream: Upstream, sql: bytes) -> None:
         """Begin the transaction that the client has been told of."""

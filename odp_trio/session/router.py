@@ -288,7 +288,9 @@ class Router(Answering):
     def is_ready(self, upstream: Upstream, route: Route) -> bool:
         """Whether a command may be sent at once: nothing to replay, nothing to wait for."""
         state, known = self.state, upstream.state
-        if known.version != state.version or known.database != state.database or state.held_begin:
+        if known.version != state.version or known.database != state.database:
+            return False
+        if state.held_begin or state.init_sql:
             return False
         if state.roams and not can_participate(upstream):
             return False

@@ -137,6 +137,8 @@ class ClientState:
     charset: bytes = b"utf8mb4"
     text_prepared: dict[str, TextPrepared] = field(default_factory=dict)
     """The statements made by PREPARE … FROM, by upper-case name."""
+    init_sql: bytes = b""
+    """What is executed before the first statement, and then forgotten."""
     held_begin: bytes = b""
     """A BEGIN that was answered and sent nowhere: the next statement chooses the server, which gets both."""
     route_address: Address | None = None

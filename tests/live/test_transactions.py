@@ -15,6 +15,7 @@ from odp_trio.testing.bed import Testbed
 from odp_trio.wire.command import Com
 from odp_trio.wire.fields import Status
 from tests.live.clients import in_thread, until
+from tests.live.test_routing import proxied
 from tests.raw_client import RawClient
 
 DATABASE = "begun"
@@ -219,3 +220,28 @@ async def test_a_server_that_dies_before_the_first_statement_is_nothing(
 
 def servers_of(session: Session) -> Collection[Address]:
     return () if session.router is None else session.router.servers.by_address
+
+
+# ---- init_sql -----------------------------------------------------------------------
+
+
+async def test_init_sql_is_executed_once_and_what_it_sets_goes_along(bed: Testbed, tables: None) -> None:
+    async with (
+        proxied(bed, init_sql="set @started = 5, tx_isolation = 'SERIALIZABLE'") as proxy,
+        session(proxy) as client,
+    ):
+        bed.forget_statements()
+        for number in range(3):
+            answer = await in_thread(client.query, f"select v, @started, @@tx_isolation from t{number} where id = 1")
+            assert b"\x015\x0cSERIALIZABLE" in answer.payloads[-2]
+
+    assert len(bed.statements("^set @started = 5, tx")) == 1
+
+
+async def test_a_session_whose_init_sql_fails_ends(bed: Testbed, tables: None) -> None:
+    async with proxied(bed, init_sql="set no_such_variable = 1") as proxy, session(proxy) as client:
+        answer = await in_thread(client.query, "select 1")
+        assert answer.errno == 8006
+        assert b"no_such_variable" in answer.payloads[0]
+        await until(lambda: not proxy.sessions.table, "the session has ended")
+    assert proxy.counts.ends["init_sql_failed"] == 1
