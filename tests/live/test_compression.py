@@ -161,6 +161,19 @@ def test_a_wrong_number_is_told_as_such(proxy: ProxyProcess, seq: int) -> None:
         assert client.socket.recv(1000) == b""
 
 
+def test_a_user_is_changed_on_compressed_legs(proxy: ProxyProcess) -> None:
+    """The one command whose answer asks the client something: the frames of both sides go on from each other's."""
+    with RawClient(proxy.address, USER, capabilities=COMPRESSED) as client:
+        assert client.compressed is not None
+        for _ in range(2):
+            client.send(b"\x11root@sys\0\0\0\x2d\0mysql_native_password\0")
+            asked = client.compressed.recv(1000)
+            assert asked[3:5] == b"\x01\xfe"
+            client.compressed.sendall(packet(2, b""), goes_on=True)
+            assert client.compressed.recv(1000)[3:5] == b"\x03\0"
+            assert not client.query("select 1").errno
+
+
 def test_who_is_not_offered_it_does_not_get_it(proxy_address: Address) -> None:
     with RawClient(proxy_address, USER, capabilities=COMPRESSED) as client:
         assert not client.greeting.capabilities & Capability.COMPRESS
