@@ -337,3 +337,10 @@ def test_networks_are_read_and_asked() -> None:
         assert is_within(ip, settings.proxy_protocol_networks) is inside
     with pytest.raises(ConfigError, match=r"proxy_protocol_networks = '10\.0\.0\.1/8' is no list of networks"):
         build(from_optstr("proxy_protocol_networks=10.0.0.1/8"))
+
+
+def test_ids_of_version_1_have_room_for_small_proxy_ids_only() -> None:
+    ids = {"proxy_id": "256", "client_session_id_version": "1"}
+    with pytest.raises(ConfigError, match="proxy_id = 256 is above 255"):
+        build(from_toml(CLUSTER, "odp.toml"), from_flags(ids))
+    assert build(from_toml(CLUSTER, "odp.toml"), from_flags(ids | {"proxy_id": "255"})).settings.proxy_id == 255

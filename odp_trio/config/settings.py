@@ -81,10 +81,14 @@ def build(*layers: Layer) -> Built:
             check.take(layer, name, value)
     check.check_rslists()
     check.add_default_cluster()
+    check.check_proxy_id()
     if check.mistakes:
         raise ConfigError("; ".join(check.mistakes))
     settings = Settings(**check.values, clusters=check.clusters)
     return Built(settings, check.sources, tuple(check.warnings))
+
+
+_PROXY_ID_V1: Final = 255
 
 
 class _Check:
@@ -188,6 +192,12 @@ class _Check:
         """Without a config server every cluster needs its rslist."""
         if not self._has_config_server:
             self.mistakes += [f'{where}: a cluster needs rslist = "ip:port;ip:port"' for where in self.without_rslist]
+
+    def check_proxy_id(self) -> None:
+        """Connection ids of version 1 have fewer bits for it."""
+        number = self.values.get("proxy_id", 0)
+        if self.values.get("client_session_id_version") == 1 and number > _PROXY_ID_V1:
+            self.mistakes.append(f"proxy_id = {number} is above {_PROXY_ID_V1} (client_session_id_version = 1)")
 
     def add_default_cluster(self) -> None:
         """-r and -c name a cluster too; -r needs -c, and -c alone must pick a configured one."""

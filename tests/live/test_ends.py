@@ -233,6 +233,14 @@ async def reset(scene: Scene) -> None:
     await client._ask(bytes((Com.RESET_CONNECTION,)))
 
 
+async def database_dropped(scene: Scene) -> None:
+    await scene.bed.query("create database if not exists dropped")
+    client = await scene.login(database="dropped")
+    await client.query("select 1")
+    await scene.elsewhere(client)
+    await client.query("drop database dropped")
+
+
 async def errand(scene: Scene) -> None:
     client, killer = await scene.login(), await scene.login()
     async with trio.open_nursery() as nursery:
@@ -269,6 +277,7 @@ BROUGHT_ABOUT: Final[dict[End | ServerEnd, Callable[[Scene], Awaitable[None]]]] 
     ServerEnd.BROKEN_OFF: broken_off,
     ServerEnd.ERRAND: errand,
     ServerEnd.RESET: reset,
+    ServerEnd.DATABASE_DROPPED: database_dropped,
     ServerEnd.KILLED: killed,
     ServerEnd.KILLED_BY_SERVER: killed_by_server,
     ServerEnd.DRAINED: drained,
