@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -59,7 +60,7 @@ def parsed(entry: Entry, side: str, output: str, errors: str, seconds: float) ->
     """Read a script's lines; names that differ by side are written alike."""
     alike = output.replace(database_of(entry, side), "<db>").replace("@sys#demo", "@sys")
     lines, end = {}, False
-    for line in map(json.loads, alike.splitlines()):
+    for line in map(json.loads, alike[: alike.rfind("\n") + 1].splitlines()):  # the last one may be half a line
         if "name" in line:
             line.pop("ms", None)
             assert line["name"] not in lines, f"two checks are named {line['name']}"
@@ -73,17 +74,21 @@ async def run_one(entry: Entry, side: str, host: str, port: int, cluster: str) -
     start = time.monotonic()
     user = f"{user_of(entry)}@sys" + (f"#{cluster}" if side != DIRECT else "")
     target = [host, str(port), user, PASSWORD, database_of(entry, side)]
-    with trio.move_on_after(_LIMIT):
-        done = await trio.run_process(
-            [*entry.command, *target, *entry.arguments],
-            capture_stdout=True,
-            capture_stderr=True,
-            check=False,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHON": sys.executable},
-        )
-        return parsed(entry, side, done.stdout.decode(), done.stderr.decode(), time.monotonic() - start)
-    return Run(entry, side, {}, False, f"did not end within {_LIMIT} s", _LIMIT, set())
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        with trio.move_on_after(_LIMIT) as limit:
+            await trio.run_process(
+                [*entry.command, *target, *entry.arguments],
+                stdout=output,
+                stderr=errors,
+                check=False,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHON": sys.executable},
+            )
+        printed, said = (file.seek(0) or file.read().decode() for file in (output, errors))
+    run = parsed(entry, side, printed, said, time.monotonic() - start)
+    if limit.cancelled_caught:
+        run.errors += f"\ndid not end within {_LIMIT} s; the last check was {next(reversed(run.lines), 'none')!r}"
+    return run
 
 
 async def move_leaders(bed: Testbed, databases: list[str]) -> None:
