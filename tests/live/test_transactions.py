@@ -126,7 +126,10 @@ async def test_an_empty_transaction_ends(bed: Testbed, proxy: Proxy, tables: Non
 async def test_state_goes_to_the_server_before_the_transaction_begins(bed: Testbed, proxy: Proxy, tables: None) -> None:
     async with session(proxy, "test") as client:
         await run(
-            client, f"select v from {DATABASE}.t0", f"use {DATABASE}", "set @a = 7, tx_isolation = 'REPEATABLE-READ'"
+            client,
+            f"select v from {DATABASE}.t0 where id = 1",
+            f"use {DATABASE}",
+            "set @a = 7, tx_isolation = 'REPEATABLE-READ'",
         )
         bed.forget_statements()
 
