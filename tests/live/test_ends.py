@@ -23,15 +23,16 @@ from tests.live.clients import until
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 ELSEWHERE: Final = {
-    End.TLS_FAILED: "tests of TLS",
-    End.TLS_REQUIRED: "tests of TLS",
+    End.TLS_FAILED: "tests/live/test_tls.py",
+    End.TLS_REQUIRED: "tests/live/test_tls.py",
     End.TOO_MANY_CLIENTS: "tests/live/test_limits.py",
     End.DISPLACED: "tests/live/test_limits.py",
     End.MEMORY_LIMIT: "tests/session/test_memory_limit.py",
     End.SERVER_PROTOCOL: "tests/session/test_lane.py: no OBServer of the bed breaks the protocol",
-    End.NOT_BEGUN: "tests of transactions",
+    End.NOT_BEGUN: "tests/live/test_transactions.py",
+    End.INIT_SQL_FAILED: "tests/live/test_transactions.py",
     ServerEnd.PROTOCOL: "tests/session/test_lane.py: no OBServer of the bed breaks the protocol",
-    ServerEnd.TRANSACTION_MOVED: "tests of transactions",
+    ServerEnd.TRANSACTION_MOVED: "tests/live/test_transactions.py",
 }
 
 
