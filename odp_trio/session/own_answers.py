@@ -48,6 +48,8 @@ async def own_answer(session: Session, services: Services, placing: Placing, dat
     router = session.router
     assert router is not None
     command, facts, refused = data[4], router.request.shape.facts, router.statements.refusal is not None
+    if command == Com.QUERY and router.explains:
+        return await answer_explain(router, services.views, placing)
     if command == Com.PROCESS_KILL:
         number = int.from_bytes(data[5:9], "little") if len(data) >= 9 else None
         return await _kill(session, services, number, query=False)
@@ -56,7 +58,7 @@ async def own_answer(session: Session, services: Services, placing: Placing, dat
     if command in (Com.QUERY, Com.STMT_EXECUTE) and facts.kill is not None and not refused:
         return await _kill(session, services, _target(router, facts.kill), query=facts.kill.query)
     if command == Com.QUERY and not refused:
-        return await answer_explain(router, services.views, placing) if facts.explain_route else None
+        return None
     return router.statements.answer_here(data[4 : first_packet_end(data)], router.state) or b""
 
 

@@ -64,7 +64,7 @@ class Router(Answering):
     # fmt: off
     __slots__ = (
         "_again", "_again_running", "_decide", "_generation", "_revision", "_rules", "_seed", "_shape_of", "_shapes",
-        "_turn", "_views", "rules", "user", "view",
+        "_turn", "_views", "explains", "rules", "user", "view",
     )
     # fmt: on
 
@@ -93,6 +93,8 @@ class Router(Answering):
         self.account = Account()
         self.watching = False
         self.looks_at = looks_at
+        self.explains = False
+        """Whether the command is EXPLAIN ROUTE."""
         self.decision: Decision | None = None
         self.dialect = 0
         self._shapes, self._shape_of = shapes, shapes.shape
@@ -201,8 +203,10 @@ class Router(Answering):
         self.what = command = buffer[4]
         if command == _QUERY:
             sql = bytes(memoryview(buffer)[5:end])
-            self._read_query(buffer, sql, *self._shape_of(sql, self.dialect))
-            return not self.request.shape.facts.for_task and self.statements.refusal is None
+            shape, literals = self._shape_of(sql, self.dialect)
+            self._read_query(buffer, sql, shape, literals)
+            asked = shape.facts.for_task or self.request.shape.facts.for_task  # EXECUTE is what it names
+            return not asked and self.statements.refusal is None
         self._forget_statement()
         self.text = bytes(memoryview(buffer)[5:end])
         request, statements = self.request, self.statements
@@ -248,6 +252,7 @@ class Router(Answering):
         self.values.literals, self.values.parameters = literals, ()
         self.request.begin(shape)
         facts = shape.facts
+        self.explains = facts.explain_route
         if facts.leading_comment is not None:
             self.request.annotation = read_annotation(self.values.literals[facts.leading_comment])
         if is_watched(facts) or (facts.statements > 1 and b"prepare" in sql.lower()):
@@ -257,11 +262,10 @@ class Router(Answering):
                 held = bool(self.tracker.status & _IN_TRANS or self.state.bound)
                 ready = self.names.read(self.request, facts, held=held)
                 self.watching = self.watching or self.names.is_watched()
-                return ready and not self.request.shape.facts.for_task
+                return ready and not (facts.for_task or self.request.shape.facts.for_task)
             case Kind.PREPARE:
-                return self.statements.may_name(facts.prepared, self.state) and self.names.wants(shape, buffer) <= (
-                    len(sql) + 5
-                )
+                whole = self.names.wants(shape, buffer) <= len(sql) + 5
+                return whole and not facts.for_task and self.statements.may_name(facts.prepared, self.state)
             case _:
                 return not facts.for_task
 
