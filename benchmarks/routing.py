@@ -264,6 +264,7 @@ def _choose(router: Router, commands: list[bytearray]) -> Callable[[], object]:
 
 class _Upstream:
     closed = False
+    framed = None
 
     def __init__(self, address: Address) -> None:
         self.address = address

@@ -52,6 +52,8 @@ NOT_RUN = re.compile(
     rb"revoke|purge|stop|retry|drop\s+user|.*\bsleep\b)"
 )
 """What would change the server for others, end the session, or is for the proxy itself."""
+HELD = re.compile(rb"(?is)\s*(begin|start\s+transaction)\b")
+"""What goes to the server of the statement behind it, with that."""
 TABLES = ("t1", "t2", "t3", "t4", "t5")
 
 
@@ -83,6 +85,8 @@ def run_file(bed: Testbed, address: Address, texts: list[bytes], way: str, compa
                     client.close_statement(prepared.id)
             seen = [item for item in bed.statements(".", by_proxy=True) if item.command in commands[:1]]
             shown = sql[:100].decode("utf-8", "replace")
+            if not seen and way == "text" and HELD.match(sql):
+                continue
             if not seen:
                 compared.wrong.append(f"{shown}: explained for {said['server']}, seen nowhere")
                 continue
