@@ -45,6 +45,7 @@ _IN_TRANS: Final = int(Status.IN_TRANS)
 _NO_BACKSLASHES: Final = int(Status.NO_BACKSLASH_ESCAPES)
 _BEGUN: Final = int(LOCAL_STATUS | Status.IN_TRANS)
 """The flags of an answer to BEGIN."""
+_ENDS: Final = ([b"commit"], [b"commit", b"work"], [b"rollback"], [b"rollback", b"work"])
 _AVAILABLE: Final = EntryState.AVAILABLE
 _SPREAD: Final = 0x9E3779B97F4A7C15
 _MASK: Final = (1 << 64) - 1
@@ -125,7 +126,7 @@ class Router(Answering):
             self.what, before = _QUERY, self.text
             if not self._read_query(buffer, sql, shape, literals):
                 return None
-            if shape.facts.deferrable and self._hold(sql):
+            if (shape.facts.deferrable and self._hold(sql)) or (self.state.held_begin and self._end_unbegun(sql)):
                 self.text = before  # nothing has been asked
                 return None
         elif self._again_running is not None and (upstream := self._executed_again(buffer, end)) is not None:
@@ -150,9 +151,24 @@ class Router(Answering):
         if self.tracker.status & _IN_TRANS or state.bound or not (annotation is None or annotation is NOTHING):
             return False
         state.hold_begin(sql)
-        status = _BEGUN if state.autocommit else _BEGUN & ~Status.AUTOCOMMIT
-        self.reply = self.tracker.own_ok(status | _NO_BACKSLASHES if self.dialect & NO_BACKSLASHES else status)
+        self._reply_ok(_BEGUN)
         return True
+
+    def _end_unbegun(self, sql: bytes) -> bool:
+        """End a transaction that no server knows of; answer whether the statement does that and nothing else.
+
+        It must not fail for want of a server: a client that is told so goes on in a transaction unawares.
+        """
+        if sql.lower().rstrip(b"; \t\r\n").split() not in _ENDS:
+            return False
+        self.state.hold_begin(b"")
+        self._reply_ok(_BEGUN & ~_IN_TRANS)
+        return True
+
+    def _reply_ok(self, status: int) -> None:
+        if not self.state.autocommit:
+            status &= ~Status.AUTOCOMMIT
+        self.reply = self.tracker.own_ok(status | _NO_BACKSLASHES if self.dialect & NO_BACKSLASHES else status)
 
     def _repeated(self, literals: Sequence[bytes]) -> Upstream | None:
         """Return the server session of the statement before, if this one is like it and nothing has changed.

@@ -227,6 +227,30 @@ def test_the_answer_has_the_flags_of_the_session() -> None:
     assert answer(bed) == packet(1, b"\0\0\0\x21\x02\0\0")
 
 
+@pytest.mark.parametrize("end", ["commit", "ROLLBACK", " rollback work ;", "Commit\nWork"])
+def test_a_transaction_that_no_server_knows_of_ends_without_one(end: str) -> None:
+    bed = Bed()
+    bed.ask("begin")
+    answer(bed)
+
+    assert bed.ask(end) is None
+
+    assert answer(bed) == packet(1, b"\0\0\0\x22\0\0\0")
+    assert not bed.router.holds_transaction
+
+
+@pytest.mark.parametrize("end", ["commit and chain", "rollback to a", "commit release", "commit; select 1"])
+def test_what_does_more_than_end_it_is_sent(end: str) -> None:
+    bed = Bed()
+    bed.ask("begin")
+    answer(bed)
+
+    bed.ask(end)
+
+    assert answer(bed) == b""
+    assert bed.router.holds_transaction
+
+
 @pytest.mark.parametrize("held_by", ["transaction", "bound", "route"])
 def test_where_the_server_is_certain_a_begin_is_sent(held_by: str) -> None:
     bed = Bed()
