@@ -167,7 +167,7 @@ class Lane(Ending):
             except ClientProtocolError as exc:
                 self._bad_client(exc)
                 return
-            if self._draining and self._depart(tell_seq=1):
+            if self._draining and not self._placed and self._depart(tell_seq=1):
                 return
             handling = HANDLING[data[4]]
             if handling is Handling.PARK or handling is Handling.REFUSE:
@@ -193,6 +193,8 @@ class Lane(Ending):
         self._waiting = data[first_packet_end(data) :]
         self.traffic.statements += 1
         self._to_client(reply)
+        if self._draining and not self._waiting and self._sentence is None:
+            self.drain()
 
     def _park(self, data: bytes) -> None:
         self._waiting = b""

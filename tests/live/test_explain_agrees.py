@@ -52,7 +52,7 @@ NOT_RUN = re.compile(
     rb"revoke|purge|stop|retry|drop\s+user|.*\bsleep\b)"
 )
 """What would change the server for others, end the session, or is for the proxy itself."""
-HELD = re.compile(rb"(?is)\s*(begin|start\s+transaction)\b")
+HELD = re.compile(rb"(?is)(\s|/\*[^!+].*?\*/)*(begin|start\s+transaction)\b")
 """What goes to the server of the statement behind it, with that."""
 TABLES = ("t1", "t2", "t3", "t4", "t5")
 

@@ -221,6 +221,31 @@ async def test_a_server_that_dies_before_the_first_statement_is_nothing(
     assert await bed.query(f"select v from {DATABASE}.t1") == [{"v": 6}]
 
 
+async def test_a_session_is_not_sent_away_between_its_begin_and_the_first_statement(
+    bed: Testbed, proxy: Proxy, tables: None
+) -> None:
+    async with session(proxy) as client:
+        assert await run(client, "begin") == [(0, True)]
+        (held,) = proxy.sessions.table.values()
+        held.drain()
+        assert await run(client, "update t1 set v = 8", "select 1", "commit") == [(0, True), (0, True), (0, False)]
+        await until(lambda: not proxy.sessions.table, "it was sent away behind its transaction")
+    assert proxy.counts.ends["drained"] == 1
+    assert await bed.query(f"select v from {DATABASE}.t1") == [{"v": 8}]
+
+
+async def test_a_session_whose_transaction_ends_unbegun_is_sent_away_then(
+    bed: Testbed, proxy: Proxy, tables: None
+) -> None:
+    async with session(proxy) as client:
+        assert await run(client, "begin") == [(0, True)]
+        (held,) = proxy.sessions.table.values()
+        held.drain()
+        assert await run(client, "commit") == [(0, False)]
+        await until(lambda: not proxy.sessions.table, "it was sent away behind its transaction")
+    assert proxy.counts.ends["drained"] == 1
+
+
 def servers_of(session: Session) -> Collection[Address]:
     return () if session.router is None else session.router.servers.by_address
 
