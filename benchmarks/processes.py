@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -40,10 +41,14 @@ def python(module: str, *arguments: str) -> list[str]:
 
 @asynccontextmanager
 async def running(command: Sequence[str], log: Path) -> AsyncIterator[trio.Process]:
-    """Run a server for as long as the block; its output goes to ``log``."""
+    """Run a server for as long as the block; its output goes to ``log``.
+
+    Python keeps what it compiles, as it does where a package is installed.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with log.open("ab") as output:
         process = await trio.lowlevel.open_process(
-            list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=ROOT
+            list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=ROOT, env=environment
         )
     try:
         yield process

@@ -89,7 +89,7 @@ class Forwarding:
         destination = session.destination
         self._session, self._services, self._client = session, services, client
         self._credentials, self._identity = credentials, identity
-        self._server_ok = services.login_answers.shared(server.ok)
+        server.ok = self._server_ok = services.login_answers.shared(server.ok)  # 26 KB, alike for many sessions
         settings = services.settings()
         session.identity = identity
         session.privileges = _number(server.ok, b"ob_proxy_user_privilege")

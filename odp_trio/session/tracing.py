@@ -28,10 +28,11 @@ _ID_BITS: Final = 128
 class Tracer:
     """What is traced of one client session."""
 
-    __slots__ = ("_chance", "_sample", "_shows")
+    __slots__ = ("_random", "_sample", "_seed", "_shows")
 
     def __init__(self, seed: int | None = None) -> None:
-        self._chance = random.Random(seed)
+        self._seed = seed
+        self._random: random.Random | None = None
         self._sample = 0.0
         self._shows = False
 
@@ -45,6 +46,13 @@ class Tracer:
             sample = told.get(_SAMPLE, b"")
             self._sample = _DOUBLE.unpack(sample)[0] if on and len(sample) == _DOUBLE.size else 0.0
             self._shows = on and any(told.get(_SHOW, b""))
+
+    @property
+    def _chance(self) -> random.Random:
+        """Made when it is needed: it takes 2.5 KB."""
+        if self._random is None:
+            self._random = random.Random(self._seed)
+        return self._random
 
     def span(self, command: int) -> bytes:
         """Return the entry for a command that begins; empty if it is not traced."""
