@@ -27,6 +27,7 @@ import msgspec
 import trio
 
 import odp_trio
+from odp_trio.admin.configuration import Configuration, configuration_of
 from odp_trio.admin.congestion import RecentChange, recent_changes
 from odp_trio.admin.explain import Explained, ExplainRequest, explain_live
 from odp_trio.admin.proxysys import serve_admin
@@ -85,8 +86,10 @@ class Proxy:
     """A running proxy.  Made by ``open_proxy``."""
 
     def __init__(
-        self, settings: Settings, reactor: Reactor, root: Supervisor, rng: random.Random, inherited: Inherited
+        self, configuration: Configuration, reactor: Reactor, root: Supervisor, rng: random.Random, inherited: Inherited
     ) -> None:
+        self.configuration = configuration
+        settings = configuration.settings()
         self.counts = Counts()
         self.admission = Admission(self.settings)
         self.ends = Ends(settings.session_ends_kept)
@@ -105,12 +108,11 @@ class Proxy:
         """Where clients connect; still known when nobody listens any more."""
         self.http_address = None if self.http_listener is None else socket_address(self.http_listener)
         """Where /metrics is; None when HTTP is off."""
-        self._settings = settings
         self._rng = rng
         self.started_at = trio.current_time()
         self.clusters = Clusters(
             {name: cluster.rslist for name, cluster in settings.clusters.items() if cluster.rslist},
-            lambda name: open_metadata(self._settings, name, lambda: self.certificates.server),
+            lambda name: open_metadata(self.settings(), name, lambda: self.certificates.server),
             Surroundings(
                 self.settings,
                 rng,
@@ -134,7 +136,7 @@ class Proxy:
 
     def settings(self) -> Settings:
         """Return the settings in force."""
-        return self._settings
+        return self.configuration.settings()
 
     def statistics(self) -> ProxyStatus:
         """Return the state of everything at this moment."""
@@ -146,12 +148,12 @@ class Proxy:
 
     async def explain(self, request: ExplainRequest) -> Explained:
         """Say where a statement would go, and why; raise ConfigError for a request that cannot be used."""
-        return await explain_live(self.views, self.statements, request, self._settings, self.rules)
+        return await explain_live(self.views, self.statements, request, self.settings(), self.rules)
 
     async def snapshot(self) -> Snapshot:
         """Return what routing stands on; ``explain_offline`` asks it without a proxy."""
         head = take_snapshot(
-            self._settings,
+            self.settings(),
             self.clusters.resources(),
             self.tenants.entries(),
             (),
@@ -219,8 +221,8 @@ class Proxy:
         self.views.locations = TableLocations(
             self.clusters, self.locations, nursery, self.counts, self.settings, self._rng
         )
-        layout = self._settings.client_session_id_version
-        proxy_id = self._settings.proxy_id or self._rng.randrange(1, LAYOUTS[layout].proxy_id_limit)
+        layout = self.settings().client_session_id_version
+        proxy_id = self.settings().proxy_id or self._rng.randrange(1, LAYOUTS[layout].proxy_id_limit)
         ids = ConnectionIds(proxy_id, self._rng.randrange(1 << 17), version, version=layout)
         self.clusters.in_use = self._clusters_in_use
         self.time_limits = TimeLimits(lambda: self.sessions.table.values(), self.settings, self.views.server_failed)
@@ -237,7 +239,7 @@ class Proxy:
 
     def _services(self, ids: ConnectionIds) -> Services:
         return Services(
-            settings=self.settings,
+            settings=self.configuration.settings,
             reactor=self.reactor,
             views=self.views,
             statements=self.statements,
@@ -308,7 +310,7 @@ class Proxy:
 
 @asynccontextmanager
 async def open_proxy(
-    settings: Settings,
+    settings: Settings | Configuration,
     *,
     rng: random.Random | None = None,
     inherited: Inherited = NOTHING_INHERITED,
@@ -325,10 +327,11 @@ async def open_proxy(
     client is taken before ``before_listening`` returns.
     """
     chance = rng or random.SystemRandom()
-    reactor = open_reactor(settings.reactor)
+    configuration = configuration_of(settings) if isinstance(settings, Settings) else settings
+    reactor = open_reactor(configuration.settings().reactor)
     try:
         async with open_supervisor("proxy", rng=chance) as root:
-            proxy = Proxy(settings, reactor, root, chance, inherited)
+            proxy = Proxy(configuration, reactor, root, chance, inherited)
             try:
                 async with _running(proxy, root, chance, version, before_listening):
                     yield proxy

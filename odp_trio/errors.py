@@ -298,6 +298,26 @@ class ConfigError(OdpError):
     errno = 4147
 
 
+class UnknownOption(ConfigError):
+    """An option that there is not (OB_ERR_SYS_CONFIG_UNKNOWN); the message names the nearest one."""
+
+    errno = 5099
+
+
+class ForeignOption(ConfigError):
+    """An option of ODP that means nothing here; the message says what happens instead."""
+
+    errno = 1235
+    sqlstate = "42000"
+
+
+class FixedOption(ConfigError):
+    """An option that only a start can set."""
+
+    errno = 1235
+    sqlstate = "42000"
+
+
 class BadAddress(ConfigError):
     """Text that is not ``ip:port``."""
 

@@ -1,5 +1,6 @@
 """What operators read and say.
 
+configuration  layers, what is in force, changes at run time
 status    one frozen record of everything, read off the tables
 clients   how many there are, against how many there may be
 tls       what is in force, who uses it

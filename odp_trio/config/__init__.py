@@ -6,6 +6,12 @@ options    the table
 foreign    ODP's options that mean nothing here
 settings   layers -> Settings
 render     etc/odp.toml, docs/options.md, the effective settings
+changes    changes at run time, and what they say of themselves
+sources    all layers of a process, and the file of what is kept of changes
+environment  variables of the environment that are options
+foot_guns  what somebody may not expect of a setting
+visibility  who an option is meant for
+listing    the rows of SHOW PROXYCONFIG
 """
 
 from odp_trio.config.options import ClusterSettings, Option, Settings, options

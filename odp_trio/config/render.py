@@ -57,9 +57,25 @@ def _quoted(text: str) -> str:
     return msgspec.json.encode(text).decode()
 
 
-def _key(name: str) -> str:
+def toml_key(name: str) -> str:
     """Write a TOML key, quoted where it must be."""
     return name if re.fullmatch("[A-Za-z0-9_-]+", name) else _quoted(name)
+
+
+def toml_value(value: Any) -> str:
+    """Write a value of a TOML file."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _quoted(value) if isinstance(value, str) else repr(value)
+
+
+def written(described: Described, value: Any) -> Any:
+    """Return a value as a file has it: what reading it gives again, secrets in clear."""
+    if isinstance(value, Secret):
+        return value.value
+    if described.option.kind == "duration":
+        return write_duration(value)
+    return write_capacity(value) if described.option.kind == "capacity" else value
 
 
 def render_example() -> str:
@@ -124,7 +140,7 @@ def effective(built: Built) -> str:
         source = built.sources.get(described.name, "default")
         lines.append(f"{described.name} = {value_text(described, getattr(built.settings, described.name))}  # {source}")
     for name, cluster in built.settings.clusters.items():
-        lines += ["", f"[clusters.{_key(name)}]  # {built.sources.get(f'clusters.{name}', 'default')}"]
+        lines += ["", f"[clusters.{toml_key(name)}]  # {built.sources.get(f'clusters.{name}', 'default')}"]
         lines.append(f"rslist = {_quoted(';'.join(map(str, cluster.rslist)))}")
         if cluster.cluster_id is not None:
             lines.append(f"cluster_id = {cluster.cluster_id}")
@@ -135,8 +151,8 @@ def effective(built: Built) -> str:
                 lines.append(f'{key} = "***"')
         for (tenant, user), values in cluster.scopes.items():
             if tenant:
-                below = f".users.{_key(user)}" if user else ""
-                lines += ["", f"[clusters.{_key(name)}.tenants.{_key(tenant)}{below}]"]
+                below = f".users.{toml_key(user)}" if user else ""
+                lines += ["", f"[clusters.{toml_key(name)}.tenants.{toml_key(tenant)}{below}]"]
             lines += [f"{option} = {value_text(options()[option], value)}" for option, value in values.items()]
     return "\n".join(lines) + "\n"
 

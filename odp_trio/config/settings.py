@@ -73,18 +73,22 @@ def from_flags(values: Mapping[str, Any]) -> Layer:
     return Layer("command line", {name: value for name, value in values.items() if value is not None})
 
 
-def build(*layers: Layer) -> Built:
-    """Merge layers, weakest first, and check the whole; raise ConfigError naming every mistake."""
-    check = _Check()
+def build(*layers: Layer, base: Settings | None = None) -> Built:
+    """Merge layers, weakest first, and check the whole; raise ConfigError naming every mistake.
+
+    ``base`` is below all of them: the defaults, or settings that somebody made.
+    """
+    base = Settings() if base is None else base
+    check = _Check(base)
     for layer in layers:
         for name, value in layer.values.items():
             check.take(layer, name, value)
-    check.check_rslists()
     check.add_default_cluster()
+    check.check_rslists()
     check.check_proxy_id()
     if check.mistakes:
         raise ConfigError("; ".join(check.mistakes))
-    settings = Settings(**check.values, clusters=check.clusters)
+    settings = msgspec.structs.replace(base, **check.values, clusters=check.clusters)
     return Built(settings, check.sources, tuple(check.warnings))
 
 
@@ -94,12 +98,13 @@ _PROXY_ID_V1: Final = 255
 class _Check:
     """Collects values and mistakes."""
 
-    def __init__(self) -> None:
+    def __init__(self, base: Settings) -> None:
+        self.base = base
         self.values: dict[str, Any] = {}
         self.sources: dict[str, str] = {}
-        self.clusters: dict[str, ClusterSettings] = {}
+        self.clusters: dict[str, ClusterSettings] = dict(base.clusters)
         self.mistakes: list[str] = []
-        self.without_rslist: list[str] = []
+        self.without_rslist: dict[str, str] = {}
         self.warnings: list[str] = []
 
     def take(self, layer: Layer, name: str, value: Any) -> None:
@@ -115,7 +120,7 @@ class _Check:
             text = f"{layer.source}: {name} is an option of ODP that means nothing here: {FOREIGN[name]}"
             (self.warnings if layer.lenient else self.mistakes).append(text)
         else:
-            self.mistakes.append(f"{layer.source}: {name!r} is unknown{_did_you_mean(name, (*options(), 'clusters'))}")
+            self.mistakes.append(f"{layer.source}: {name!r} is unknown{did_you_mean(name, (*options(), 'clusters'))}")
 
     def _take_option(self, layer: Layer, described: Described, value: Any) -> None:
         try:
@@ -135,27 +140,29 @@ class _Check:
         if not isinstance(table, dict):
             self.mistakes.append(f"{where}: must be a table")
             return
+        known = self.clusters.get(name, ClusterSettings(()))
         if "rslist" not in table:
-            self.without_rslist.append(where)
+            self.without_rslist.setdefault(name, where)
         values: dict[str, Any] = {}
         mistakes = len(self.mistakes)
-        scopes: dict[tuple[str, str], dict[str, Any]] = {}
+        scopes = {scope: dict(named) for scope, named in known.scopes.items()}
         for key, value in table.items():
             try:
-                if key == "tenants" or _is_scoped(key):
+                if key == "tenants" or is_scoped(key):
                     continue
                 values[key] = _read_cluster_key(key, value)
             except ConfigError as exc:
                 self.mistakes.append(f"{where}: {exc}")
-        self._take_scope(where, ("", ""), {key: table[key] for key in table if _is_scoped(key)}, scopes)
+        self._take_scope(where, ("", ""), {key: table[key] for key in table if is_scoped(key)}, scopes)
         for tenant, inner in self._tables(where, "tenants", table):
             below = f"{where[:-1]}.tenants.{tenant}]"
             self._take_scope(below, (tenant, ""), {key: inner[key] for key in inner if key != "users"}, scopes)
             for user, options_of_user in self._tables(below, "users", inner):
                 self._take_scope(f"{below[:-1]}.users.{user}]", (tenant, user), options_of_user, scopes)
         if len(self.mistakes) == mistakes:
-            self.clusters[name] = ClusterSettings(**{"rslist": (), **values}, scopes=scopes)
-            self.sources[f"clusters.{name}"] = layer.source
+            self.clusters[name] = msgspec.structs.replace(known, **values, scopes=scopes)
+            if values or f"clusters.{name}" not in self.sources:
+                self.sources[f"clusters.{name}"] = layer.source
 
     def _tables(self, where: str, key: str, table: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
         """Return the named tables under a key."""
@@ -174,9 +181,9 @@ class _Check:
     ) -> None:
         """Read options for a cluster, a tenant or a user."""
         for key, value in table.items():
-            if not _is_scoped(key):
+            if not is_scoped(key):
                 known = tuple(name for name, described in options().items() if described.option.scoped)
-                far = f"; {key} can only be set for the whole proxy" if key in options() else _did_you_mean(key, known)
+                far = f"; {key} can only be set for the whole proxy" if key in options() else did_you_mean(key, known)
                 self.mistakes.append(f"{where}: {key!r} cannot be set here{far}")
                 continue
             try:
@@ -186,26 +193,34 @@ class _Check:
 
     @property
     def _has_config_server(self) -> bool:
-        return bool(self.values.get("obproxy_config_server_url"))
+        return bool(self.value("obproxy_config_server_url"))
+
+    def value(self, name: str) -> Any:
+        """Return the value so far."""
+        return self.values.get(name, getattr(self.base, name))
 
     def check_rslists(self) -> None:
         """Without a config server every cluster needs its rslist."""
         if not self._has_config_server:
-            self.mistakes += [f'{where}: a cluster needs rslist = "ip:port;ip:port"' for where in self.without_rslist]
+            self.mistakes += [
+                f'{where}: a cluster needs rslist = "ip:port;ip:port"'
+                for name, where in self.without_rslist.items()
+                if name not in self.clusters or not self.clusters[name].rslist
+            ]
 
     def check_proxy_id(self) -> None:
         """Connection ids of version 1 have fewer bits for it."""
-        number = self.values.get("proxy_id", 0)
-        if self.values.get("client_session_id_version") == 1 and number > _PROXY_ID_V1:
+        number = self.value("proxy_id")
+        if self.value("client_session_id_version") == 1 and number > _PROXY_ID_V1:
             self.mistakes.append(f"proxy_id = {number} is above {_PROXY_ID_V1} (client_session_id_version = 1)")
 
     def add_default_cluster(self) -> None:
         """-r and -c name a cluster too; -r needs -c, and -c alone must pick a configured one."""
-        rslist, name = self.values.get("rootservice_list", ""), self.values.get("rootservice_cluster_name", "")
+        rslist, name = self.value("rootservice_list"), self.value("rootservice_cluster_name")
         if rslist and not name:
             self.mistakes.append("rootservice_list (-r) needs rootservice_cluster_name (-c)")
         elif rslist:
-            source = self.sources["rootservice_list"]
+            source = self.sources.get("rootservice_list", "settings")
             try:
                 known = self.clusters.get(name) or ClusterSettings(rslist=())
                 self.clusters[name] = msgspec.structs.replace(known, rslist=parse_rslist(rslist))
@@ -213,13 +228,14 @@ class _Check:
             except ConfigError as exc:
                 self.mistakes.append(f"{source}: rootservice_list: {exc}")
         elif name and name not in self.clusters and not self.mistakes and not self._has_config_server:
-            near = _did_you_mean(name, tuple(self.clusters))
+            near = did_you_mean(name, tuple(self.clusters))
             self.mistakes.append(
                 f"rootservice_cluster_name: cluster {name!r} is not configured and has no rslist{near}"
             )
 
 
-def _is_scoped(name: str) -> bool:
+def is_scoped(name: str) -> bool:
+    """Whether an option may be set for a cluster, a tenant or a user."""
     described = options().get(name)
     return described is not None and described.option.scoped
 
@@ -227,7 +243,7 @@ def _is_scoped(name: str) -> bool:
 def _read_cluster_key(key: str, value: Any) -> Any:
     kind = _CLUSTER_KINDS.get(key)
     if kind is None:
-        raise ConfigError(f"{key!r} is unknown{_did_you_mean(key, tuple(_CLUSTER_KINDS))}")
+        raise ConfigError(f"{key!r} is unknown{did_you_mean(key, tuple(_CLUSTER_KINDS))}")
     try:
         result = READERS[kind](value)
         if isinstance(result, int) and not 0 <= result < 1 << 63:
@@ -293,6 +309,7 @@ def _bound_text(kind: str, bound: float | None) -> str:
             return f"{bound:g}"
 
 
-def _did_you_mean(name: str, known: Sequence[str]) -> str:
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """Return a hint at the name that is nearest to an unknown one; empty if none is near."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

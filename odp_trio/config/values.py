@@ -246,6 +246,13 @@ def masked_url(text: str) -> str:
     return f"{head}{mark}***" if mark else head
 
 
+def hidden(kind: str, value: object) -> str:
+    """Return a text as it may be shown."""
+    if isinstance(value, Secret):
+        return str(value).strip("'")
+    return masked_url(str(value)) if kind == "url" else str(value)
+
+
 def read_targets(value: object) -> str:
     """Read ``ip:port,ip:port;ip:port``."""
     text = read_text(value)

@@ -1,0 +1,106 @@
+"""The configuration of a running proxy: its layers, what is in force, and how it is changed.
+
+A change is checked as a whole with everything else that is configured, kept in
+``etc_dir``, and only then in force.  Who must do something when settings change
+subscribes; most just ask ``settings()`` each time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import final
+
+import msgspec
+import trio
+
+from odp_trio.catalog.files import replace_whole, temporary_name
+from odp_trio.config.changes import AlterReport, Change, canonical, check_scopes, differences, running
+from odp_trio.config.foot_guns import impacts
+from odp_trio.config.listing import ConfigRow, config_rows
+from odp_trio.config.options import Settings
+from odp_trio.config.sources import Sources, render_kept
+from odp_trio.errors import ConfigError
+
+log = logging.getLogger("odp_trio.admin")
+
+Subscriber = Callable[[Settings, Settings], None]
+"""Called with the settings before and after; it must not raise, nor wait."""
+
+
+@final
+class Configuration:
+    """Layers and the settings that are in force."""
+
+    def __init__(self, sources: Sources) -> None:
+        """Raise ConfigError for layers that make no settings."""
+        self._sources = sources
+        self._configured = sources.build()
+        self._started = self._settings = self._configured.settings
+        self._subscribers: list[Subscriber] = []
+        self._lock = trio.Lock()
+
+    def settings(self) -> Settings:
+        """Return the settings in force: options that need a restart are as they were at the start."""
+        return self._settings
+
+    def subscribe(self, callback: Subscriber) -> None:
+        """Have a function called at each change, when it is in force; never at a dry run."""
+        self._subscribers.append(callback)
+
+    def rows(self, like: str = "%", *, diff: bool = False, all_scopes: bool = False) -> list[ConfigRow]:
+        """Return the rows of ``SHOW PROXYCONFIG [DIFF | ALL] LIKE``."""
+        return config_rows(self._configured, self._settings, like, diff=diff, all_scopes=all_scopes)
+
+    async def alter(self, changes: Sequence[Change], *, dry_run: bool = False) -> AlterReport:
+        """Make changes, all or none; with ``dry_run`` say only what they would do.
+
+        Raises ConfigError naming every mistake, with nothing changed: UnknownOption (5099), ForeignOption and
+        FixedOption (1235) where the first mistake is such a one, and for a file that cannot be written.
+        """
+        async with self._lock:
+            changes = canonical(changes)
+            sources = self._with(changes)
+            check_scopes(changes, self._configured.settings)
+            configured = sources.build()
+            settings = running(configured.settings, self._started)
+            report = AlterReport(
+                differences(self._configured, configured, changes),
+                impacts(self._configured.settings, configured.settings),
+                dry_run,
+                sources.kept_in,
+            )
+            if dry_run:
+                return report
+            with trio.CancelScope(shield=True):  # what is kept and what is in force are the same
+                if sources.kept_in:
+                    await trio.to_thread.run_sync(_keep, Path(sources.kept_in), render_kept(sources.kept))
+                self._put_in_force(sources, settings)
+        log.info("altered: %s", "; ".join(map(str, report.changed)))
+        return report
+
+    def _with(self, changes: Sequence[Change]) -> Sources:
+        return msgspec.structs.replace(
+            self._sources, kept=self._sources.kept.having(changes), altered=self._sources.altered.having(changes)
+        )
+
+    def _put_in_force(self, sources: Sources, settings: Settings) -> None:
+        old, self._settings = self._settings, settings
+        self._sources, self._configured = sources, sources.build()
+        for callback in self._subscribers:
+            callback(old, settings)
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write the file of what is kept, in one step; raise ConfigError if that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_whole(path, text.encode(), temporary_name(path))
+    except OSError as exc:
+        raise ConfigError(f"nothing is changed: {path} cannot be written: {exc.strerror or exc}") from exc
+
+
+def configuration_of(settings: Settings) -> Configuration:
+    """Return a configuration over settings that somebody made: changes are in force, and kept nowhere."""
+    return Configuration(Sources(base=settings))

@@ -1,0 +1,80 @@
+"""The rows of ``SHOW PROXYCONFIG``: one record an option, and one a value of a narrower scope."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from odp_trio.config.changes import GLOBAL, Scope, own_value, shown_value
+from odp_trio.config.options import Settings, options
+from odp_trio.config.settings import Built, allowed
+from odp_trio.config.visibility import visible_level
+
+
+class ConfigRow(msgspec.Struct, frozen=True):
+    """One value.  ``value`` is what is configured; ``running`` what is in force, where that takes a restart."""
+
+    name: str
+    value: str
+    default: str
+    info: str
+    need_reboot: bool
+    visible_level: str
+    """``USER``, or ``SYS`` for what ODP thinks of as its operator's."""
+    range: str
+    config_level: str
+    """Of a value: its own; of an option: the narrowest that it allows."""
+    source: str
+    running: str
+    scope: Scope = GLOBAL
+
+
+def config_rows(
+    configured: Built, running: Settings, like: str = "%", *, diff: bool = False, all_scopes: bool = False
+) -> list[ConfigRow]:
+    """Return the options whose names are like a pattern; with ``diff`` those that are not at their defaults.
+
+    ``all_scopes`` gives a row for each value of a cluster, a tenant or a user, too.
+    """
+    rows = []
+    settings = configured.settings
+    scopes = [
+        Scope(cluster, tenant, user)
+        for cluster, of_cluster in settings.clusters.items()
+        for tenant, user in sorted(of_cluster.scopes)
+    ]
+    wanted = pattern(like)
+    for name, described in options().items():
+        if not wanted.fullmatch(name):
+            continue
+        option = described.option
+        for scope in (GLOBAL, *scopes) if all_scopes else (GLOBAL,):
+            value = own_value(settings, scope, name)
+            if value is None or (diff and value == described.default):
+                continue
+            narrowest = "LEVEL_USER" if option.scoped else "LEVEL_GLOBAL"
+            of_cluster = configured.sources.get(f"clusters.{scope.cluster}", "default")
+            in_force = own_value(running, scope, name)
+            rows.append(
+                ConfigRow(
+                    name=name,
+                    value=shown_value(described, value),
+                    default=shown_value(described, described.default),
+                    info=option.text,
+                    need_reboot=option.restart,
+                    visible_level=visible_level(name),
+                    range=allowed(described),
+                    config_level=scope.level if all_scopes else narrowest,
+                    source=configured.sources.get(name, "default") if scope == GLOBAL else of_cluster,
+                    running="***" if option.kind == "secret" and in_force else shown_value(described, in_force),
+                    scope=scope,
+                )
+            )
+    return rows
+
+
+def pattern(like: str) -> re.Pattern[str]:
+    """Return LIKE's pattern, where ``%`` is anything and ``_`` one character; an empty one is everything."""
+    words = {"%": ".*", "_": "."}
+    return re.compile("".join(words.get(mark, re.escape(mark)) for mark in like or "%"), re.DOTALL)
