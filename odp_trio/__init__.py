@@ -7,6 +7,7 @@ The map of the house, top to bottom; a layer imports only what is below it:
     service     the proxy as a process: signals, ready file, systemd, its parent
     app         the tree: open_proxy(), wiring, readiness, drain
     admin       what operators read: health, metrics, the state of every part
+    logs        lines, records of statements, spans: what is written down
     session     one client: login, the express lane, the parked task
     catalog     what we ask OBServers about: server lists, tenants
     process     one process among others: watch, hot upgrade, inherited sockets

@@ -46,19 +46,18 @@ _GROUPS: Final = {
         partition_location_expire_relative_time sql_table_cache_expire_relative_time
         sql_table_cache_mem_limited tenant_location_valid_time
     """,
-    "logs go to standard error, metrics to /metrics": """
-        connection_diagnosis_option digest_sql_length enable_async_log enable_extra_prometheus_metric
-        enable_monitor_stat enable_mysqlsm_info enable_report_session_stats enable_stat
-        enable_strict_stat_time enable_sync_all_stats enable_syslog_file_compress enable_syslog_wf
-        enable_trace enable_trace_stats enable_trans_detail_stats log_cleanup_interval
-        log_dir_size_threshold log_file_percentage max_log_file_size max_syslog_file_count
-        max_syslog_file_time mem_leak_check_class_name mem_leak_check_mod_name monitor_cost_ms_unit
-        monitor_item_limit monitor_item_max_idle_period monitor_log_level monitor_stat_dump_interval
+    "metrics are at /metrics, and always counted": """
+        enable_extra_prometheus_metric enable_monitor_stat enable_mysqlsm_info enable_report_session_stats enable_stat
+        enable_strict_stat_time enable_sync_all_stats enable_trace enable_trace_stats enable_trans_detail_stats
+        mem_leak_check_class_name mem_leak_check_mod_name monitor_cost_ms_unit
+        monitor_item_limit monitor_item_max_idle_period monitor_stat_dump_interval
         monitor_stat_high_threshold monitor_stat_low_threshold monitor_stat_middle_threshold
-        prometheus_cost_ms_unit prometheus_sync_interval query_digest_time_threshold route_diagnosis_level
-        slow_proxy_process_time_threshold slow_query_time_threshold slow_transaction_time_threshold
-        sqlaudit_mem_limited stat_dump_interval stat_table_sync_interval syslog_io_bandwidth_limit
-        xflush_log_level
+        prometheus_cost_ms_unit prometheus_sync_interval
+        sqlaudit_mem_limited stat_dump_interval stat_table_sync_interval
+    """,
+    "the proxy always writes its logs from a thread, with one level, and has no such log": """
+        enable_async_log enable_syslog_file_compress monitor_log_level slow_proxy_process_time_threshold
+        slow_transaction_time_threshold xflush_log_level
     """,
     "memory is bounded by back-pressure and fixed buffers": """
         default_buffer_water_mark enable_auto_restart enable_flow_control

@@ -192,9 +192,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     enable_reroute: Annotated[bool, Option("bool", "Let servers answer a strong read or a write that they do not lead with the address of the one that does (OB 2.0).")] = False
     enable_weak_reroute: Annotated[bool, Option("bool", "The same for weak reads (OB 2.0).")] = True
 
+    syslog_level: Annotated[str, Option("log_level", "Least level that is logged.", choices=("DEBUG", "INFO", "WARN", "ERROR"), section="Logs")] = "INFO"
+    log_dir: Annotated[str, Option("text", "Directory of the log files; empty: what would be in obproxy.log goes to standard error, and the other files are not written.", own=True, restart=True)] = ""
+    log_format: Annotated[str, Option("text", "How lines are written: console for people, json for programs, odp as ODP writes them.", choices=("console", "json", "odp"), own=True)] = "console"
+    enable_syslog_wf: Annotated[bool, Option("bool", "Write lines of level WARN and above into obproxy.log.wf too.")] = False
+    log_repeats_per_minute: Annotated[int, Option("int", "How often in a minute the same message about the same client or server is written; what is left out is counted. 0: always.", 0, 1_000_000, own=True)] = 10
+    query_digest_time_threshold: Annotated[float, Option("duration", "A statement that takes longer gets a line in obproxy_digest.log; 0: none does for that.", 0.0, 30 * _DAY, scoped=True)] = 0.1
+    query_digest_sample_rate: Annotated[float, Option("fraction", "Share of all statements that get a line in obproxy_digest.log whatever they take.", 0.0, 1.0, own=True)] = 0.0
+    slow_query_time_threshold: Annotated[float, Option("duration", "A statement that takes longer gets a line in obproxy_slow.log, and in obproxy_digest.log; 0: none does.", 0.0, 30 * _DAY, scoped=True)] = 0.5
+    digest_sql_length: Annotated[int, Option("int", "Characters of a statement in these lines, at most.", 0, 1 << 20)] = 1024
+    connection_diagnosis_option: Annotated[int, Option("int", "0: obproxy_diagnosis.log says nothing of logins and of connections that end badly; 1: it does. 2 and 3, as ODP has them, are the same: the client's error packet always says why.", 0, 3)] = 3
+    route_diagnosis_level: Annotated[int, Option("int", "0: obproxy_diagnosis.log says nothing of statements that went to a server without their data; 1 to 4: it does.", 0, 4)] = 2
+    max_log_file_size: Annotated[int, Option("capacity", "A log file that has grown to this size is renamed, and a new one begun.", 1 << 20, 1 << 30)] = 256 << 20
+    max_syslog_file_count: Annotated[int, Option("int", "Renamed log files that are kept; 0: any number.", 0, 1_000_000)] = 0
+    max_syslog_file_time: Annotated[float, Option("duration", "Renamed log files that were last written to before that are removed.", 1.0, 36_500 * _DAY)] = 7 * _DAY
+    log_dir_size_threshold: Annotated[int, Option("capacity", "When all log files take more than this, renamed ones are removed, the oldest first.", 256 << 20, 1 << 40)] = 64 << 30
+    log_file_percentage: Annotated[int, Option("int", "The same when they take more than this share, in percent, of their file system; 0: however much.", 0, 100)] = 80
+    log_cleanup_interval: Annotated[float, Option("duration", "How often renamed log files are looked at.", 5.0, 30 * _DAY)] = 60.0
+    syslog_io_bandwidth_limit: Annotated[int, Option("capacity", "Bytes of logs that may be written in a second; further lines are dropped and counted. 0: no limit.", 0, 1 << 30)] = 30 << 20
+    otel_traces_endpoint: Annotated[str, Option("url", "Where spans of statements are sent by OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces (needs odp-trio[otel]); empty: nowhere.", own=True, restart=True)] = ""
+    otel_sample_rate: Annotated[float, Option("fraction", "Share of statements that get a span, besides those that are slow or fail.", 0.0, 1.0, own=True)] = 0.0
+
     hot_upgrade_exit_timeout: Annotated[float, Option("duration", "How long a shutdown waits for transactions to end.", 0.0, _DAY, odp_unit="us", section="Process")] = 30.0
     reactor: Annotated[str, Option("text", "How sockets are served: inside Trio's wait (fast, Linux), or nested in a task.", choices=("auto", "inside", "nested"), own=True, restart=True)] = "auto"
-    syslog_level: Annotated[str, Option("log_level", "Least level that is logged.", choices=("DEBUG", "INFO", "WARN", "ERROR"))] = "INFO"
     # fmt: on
 
     @property
