@@ -329,5 +329,11 @@ class BadCacheFile(ConfigError):
 # ---- supervision ----------------------------------------------------------
 
 
+class UnknownTask(OdpError):
+    """No supervised task of that path runs."""
+
+    errno = 1210
+
+
 class ChildGaveUp(OdpError):
     """A supervised child failed more often than its intensity allows; ``__cause__`` is the last error."""

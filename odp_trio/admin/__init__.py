@@ -9,7 +9,16 @@ metrics   the record as Prometheus exposition
 congestion  the lists of servers, as records
 congestion_metrics  the same as Prometheus metrics
 routes    how statements fared, by tenant and by table
-http      /health, /ready, /metrics, /api/…
+http      /health, /ready, /metrics, /api/…, the console
+api       the operations of /api: one table
+access    who may ask what over HTTP
+openapi   the OpenAPI document
+operate   what an operator does: kill, restart, drain
+session_list  the sessions of clients, as records
+live      what the console shows, one record
+live_socket  the same over a WebSocket
+console_pages  the files of the console, which are in console/
+explain_answer  the answer of /api/explain, as a type
 explain   where a statement would go and why, of a running proxy or a snapshot
 what_if   changed copies of what routing reads
 explain_command  the verbs explain and snapshot of the command line

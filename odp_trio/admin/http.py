@@ -1,4 +1,4 @@
-"""/health, /ready, /metrics and /api/…, by Starlette on hypercorn's Trio worker.
+"""/health, /ready, /metrics, /api/… and the console, by Starlette on hypercorn's Trio worker.
 
 Imported only once the MySQL port is open: these packages take longer to
 import than everything else takes to start.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import hypercorn.trio
 import msgspec
@@ -17,59 +17,87 @@ from hypercorn.config import Config
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
-from starlette.requests import ClientDisconnect, Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
-from odp_trio.admin.congestion import RecentChange
-from odp_trio.admin.explain import Explained, ExplainRequest, explanation_object
-from odp_trio.admin.explain_command import read_parameter
+from odp_trio.admin.access import NO_TOKEN, WRONG_TOKEN, Refusal, Visitor, check, visitor
+from odp_trio.admin.api import API, Caller, Operation, Operations, Source
+from odp_trio.admin.console_pages import PAGES, page
+from odp_trio.admin.live import Feed
+from odp_trio.admin.live_socket import LONGEST_MESSAGE, serve_watcher
 from odp_trio.admin.metrics import exposition
-from odp_trio.admin.routes import count_routes, list_routes
-from odp_trio.admin.status import ProxyStatus
-from odp_trio.admin.tree import TreeNode
-from odp_trio.errors import AccessDenied, ConfigError, OdpError, UnknownCluster
-from odp_trio.session.ledger import Ends
-from odp_trio.topology.location import Locations
-from odp_trio.topology.snapshot import Snapshot
+from odp_trio.admin.openapi import document
+from odp_trio.admin.operate import Operator
+from odp_trio.admin.routes import count_routes
+from odp_trio.errors import (
+    AccessDenied,
+    ConfigError,
+    NotSupported,
+    OdpError,
+    UnknownCluster,
+    UnknownTask,
+    UnknownThread,
+)
 
 log = logging.getLogger("odp_trio.admin")
 
 _LONGEST_BODY: Final = 16 << 20
-_MOST_ROUTES: Final = 1000
-_REPEATED: Final = {"what_if": "what_if", "param": "parameters"}
-"""Query parameters that may come several times, and the fields that they fill."""
+_ASKED_WRONGLY: Final = (ConfigError, AccessDenied, UnknownCluster, NotSupported)
+_NOT_THERE: Final = (UnknownTask, UnknownThread)
+_API_HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
-class Source(Protocol):
-    """What is read: a proxy."""
+def make_app(source: Source, operations: Operations) -> Starlette:
+    """Build the ASGI application that reads ``source`` and does ``operations``."""
+    feed = Feed(source)
 
-    locations: Locations
-    ends: Ends
+    async def openapi(request: Request) -> Response:
+        refusal = check(_visitor(request, source), _token(source), writes=False)
+        return (
+            _refuse(refusal) if refusal else Response(document(), media_type="application/json", headers=_API_HEADERS)
+        )
 
-    def statistics(self) -> ProxyStatus:
-        """Return the state of everything at this moment."""
-        ...
+    def endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+        async def serve(request: Request) -> Response:
+            refusal = check(_visitor(request, source), _token(source), writes=operation.writes)
+            if refusal is not None:
+                return _refuse(refusal)
+            caller = Caller(source, operations, _who(request), feed.frame)
+            try:
+                return _json(await operation.run(caller, await _asked(request, operation.asks)))
+            except _ASKED_WRONGLY as exc:
+                return _json({"error": str(exc)}, 400)
+            except _NOT_THERE as exc:
+                return _json({"error": str(exc)}, 404)
+            except OdpError as exc:
+                return _json({"error": str(exc)}, 503)
 
-    def tree(self) -> TreeNode:
-        """Return the tree of supervised tasks."""
-        ...
+        return serve
 
-    async def explain(self, request: ExplainRequest) -> Explained:
-        """Explain where a statement would go."""
-        ...
+    async def live(websocket: Any) -> None:
+        who = _visitor(websocket, source)
+        if isinstance(who, Refusal) and who is not WRONG_TOKEN:
+            await websocket.close()  # before it is accepted: status 403
+            return
+        known = who if isinstance(who, Visitor) else Visitor.STRANGER
+        await serve_watcher(websocket, feed, known, lambda: _token(source))
 
-    async def snapshot(self) -> Snapshot:
-        """Return what routing stands on."""
-        ...
+    return Starlette(
+        routes=[
+            *_probes(source),
+            Route("/api/openapi.json", openapi),
+            *(Route(operation.path, endpoint(operation), methods=[operation.method]) for operation in API),
+            WebSocketRoute("/api/live", live),
+            *(Route(path, page) for path in PAGES),
+        ],
+        exception_handlers={HTTPException: _not_served},
+    )
 
-    def recent_changes(self) -> list[RecentChange]:
-        """Return the last changes of the lists of servers."""
-        ...
 
-
-def make_app(source: Source) -> Starlette:
-    """Build the ASGI application that reads ``source``."""
+def _probes(source: Source) -> list[Route]:
+    """Return what anybody may read: orchestrators and Prometheus ask it."""
     metrics_text = exposition(source.statistics)
 
     async def health(_: Request) -> Response:
@@ -86,84 +114,28 @@ def make_app(source: Source) -> Starlette:
         text = metrics_text(await count_routes(source.locations))
         return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
-    async def everything(_: Request) -> Response:
-        return _json(msgspec.to_builtins(source.statistics()))
-
-    async def tree(_: Request) -> Response:
-        return _json(source.tree())
-
-    async def explain(request: Request) -> Response:
-        """Answer 400 for what cannot be asked, 503 for what cannot be answered now."""
-        try:
-            return _json(explanation_object(await source.explain(await _explain_request(request))))
-        except (ConfigError, AccessDenied, UnknownCluster) as exc:
-            return _json({"error": str(exc)}, 400)
-        except OdpError as exc:
-            return _json({"error": str(exc)}, 503)
-
-    async def snapshot(_: Request) -> Response:
-        return _json(await source.snapshot())
-
-    async def routes(request: Request) -> Response:
-        try:
-            words = _only(request.query_params, ("like", "cluster", "tenant", "limit"))
-            limit = _limit(words.get("limit", "100"))
-        except ConfigError as exc:
-            return _json({"error": str(exc)}, 400)
-        found, total = await list_routes(
-            source.locations,
-            like=words.get("like"),
-            cluster=words.get("cluster", ""),
-            tenant=words.get("tenant", ""),
-            limit=limit,
-        )
-        return _json({"total": total, "routes": found})
-
-    return Starlette(
-        routes=[
-            Route("/health", health),
-            Route("/ready", ready),
-            Route("/metrics", metrics),
-            Route("/api/status", everything),
-            Route("/api/tree", tree),
-            Route("/api/explain", explain, methods=["GET", "POST"]),
-            Route("/api/snapshot", snapshot),
-            Route("/api/routes", routes),
-            Route("/api/congestion", _congestion(source)),
-            Route("/api/ends", _ends(source)),
-        ]
-    )
+    return [Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)]
 
 
-def _congestion(source: Source) -> Callable[[Request], Awaitable[Response]]:
-    async def congestion(_: Request) -> Response:
-        """The lists of servers, and the last changes of them."""
-        return _json({"clusters": source.statistics().congestion, "recent": source.recent_changes()})
-
-    return congestion
+def _token(source: Source) -> str:
+    return source.settings().http_token.value
 
 
-def _ends(source: Source) -> Callable[[Request], Awaitable[Response]]:
-    async def ends(_: Request) -> Response:
-        """The last ends of clients and of server sessions, the newest first."""
-        kept = source.ends
-        return _json({"clients": list(kept.newest()), "servers": list(kept.newest(servers=True))})
-
-    return ends
+def _visitor(request: HTTPConnection, source: Source) -> Visitor | Refusal:
+    peer = request.client.host if request.client is not None else ""
+    return visitor(request.headers, peer, _token(source))
 
 
-async def _explain_request(request: Request) -> ExplainRequest:
+def _who(request: Request) -> str:
+    return f"HTTP from {request.client.host}:{request.client.port}" if request.client is not None else "HTTP"
+
+
+async def _asked(request: Request, kind: type[msgspec.Struct]) -> Any:
     """Read the query parameters of a GET, or the JSON of a POST; raise ConfigError."""
     try:
         if request.method == "POST":
-            return msgspec.json.decode(await _body(request), type=ExplainRequest)
-        query = request.query_params
-        names = ExplainRequest.__struct_fields__
-        words: dict[str, Any] = {**_only(query, tuple(name for name in names if name not in _REPEATED.values()))}
-        for word, field in _REPEATED.items():
-            words[field] = query.getlist(word)
-        words["parameters"] = [read_parameter(text) for text in words["parameters"]]
-        return msgspec.convert(words, ExplainRequest)
+            return msgspec.json.decode(await _body(request) or b"{}", type=kind)
+        return msgspec.convert(_words(request.query_params, kind), kind, strict=False)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise ConfigError(f"the request cannot be understood: {str(exc) or 'nested too deeply'}") from exc
 
@@ -185,29 +157,46 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _only(query: QueryParams, known: tuple[str, ...]) -> dict[str, str]:
-    """Return the query parameters that come once; raise ConfigError for one that is not known."""
-    unknown = sorted({*query} - {*known, *_REPEATED})
+def _words(query: QueryParams, kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return the query parameters by name; lists for those that may come several times; raise ConfigError."""
+    fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    unknown = sorted({*query} - {*fields})
     if unknown:
-        raise ConfigError(f"{unknown[0]!r} is no parameter; known: {', '.join(known)}")
-    return {name: query[name] for name in known if name in query}
+        raise ConfigError(f"{unknown[0]!r} is no parameter; known: {', '.join(fields) or 'none'}")
+    return {
+        name: query.getlist(name) if getattr(fields[name], "__origin__", None) is tuple else query[name]
+        for name in query
+    }
 
 
-def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text[:9]) <= _MOST_ROUTES:
-        raise ConfigError(f"limit = {text!r} is out of range: 1 to {_MOST_ROUTES}")
-    return int(text[:9])
+def _json(value: object, code: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(
+        msgspec.json.encode(value), code, media_type="application/json", headers={**_API_HEADERS, **(headers or {})}
+    )
 
 
-def _json(value: object, code: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), code, media_type="application/json")
+def _refuse(refusal: Refusal) -> Response:
+    headers = {"www-authenticate": "Bearer"} if refusal.code == NO_TOKEN.code else None
+    return _json({"error": refusal.error}, refusal.code, headers)
 
 
-async def serve_http(fd: int, source: Source, stopping: Callable[[], Awaitable[None]]) -> None:
+async def _not_served(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _json({"error": error.detail}, error.status_code, dict(error.headers or {}))
+
+
+async def serve_http(fd: int, proxy: Any, stopping: Callable[[], Awaitable[None]]) -> None:
     """Serve HTTP on a listening socket, which it owns from here on, until ``stopping()`` returns."""
+    await serve_app(fd, make_app(proxy, Operator(proxy)), stopping)
+
+
+async def serve_app(fd: int, app: Starlette, stopping: Callable[[], Awaitable[None]]) -> None:
+    """Serve an application on a listening socket, which it owns from here on, until ``stopping()`` returns."""
     config = Config()
     config.bind = [f"fd://{fd}"]
     config.accesslog = None
     config.errorlog = logging.getLogger("odp_trio.http")
     config.graceful_timeout = 1.0
-    await hypercorn.trio.serve(make_app(source), config, shutdown_trigger=stopping, mode="asgi")  # type: ignore[arg-type]
+    config.include_server_header = False
+    config.websocket_max_message_size = LONGEST_MESSAGE
+    await hypercorn.trio.serve(app, config, shutdown_trigger=stopping, mode="asgi")  # type: ignore[arg-type]

@@ -71,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     enable_http: Annotated[bool, Option("bool", "Serve /health, /ready and /metrics.", own=True, restart=True)] = True
     prometheus_listen_port: Annotated[int, Option("int", "Port of the HTTP service; 0 takes a free one.", 0, 65535, restart=True)] = 2884
     prometheus_bound_ip: Annotated[str, Option("ip", "Address to listen on for HTTP; whoever reaches it can read every metric.", own=True, restart=True)] = "127.0.0.1"
+    http_token: Annotated[Secret, Option("secret", "Bearer token for /api and the console; without one they can be read from this machine only, and nothing can be changed.", own=True)] = Secret()
 
     app_name: Annotated[str, Option("text", "Name of the application that this proxy serves; shown in logs.", restart=True, section="Identity")] = "undefined"
     proxy_id: Annotated[int, Option("int", "Number of this proxy, part of every connection id; 0 takes a random one at each start.", 0, 8191, restart=True)] = 0

@@ -7,62 +7,16 @@ from typing import Any
 import httpx
 import pytest
 
-from odp_trio.admin.clients import ClientsStatus
-from odp_trio.admin.congestion import RecentChange
-from odp_trio.admin.explain import Explained, ExplainRequest, explain_offline
 from odp_trio.admin.http import make_app
-from odp_trio.admin.status import PreparedTextsStatus, ProxyStatus
-from odp_trio.admin.tls import TlsStatus
 from odp_trio.errors import MetadataUnavailable, OdpError, UnknownCluster
-from odp_trio.session.ledger import EndRecord, Ends
+from odp_trio.session.ledger import EndRecord
 from odp_trio.topology.location import TableEntry, TableKey
-from odp_trio.topology.snapshot import Snapshot, read_snapshot, restore
-from tests.admin.world import SERVERS, snapshot
+from odp_trio.topology.snapshot import read_snapshot
+from tests.admin.source import FakeSource
+from tests.admin.world import SERVERS
 
 ORDER = "select * from orders where id = 1"
 SESSION = {"cluster": "demo", "tenant": "shop", "database": "sales"}
-
-
-class FakeSource:
-    """A proxy that knows what the made-up cluster's snapshot knows."""
-
-    def __init__(self) -> None:
-        self.taken = snapshot()
-        self.restored = restore(self.taken)
-        self.locations = self.restored.locations
-        self.ends = Ends(2)
-        self.error: OdpError | None = None
-
-    def statistics(self) -> ProxyStatus:
-        values: dict[str, Any] = dict.fromkeys(ProxyStatus.__struct_fields__, 0)
-        empty: dict[str, Any] = {
-            "refused_logins": {},
-            "server_failures": {},
-            "failed_statements": {},
-            "ends": {},
-            "server_ends": {},
-            "clusters": (),
-            "tasks": (),
-            "own_rules": (),
-            "congestion": (),
-            "probes": {},
-            "config_server": None,
-            "clients": ClientsStatus(),
-            "prepared_texts": PreparedTextsStatus(),
-            "tls": TlsStatus(),
-        }
-        return ProxyStatus(**values | empty | {"route_waits": 7})
-
-    async def explain(self, request: ExplainRequest) -> Explained:
-        if self.error is not None:
-            raise self.error
-        return explain_offline(self.restored, request)
-
-    async def snapshot(self) -> Snapshot:
-        return self.taken
-
-    def recent_changes(self) -> list[RecentChange]:
-        return []
 
 
 @pytest.fixture
@@ -71,8 +25,8 @@ def source() -> FakeSource:
 
 
 async def ask(source: FakeSource, method: str, path: str, **options: Any) -> httpx.Response:
-    transport = httpx.ASGITransport(make_app(source))
-    async with httpx.AsyncClient(transport=transport, base_url="http://proxy") as client:
+    transport = httpx.ASGITransport(make_app(source, source))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         return await client.request(method, path, **options)
 
 
