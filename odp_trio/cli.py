@@ -11,28 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import odp_trio
-from odp_trio.admin import cache_command
+from odp_trio.admin import cache_command, check_config
 from odp_trio.admin.explain_command import add_verbs
 
 if TYPE_CHECKING:
-    from odp_trio.config.settings import Built, Layer
+    from odp_trio.config import Settings
+    from odp_trio.config.settings import Built
 
 FAILED = 1
 USAGE_ERROR = 2
 INTERRUPTED = 130
-
-# Destination of argparse, flag, option.
-_FLAGS = (
-    ("listen_port", "-p", "listen_port"),
-    ("prometheus_listen_port", "-l", "prometheus_listen_port"),
-    ("rs_list", "-r", "rootservice_list"),
-    ("cluster_name", "-c", "rootservice_cluster_name"),
-    ("appname", "-n", "app_name"),
-)
-
-
-_PASSWORDS = ("observer_sys_password", "observer_sys_password1")
-"""Variables of the environment that are settings too, as ODP has it: orchestrators keep secrets there."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,15 +69,8 @@ def _parser() -> argparse.ArgumentParser:
 
     run = verbs.add_parser("run", help="run the proxy", description="Run the proxy in the foreground.")
     run.set_defaults(verb=_run)
-    run.add_argument("--config", metavar="FILE", type=Path, help="settings (see etc/odp.toml)")
-    run.add_argument("--etc", metavar="DIR", type=Path, help="directory with odp.toml, read when there is no --config")
     run.add_argument("--ready-file", metavar="PATH", type=Path, help="written once clients are served")
-    run.add_argument("-p", "--listen_port", metavar="PORT", help="port for MySQL clients")
-    run.add_argument("-l", "--prometheus_listen_port", metavar="PORT", help="port for HTTP")
-    run.add_argument("-r", "--rs_list", metavar="LIST", help="root servers, ip:port;ip:port (sql ports)")
-    run.add_argument("-c", "--cluster_name", metavar="NAME", help="name of their cluster")
-    run.add_argument("-n", "--appname", metavar="NAME", help="name of the application")
-    run.add_argument("-o", "--optstr", metavar="OPTIONS", help="name=value,name=value")
+    check_config.add_settings(run)
     run.add_argument("-N", "--nodaemon", action="store_true", help="as ODP has it; always so here")
 
     watch = verbs.add_parser("watch", help="keep a proxy running", description="Start the proxy, and start it again.")
@@ -105,10 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("--no-spare", action="store_true", help="keep no second process ready to take over")
     watch.add_argument("--status-file", metavar="PATH", type=Path, help="JSON, written at every change")
 
-    check = verbs.add_parser("check-config", help="validate a settings file and print what is in force")
-    check.set_defaults(verb=_check_config)
-    check.add_argument("file", metavar="FILE", type=Path)
-    check.add_argument("--json", action="store_true", help="print JSON")
+    check_config.add_verb(verbs)
 
     cache_command.add_verb(verbs)
     add_verbs(verbs)
@@ -139,43 +117,21 @@ def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
 
 
 def read_settings(options: argparse.Namespace) -> Built:
-    """Merge file, passwords of the environment, -o and flags, weakest first."""
-    from odp_trio.config import Layer, build, from_optstr
+    """Return the settings that file, what was kept of changes, environment, -o and flags make, weakest first."""
+    from odp_trio.admin.start import read_given
 
-    layers = []
-    path = options.config
-    if path is None and options.etc is not None and (options.etc / "odp.toml").exists():
-        path = options.etc / "odp.toml"
-    if path is not None:
-        layers.append(_read_file(path))
-    layers.append(Layer("environment", {name: os.environ[name] for name in _PASSWORDS if os.environ.get(name)}))
-    if options.optstr:
-        layers.append(from_optstr(options.optstr))
-    for destination, flag, name in _FLAGS:
-        value = getattr(options, destination)
-        if value is not None:
-            layers.append(Layer(flag, {name: value}))
-    return build(*layers)
-
-
-def _read_file(path: Path) -> Layer:
-    from odp_trio.config import from_toml
-    from odp_trio.errors import ConfigError
-
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as exc:
-        raise ConfigError(f"{path}: {exc.strerror}") from exc
-    except UnicodeDecodeError as exc:
-        raise ConfigError(f"{path}: not UTF-8: {exc.reason} at byte {exc.start}") from exc
-    return from_toml(text, str(path))
+    return read_given(options, os.environ).build()
 
 
 def _run(options: argparse.Namespace) -> int:
-    built = _runnable(options)
-    start_logging(built.settings.syslog_level)
+    from odp_trio.admin.configuration import Configuration
+    from odp_trio.admin.start import read_given
+
+    configuration = Configuration.read(lambda: read_given(options, os.environ))
+    settings = _runnable(configuration.settings())
+    start_logging(settings.syslog_level)
     log = logging.getLogger("odp_trio")
-    for warning in built.warnings:
+    for warning in configuration.warnings:
         log.warning("ignored: %s", warning)
     if options.nodaemon:
         log.info("ignored: -N: this process never becomes a daemon")
@@ -187,26 +143,25 @@ def _run(options: argparse.Namespace) -> int:
     inherited = take_inherited()
 
     async def run() -> int:
-        return await run_proxy(built.settings, ready_file=options.ready_file, inherited=inherited)
+        return await run_proxy(configuration, ready_file=options.ready_file, inherited=inherited)
 
     return trio.run(run)
 
 
-def _runnable(options: argparse.Namespace) -> Built:
-    """Read settings that a proxy can run with."""
-    built = read_settings(options)
-    if not built.settings.clusters and not built.settings.obproxy_config_server_url:
+def _runnable(settings: Settings) -> Settings:
+    """Return settings that a proxy can run with; raise ConfigError for others."""
+    if not settings.clusters and not settings.obproxy_config_server_url:
         from odp_trio.errors import ConfigError
 
         raise ConfigError(
             "no cluster is configured: give -r and -c, or [clusters.NAME] in the file, or obproxy_config_server_url"
         )
-    return built
+    return settings
 
 
 def _watch(options: argparse.Namespace) -> int:
     """Check the options of run before anything is started: a mistake in them is no reason to try again."""
-    settings = _runnable(_parser().parse_args(["run", *options.command])).settings
+    settings = _runnable(read_settings(_parser().parse_args(["run", *options.command])).settings)
     start_logging(settings.syslog_level)
     import trio
 
@@ -240,18 +195,6 @@ def start_logging(level: str) -> None:
     logging.basicConfig(
         level=names.get(level, level), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
     )
-
-
-def _check_config(options: argparse.Namespace) -> int:
-    from odp_trio.config import build
-    from odp_trio.config.render import effective, effective_json
-
-    built = build(_read_file(options.file))
-    if options.json:
-        sys.stdout.buffer.write(effective_json(built) + b"\n")
-    else:
-        print(effective(built), end="")
-    return 0
 
 
 def _demo(options: argparse.Namespace) -> int:

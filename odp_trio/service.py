@@ -15,6 +15,7 @@ from typing import Final, final
 import msgspec
 import trio
 
+from odp_trio.admin.configuration import Configuration, configuration_of
 from odp_trio.app import Proxy, open_proxy
 from odp_trio.config import Settings
 from odp_trio.process.child import own_command
@@ -32,7 +33,7 @@ _HTTP_LIMIT: Final = 5.0
 
 
 async def run_proxy(
-    settings: Settings,
+    settings: Settings | Configuration,
     *,
     ready_file: Path | None = None,
     announce: Callable[[Proxy], None] | None = None,
@@ -42,7 +43,8 @@ async def run_proxy(
 
     SIGUSR2 starts a new version on the same sockets, and drains when that serves.
     """
-    return await _Service(settings, ready_file, announce, inherited).run()
+    configuration = configuration_of(settings) if isinstance(settings, Settings) else settings
+    return await _Service(configuration, ready_file, announce, inherited).run()
 
 
 @final
@@ -51,12 +53,12 @@ class _Service:
 
     def __init__(
         self,
-        settings: Settings,
+        configuration: Configuration,
         ready_file: Path | None,
         announce: Callable[[Proxy], None] | None,
         inherited: Inherited,
     ) -> None:
-        self._settings = settings
+        self._configuration = configuration
         self._ready_file = ready_file
         self._announce = announce
         self._inherited = inherited
@@ -81,12 +83,14 @@ class _Service:
     async def _serve(self) -> None:
         if self._link is not None and not await self._take_order(self._link):
             return
+        if self._link is not None:  # a spare may have waited for long
+            self._configuration.read_again()
         if self._order.outlive and self._inherited.unix is not None:  # nobody else is left to remove its file
             self._inherited = msgspec.structs.replace(self._inherited, owns_path=True)
-        if text := mismatch(self._settings, self._inherited):
+        if text := mismatch(self._configuration.settings(), self._inherited):
             log.warning("%s", text)
         async with open_proxy(
-            self._settings,
+            self._configuration,
             inherited=self._inherited,
             version=self._order.version,
             before_listening=self._before_listening,
@@ -101,7 +105,7 @@ class _Service:
             self._tell(Serving())
             self._notifier.ready(f"serving on port {proxy.addresses[0][1]}")
             await proxy.wait_shutdown()
-            log.info("draining for at most %g s", self._settings.hot_upgrade_exit_timeout)
+            log.info("draining for at most %g s", proxy.settings().hot_upgrade_exit_timeout)
             if not proxy.handed_over:
                 self._notifier.stopping("draining")
 

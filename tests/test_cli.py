@@ -16,6 +16,7 @@ import pytest
 
 import odp_trio
 from odp_trio import service
+from odp_trio.admin.configuration import Configuration
 from odp_trio.cli import _parser, main, read_settings
 from odp_trio.config import Settings
 from odp_trio.errors import ChildGaveUp
@@ -128,9 +129,9 @@ class Called(list[dict[str, Any]]):
 
     @property
     def settings(self) -> Settings:
-        settings = self[-1]["settings"]
-        assert isinstance(settings, Settings)
-        return settings
+        configuration = self[-1]["settings"]
+        assert isinstance(configuration, Configuration)
+        return configuration.settings()
 
 
 @pytest.fixture

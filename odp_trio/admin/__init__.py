@@ -1,5 +1,6 @@
 """What operators read and say.
 
+start     what a start is given: file, environment, -o, flags, what was kept
 configuration  layers, what is in force, changes at run time
 status    one frozen record of everything, read off the tables
 clients   how many there are, against how many there may be
@@ -23,6 +24,7 @@ explain   where a statement would go and why, of a running proxy or a snapshot
 what_if   changed copies of what routing reads
 explain_command  the verbs explain and snapshot of the command line
 explain_text     an explanation for people
+check_config  the verb check-config
 cache_command    the verb check-cache
 proxysys  a login to the proxy itself
 """

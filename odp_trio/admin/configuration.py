@@ -40,6 +40,34 @@ class Configuration:
         self._started = self._settings = self._configured.settings
         self._subscribers: list[Subscriber] = []
         self._lock = trio.Lock()
+        self._reread: Callable[[], Sources] | None = None
+
+    @classmethod
+    def read(cls, reread: Callable[[], Sources]) -> Configuration:
+        """Return a configuration of what a function reads, now and at each ``read_again``."""
+        made = cls(reread())
+        made._reread = reread
+        return made
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is configured and passed over."""
+        return self._configured.warnings
+
+    def read_again(self) -> None:
+        """Read everything anew, for a process that has waited for its turn; before anything runs.
+
+        What cannot be read any more is logged, and stays as it was.
+        """
+        if self._reread is None:
+            return
+        try:
+            fresh = Configuration(self._reread())
+        except (ConfigError, OSError) as exc:
+            log.error("the settings are as they were when this process started: %s", exc)
+            return
+        self._sources, self._configured = fresh._sources, fresh._configured
+        self._started = self._settings = fresh._settings
 
     def settings(self) -> Settings:
         """Return the settings in force: options that need a restart are as they were at the start."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -163,8 +164,8 @@ def _json_value(described: Described, value: Any) -> Any:
     return str(value) if isinstance(value, Secret) else value
 
 
-def effective_json(built: Built) -> bytes:
-    """Return the same as JSON."""
+def effective_json(built: Built, impacts: Sequence[msgspec.Struct] = ()) -> bytes:
+    """Return the same as JSON, with what to expect of it."""
     values = {
         name: {
             "value": _json_value(described, value),
@@ -174,4 +175,5 @@ def effective_json(built: Built) -> bytes:
         for value in (getattr(built.settings, name),)
     }
     clusters = {name: [str(address) for address in c.rslist] for name, c in built.settings.clusters.items()}
-    return msgspec.json.encode({"options": values, "clusters": clusters, "warnings": built.warnings})
+    record = {"options": values, "clusters": clusters, "warnings": built.warnings, "impacts": impacts}
+    return msgspec.json.encode(record)

@@ -36,6 +36,7 @@ class Layer(msgspec.Struct, frozen=True):
     source: str
     values: Mapping[str, Any]
     lenient: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 class Built(msgspec.Struct, frozen=True):
@@ -81,6 +82,7 @@ def build(*layers: Layer, base: Settings | None = None) -> Built:
     base = Settings() if base is None else base
     check = _Check(base)
     for layer in layers:
+        check.warnings += layer.warnings
         for name, value in layer.values.items():
             check.take(layer, name, value)
     check.add_default_cluster()

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from odp_trio.admin.configuration import Configuration, configuration_of
+from odp_trio.admin.start import read_sources
 from odp_trio.config import Layer, Secret, Settings
 from odp_trio.config.changes import Change, Scope
 from odp_trio.config.sources import Sources
@@ -20,6 +21,10 @@ def kept(path: Path) -> Configuration:
 
 def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
 
 
 async def test_a_change_is_in_force_at_once_and_subscribers_see_both() -> None:
@@ -135,3 +140,25 @@ async def test_changes_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
 
     text = (tmp_path / "proxyconfig.toml").read_text()
     assert all(line in text for line in ('connect_timeout = "9s"', 'login_timeout = "8s"', 'syslog_level = "WARN"'))
+
+
+async def test_a_process_that_waited_for_its_turn_reads_everything_again(tmp_path: Path) -> None:
+    def read() -> Sources:
+        return read_sources(None, None, {}, f"etc_dir={tmp_path}")
+
+    serving, spare = Configuration.read(read), Configuration.read(read)
+    await serving.alter([Change("connect_timeout", "9s"), Change("listen_port", "3306")])
+
+    spare.read_again()
+
+    assert (spare.settings().connect_timeout, spare.settings().listen_port) == (9.0, 3306)
+
+
+async def test_what_cannot_be_read_again_stays_as_it_was(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spare = Configuration.read(lambda: read_sources(None, None, {}, f"etc_dir={tmp_path}"))
+    write(tmp_path / "proxyconfig.toml", "connect_timeout =")
+
+    spare.read_again()
+
+    assert spare.settings() == Settings(etc_dir=str(tmp_path))
+    assert "proxyconfig.toml: not TOML" in caplog.text
