@@ -46,7 +46,7 @@ from odp_trio.config import Settings
 from odp_trio.net.certificates import Certificates
 from odp_trio.net.listener import accept_clients, socket_address
 from odp_trio.net.reactor import Reactor, open_reactor
-from odp_trio.observe import Counts
+from odp_trio.observe import Counts, StatementTable
 from odp_trio.process.inherited import NOTHING_INHERITED, Inherited, bind_all
 from odp_trio.routing.own_rules import rule_set
 from odp_trio.session.admission import Admission
@@ -93,6 +93,7 @@ class Proxy:
         self.counts = Counts()
         self.admission = Admission(self.settings)
         self.ends = Ends(settings.session_ends_kept)
+        self.measured = StatementTable(lambda: self.settings().monitor_item_limit)
         self.tenants = TenantTable()
         self.rules = rule_set(load_own_rules(settings.own_rules.split()))
         self.certificates = Certificates(settings)
@@ -254,6 +255,7 @@ class Proxy:
             admission=self.admission,
             ends=self.ends,
             ids=ids,
+            measured=self.measured,
             wall_clock_us=lambda: time.time_ns() // 1000,
         )
 

@@ -47,10 +47,10 @@ _GROUPS: Final = {
         sql_table_cache_mem_limited tenant_location_valid_time
     """,
     "metrics are at /metrics, and always counted": """
-        enable_extra_prometheus_metric enable_monitor_stat enable_mysqlsm_info enable_report_session_stats enable_stat
+        enable_extra_prometheus_metric enable_mysqlsm_info enable_report_session_stats enable_stat
         enable_strict_stat_time enable_sync_all_stats enable_trace enable_trace_stats enable_trans_detail_stats
         mem_leak_check_class_name mem_leak_check_mod_name monitor_cost_ms_unit
-        monitor_item_limit monitor_item_max_idle_period monitor_stat_dump_interval
+        monitor_item_max_idle_period monitor_stat_dump_interval
         monitor_stat_high_threshold monitor_stat_low_threshold monitor_stat_middle_threshold
         prometheus_cost_ms_unit prometheus_sync_interval
         sqlaudit_mem_limited stat_dump_interval stat_table_sync_interval

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from odp_trio.model import TenantKey
+from odp_trio.observe import StatementCell
 from odp_trio.routing.feedback import Verdict, judge
 from odp_trio.routing.request import Decision, Route, RouteRequest
 from odp_trio.routing.values import Values
@@ -32,7 +33,7 @@ class Answering:
 
     # fmt: off
     __slots__ = (
-        "_missed", "account", "begun", "decision", "dialect", "feedback", "key", "looks_at", "names", "reply",
+        "_missed", "account", "begun", "cell", "decision", "dialect", "feedback", "key", "looks_at", "names", "reply",
         "request", "reroute", "servers", "state", "statements", "text", "tracker", "values", "watching", "what",
     )
     # fmt: on
@@ -40,6 +41,8 @@ class Answering:
     account: Account
     begun: bytes
     """The BEGIN that was held, and sent to the server of the running statement before it."""
+    cell: StatementCell | None
+    """Where the running statement counts; kept while statements of one shape follow one another."""
     decision: Decision | None
     dialect: int
     feedback: Feedback
@@ -110,6 +113,8 @@ class Answering:
         verdict = judge(route, route.location, hit=hit, errno=errno)
         if not hit:
             route.location.missed += 1
+            if self.cell is not None:
+                self.cell.missed += 1
             if route.tally is not None:
                 route.tally[1] += 1
         if verdict in (Verdict.DIRTY, Verdict.DIRTY_AT_ONCE):

@@ -26,14 +26,14 @@ _CARRIED: Final = OBCapability.OB_PROTOCOL_V2 | OBCapability.SESSION_SYNC | OBCa
 class Extras:
     """The extra info of one server session; see ``net.ob20_stream.Beside``."""
 
-    __slots__ = ("_address", "_info", "_state", "_syncs", "_tracer")
+    __slots__ = ("_address", "_info", "_state", "_syncs", "tracer")
 
     def __init__(self, server: ServerSession, state: ClientState, tracer: Tracer) -> None:
         self._address: Address = server.address
         self._state = state
         self._syncs = bool(server.capabilities & OBCapability.SESSION_SYNC)
         self._info = ServerInfo(state.shared)
-        self._tracer = tracer if server.capabilities & OBCapability.FULL_LINK_TRACING else None
+        self.tracer = tracer if server.capabilities & OBCapability.FULL_LINK_TRACING else None
 
     def outgoing(self, command: int) -> bytes:
         """Return the extra info for a command that begins now; empty when there is none."""
@@ -41,8 +41,8 @@ class Extras:
             return b""
         info = self._info.outgoing() if self._syncs else b""
         extra = entry(Key.SESS_INFO, info) if info else b""
-        if self._tracer is not None:
-            extra += self._tracer.span(command)
+        if self.tracer is not None:
+            extra += self.tracer.span(command)
         if self._state.trace_info:
             extra = entry(Key.TRACE_INFO, self._state.trace_info) + extra
             self._state.trace_info = b""
@@ -52,8 +52,8 @@ class Extras:
         """Take an entry of an answer's extra info; what is not known is skipped."""
         if key == Key.SESS_INFO and self._syncs:
             self._info.arrived(value)
-        elif key == Key.FULL_TRC and self._tracer is not None:
-            self._tracer.control(value)
+        elif key == Key.FULL_TRC and self.tracer is not None:
+            self.tracer.control(value)
         elif key == Key.FEEDBACK_PROXY_INFO and (holds := is_lock_session(value)) is not None:
             self._state.note_locks(self._address, holds)
 

@@ -11,12 +11,13 @@ from typing import Final
 
 import msgspec
 
-from odp_trio.errors import ClientProtocolError, ProtocolError, SessionMemoryExceeded
+from odp_trio.errors import ClientProtocolError, ProtocolError, ServerProtocolError, SessionMemoryExceeded
 from odp_trio.net.leg import Leg
 from odp_trio.net.reactor import Reactor
 from odp_trio.net.stream import Stream
 from odp_trio.observe import Traffic
-from odp_trio.session.events import Ended, EventBox, Failed, server_lost
+from odp_trio.session.events import Ended, EventBox, Failed, Parked, server_lost
+from odp_trio.session.ports import Measures
 from odp_trio.session.reasons import End, ServerEnd, server_end
 from odp_trio.session.server_set import Routing, Upstream
 from odp_trio.wire.command import RequestTracker
@@ -31,8 +32,9 @@ class Ending:
 
     # fmt: off
     __slots__ = (
-        "_client", "_draining", "_held", "_open", "_request", "_routing", "_sentence", "_server", "_uploading", "_view",
-        "_waiting", "_withheld", "events", "tracker", "traffic", "upstream",
+        "_arrived", "_asked", "_before", "_came", "_client", "_draining", "_first", "_held", "_meter", "_open",
+        "_request", "_routing", "_sent", "_sentence", "_server", "_uploading", "_view", "_waiting", "_withheld",
+        "events", "tracker", "traffic", "upstream",
     )
     # fmt: on
     _server: Leg
@@ -44,11 +46,14 @@ class Ending:
         tracker: ResponseTracker,
         traffic: Traffic,
         routing: Routing,
+        meter: Measures,
     ) -> None:
         self._view = reactor.view
         self._client = Leg(reactor, client, self._on_client, self.crash)
         self.upstream: Upstream | None = None
-        self.tracker, self.traffic, self._routing = tracker, traffic, routing
+        self.tracker, self.traffic, self._routing, self._meter = tracker, traffic, routing, meter
+        self._arrived = self._sent = self._first = self._came = 0  # of the running statement, or the last: in ns
+        self._asked = self._before = 0  # its bytes; those of answers before it
         self._open = self._draining = self._uploading = False
         self._request: RequestTracker | None = None
         self._waiting = self._withheld = b""
@@ -136,6 +141,20 @@ class Ending:
         return owed + len(self._waiting) + len(self._held) + len(self._withheld)
 
     @property
+    def request_bytes(self) -> int:
+        """What has come of the running command, or of the last one."""
+        return self._asked
+
+    @property
+    def response_bytes(self) -> int:
+        """What the server has answered to it."""
+        return self.traffic.server_bytes_in - self._before
+
+    def answered_here(self, answer: bytes) -> None:
+        """The running statement was answered by the proxy, after all or at once."""
+        self._meter.answered_here(self._arrived, answer)
+
+    @property
     def receives(self) -> bool:
         """Whether the client is to go on with the running command, or with a local file that it sends."""
         return self._request is not None
@@ -173,6 +192,15 @@ class Ending:
 
     def _bad_client(self, error: ProtocolError) -> None:
         self._end(End.CLIENT_PROTOCOL, error, tell_seq=1 if self.tracker.ended else None)
+
+    def _unasked(self, count: int) -> None:  # it is about to close: a killed session, a shutdown
+        self._end(End.SERVER_PROTOCOL, ServerProtocolError(f"{count} bytes that no command asked for"))
+
+    def _park(self, data: bytes) -> None:
+        """Leave a command to the session's task."""
+        self._waiting = b""
+        self.close()
+        self.events.put(Parked(data[4], data))
 
     def _server_lost(self, error: Exception | None, *, whole: bool = True) -> None:
         """The connection in use is of no use any more; ``whole`` is false if the last bytes for it were not sent."""

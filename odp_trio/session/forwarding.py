@@ -39,6 +39,7 @@ from odp_trio.session.events import Ended, Failed, Parked
 from odp_trio.session.failover import command_of, rule
 from odp_trio.session.lane import Lane
 from odp_trio.session.login import Credentials, login_ok
+from odp_trio.session.measuring import meter_of
 from odp_trio.session.own_answers import OwnKill, own_answer, tells_ids
 from odp_trio.session.placing import Placing
 from odp_trio.session.reasons import End, ServerEnd, lost_server, server_end
@@ -64,7 +65,7 @@ from odp_trio.wire.command import HANDLING, Com, Handling, command_name, first_p
 from odp_trio.wire.packets import packet
 from odp_trio.wire.response import ResponseTracker
 from odp_trio.wire.resultset import err_packet
-from odp_trio.wire.state import find_variable
+from odp_trio.wire.state import find_number
 
 log = logging.getLogger("odp_trio.session")
 
@@ -92,8 +93,8 @@ class Forwarding:
         server.ok = self._server_ok = services.login_answers.shared(server.ok)  # 26 KB, alike for many sessions
         settings = services.settings()
         session.identity = identity
-        session.privileges = _number(server.ok, b"ob_proxy_user_privilege")
-        granted = _number(server.ok, b"ob_capability_flag")
+        session.privileges = find_number(server.ok, b"ob_proxy_user_privilege")
+        granted = find_number(server.ok, b"ob_capability_flag")
         session.ids_are_known = tells_ids(granted, settings.client_session_id_version)
         key = TenantKey(destination.key, destination.tenant)
         self._tracker = ResponseTracker(session_track=credentials.tracks_session)
@@ -135,8 +136,9 @@ class Forwarding:
         state.last = first.address
         self._client_stream = stream_behind_login(client, credentials, settings)
         self._lane = session.lane = Lane(
-            services.reactor, self._client_stream, first, self._tracker, session.traffic, self._router
-        )
+            services.reactor, self._client_stream, first, self._tracker, session.traffic, self._router,
+            meter_of(session, self._router, services),
+        )  # fmt: skip
 
     def _impose(self, state: ClientState) -> None:
         """Apply what the configuration says of every session's variables."""
@@ -215,15 +217,20 @@ class Forwarding:
             session.detail = str(exc)
             return End.CLIENT_TOO_SLOW if isinstance(exc, PeerTooSlow) else End.CLIENT_GONE
         except (UpstreamError, ServerProtocolError) as exc:
-            return await refuse(session, services, client, 1, _transaction_lost(exc), lost_server(exc))
+            return await self._refuse(SessionLost(str(exc)), lost_server(exc))  # it was bound to its server
         except NotBegun as exc:
-            return await refuse(session, services, client, 1, exc, End.NOT_BEGUN)
+            return await self._refuse(exc, End.NOT_BEGUN)
         except InitFailed as exc:
-            return await refuse(session, services, client, 1, exc, End.INIT_SQL_FAILED)
+            return await self._refuse(exc, End.INIT_SQL_FAILED)
         except SessionMemoryExceeded as exc:
-            return await refuse(session, services, client, 1, exc, End.MEMORY_LIMIT)
+            return await self._refuse(exc, End.MEMORY_LIMIT)
         except ClientProtocolError as exc:
             return await refuse(session, services, client, 1, exc, End.CLIENT_PROTOCOL)
+
+    async def _refuse(self, error: OdpError, why: End) -> End:
+        """The running statement, and its session with it, may not go on."""
+        self._lane.answered_here(err_packet(1, error))
+        return await refuse(self._session, self._services, self._client, 1, error, why)
 
     async def _parked(self, parked: Parked) -> End | None:
         handling = HANDLING[parked.command]
@@ -270,7 +277,7 @@ class Forwarding:
             await self._answer(data, None if _SILENT[data[4]] else packet(1, exc.payload))
             return None
         except OwnKill as exc:
-            return await refuse(session, self._services, self._client, 1, exc, End.KILLED)
+            return await self._refuse(exc, End.KILLED)
         except QueryInterrupted as exc:
             error, refusal = exc, b""
         except RouteError as exc:
@@ -320,6 +327,7 @@ class Forwarding:
         self._session.detail = str(error)
         if self._lane.upstream is not None:
             self._servers.drop(self._lane.upstream, server_end(failed.error), str(failed.error))
+        self._lane.answered_here(err_packet(1, error))
         if failed.unanswered:
             await send_last(self._client, err_packet(1, error))
         return why
@@ -336,6 +344,7 @@ class Forwarding:
         await client.discard_command()
         if answer:
             await client.send(answer)
+            self._lane.answered_here(answer)
         self._lane.open(client.leftover())
 
     async def _change_user(self, payload: bytes) -> None:
@@ -352,7 +361,7 @@ class Forwarding:
         if changed is not None:
             admission.become(session.place, changed.user)
             session.destination = msgspec.structs.replace(session.destination, user=changed.user)
-            session.privileges = _number(changed.ok, b"ob_proxy_user_privilege")
+            session.privileges = find_number(changed.ok, b"ob_proxy_user_privilege")
             self._router.start_anew(active)
             # The new password is known as this server's answer to its scramble only.
             self._router.state.note_changed_user()
@@ -385,13 +394,3 @@ class Forwarding:
                 upstream.stream.send(_QUIT)
             except OSError as exc:
                 log.debug("%s: COM_QUIT not sent: %s", upstream.address, exc)
-
-
-def _number(ok: bytes, name: bytes) -> int:
-    value = find_variable(ok, name) or b""
-    return int(value) if value.isdigit() else 0
-
-
-def _transaction_lost(error: OdpError) -> OdpError:
-    """The session was bound to its server, for a transaction most often."""
-    return SessionLost(str(error))

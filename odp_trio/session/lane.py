@@ -13,14 +13,16 @@ rest is gone (unregistered: a reset would be reported over and over).
 
 from __future__ import annotations
 
+from time import perf_counter_ns as clock
 from typing import Final, final
 
-from odp_trio.errors import ClientProtocolError, ProtocolError, ServerProtocolError, SessionMemoryExceeded
+from odp_trio.errors import ClientProtocolError, ProtocolError, SessionMemoryExceeded
 from odp_trio.net.reactor import BROKEN, READ, WRITE, Reactor
 from odp_trio.net.stream import Stream
 from odp_trio.observe import Traffic
 from odp_trio.session.ending import Ending
-from odp_trio.session.events import Failed, Parked
+from odp_trio.session.events import Failed
+from odp_trio.session.ports import UNMEASURED, Measures
 from odp_trio.session.reasons import KILLED_ERRNOS, End
 from odp_trio.session.server_set import Routing, Upstream
 from odp_trio.wire.command import HANDLING, Handling, RequestTracker, first_packet_end, is_too_short
@@ -38,7 +40,7 @@ class Lane(Ending):
     own until it calls ``open()`` again; at the end ``close()``, before it closes the sockets.
     """
 
-    __slots__ = ("_buffer", "_choose", "_placed", "_receive", "_reply", "_respond", "_submit")
+    __slots__ = ("_buffer", "_choose", "_finish", "_placed", "_receive", "_reply", "_respond", "_submit")
 
     def __init__(
         self,
@@ -48,11 +50,12 @@ class Lane(Ending):
         tracker: ResponseTracker,
         traffic: Traffic,
         routing: Routing,
+        meter: Measures = UNMEASURED,
     ) -> None:
-        super().__init__(reactor, client, tracker, traffic, routing)
+        super().__init__(reactor, client, tracker, traffic, routing, meter)
         self._buffer = reactor.buffer
         self._receive, self._respond = self._client.receive, client.send  # bound once: the calls of every statement
-        self._choose = routing.choose
+        self._choose, self._finish = routing.choose, meter.finish
         self._placed = False
         self.use(upstream)
 
@@ -109,6 +112,7 @@ class Lane(Ending):
             and self._request is None
             and not (self._waiting or self._draining)
         ):
+            self._arrived = clock()
             upstream = self._choose(buffer, count)
             if upstream is None:
                 self._leave(bytes(self._view[:count]))
@@ -123,6 +127,7 @@ class Lane(Ending):
             except OSError as exc:
                 self._server_lost(exc, whole=False)
                 return
+            self._sent, self._asked = clock(), count
             if sent != count:
                 self._server.owe(self._view[sent:count])
                 self._client.read_on(False)
@@ -169,6 +174,8 @@ class Lane(Ending):
                 return
             if self._draining and not self._placed and self._depart(tell_seq=1):
                 return
+            if not self._placed:
+                self._arrived = clock()
             handling = HANDLING[data[4]]
             if handling is Handling.PARK or handling is Handling.REFUSE:
                 self._park(data)
@@ -193,13 +200,9 @@ class Lane(Ending):
         self._waiting = data[first_packet_end(data) :]
         self.traffic.statements += 1
         self._to_client(reply)
+        self._meter.answered_here(self._arrived, reply)
         if self._draining and not self._waiting and self._sentence is None:
             self.drain()
-
-    def _park(self, data: bytes) -> None:
-        self._waiting = b""
-        self.close()
-        self.events.put(Parked(data[4], data))
 
     def _begin_request(self, data: bytes, handling: Handling) -> None:
         request = RequestTracker()
@@ -213,7 +216,9 @@ class Lane(Ending):
         if handling is Handling.FORWARD:
             self.tracker.begin(data[4])
         self._request = None if request.complete else request
+        self._asked = stop
         self._to_server(data[:stop] if self._waiting else data)
+        self._sent = clock()
 
     def _request_bytes(self, count: int) -> None:
         request = self._request
@@ -225,8 +230,11 @@ class Lane(Ending):
             return
         self._waiting += bytes(self._view[stop:count])
         self._to_server(self._view[:stop])
+        self._asked += stop
         if request.complete:
             self._request = None
+            if self.tracker.pos < 0:  # nothing has been answered yet
+                self._sent = clock()
             if self._uploading:
                 self._uploading = False
                 if self.tracker.wants_upload:  # else the server has refused already
@@ -256,8 +264,12 @@ class Lane(Ending):
         if not count:
             self._server_lost(None)
             return
-        self.traffic.server_bytes_in += count
-        tracker = self.tracker
+        came = self._came = clock()
+        traffic, tracker = self.traffic, self.tracker
+        before = traffic.server_bytes_in
+        traffic.server_bytes_in = before + count
+        if tracker.pos < 0:
+            self._first, self._before = came, before
         if self.tracker.ended or self._held:
             self._server_bytes_after_others(count)
             return
@@ -282,8 +294,12 @@ class Lane(Ending):
         if tracker.tail or tracker.pos != count or tracker.wants_upload:
             self._rest_of_response(self._buffer, count)
         elif tracker.ended:
-            self.traffic.statements += 1
-            if tracker.errno or tracker.state or self._waiting or self._draining or self._routing.watching:
+            if tracker.errno:
+                self._error_over()
+                return
+            traffic.statements += 1
+            self._finish(self._arrived, self._sent, self._first, came)
+            if tracker.state or self._waiting or self._draining or self._routing.watching:
                 self._response_over()
 
     def _server_is_readable(self, events: int) -> bool:
@@ -325,8 +341,14 @@ class Lane(Ending):
                 self._hold(bytes(buffer[tracker.pos : end]))
                 return
             if tracker.ended:
-                self.traffic.statements += 1
-                self._unasked(end - tracker.pos) if tracker.pos < end else self._response_over()
+                if tracker.pos < end:
+                    self._unasked(end - tracker.pos)
+                elif tracker.errno:
+                    self._error_over()
+                else:
+                    self.traffic.statements += 1
+                    self._finish(self._arrived, self._sent, self._first, self._came)
+                    self._response_over()
                 return
             if (start := tracker.pos) >= end:
                 return
@@ -342,12 +364,17 @@ class Lane(Ending):
         self._to_client(buffer[start:stop])
         return True
 
+    def _error_over(self) -> None:
+        self.traffic.statements += 1
+        self.traffic.errors += 1
+        if not self._withheld:  # else it may go to another server
+            self._finish(self._arrived, self._sent, self._first, self._came, self.tracker.errno)
+        if self.tracker.errno in KILLED_ERRNOS:
+            self._end(End.KILLED_BY_SERVER)
+        else:
+            self._response_over()
+
     def _response_over(self) -> None:
-        if self.tracker.errno:
-            self.traffic.errors += 1
-            if self.tracker.errno in KILLED_ERRNOS:
-                self._end(End.KILLED_BY_SERVER)
-                return
         self._routing.answered()
         if self._routing.account.over:
             self.sentence(End.MEMORY_LIMIT, SessionMemoryExceeded("exceed memory limit: client_max_memory_size"))
@@ -362,9 +389,6 @@ class Lane(Ending):
                 self._client.read_on(True)
         elif self._draining and self._sentence is None:
             self.drain()
-
-    def _unasked(self, count: int) -> None:  # it is about to close: a killed session, a shutdown
-        self._end(End.SERVER_PROTOCOL, ServerProtocolError(f"{count} bytes that no command asked for"))
 
     def _to_client(self, data: bytes | bytearray) -> None:
         if not data or not self._open:

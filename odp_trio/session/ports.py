@@ -1,8 +1,8 @@
-"""What the routing of a session is lent, as protocols: views of the cluster, and where feedback goes."""
+"""What a session is lent, as protocols: views of the cluster, where feedback goes, who measures its statements."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol, final
 
 from odp_trio.model import Address, TenantKey
 from odp_trio.routing.view import View
@@ -46,3 +46,31 @@ class Feedback(Protocol):
     def server_answered(self, key: TenantKey, address: Address) -> None:
         """A server has answered a statement well."""
         ...
+
+
+class Measures(Protocol):
+    """Who is told what statements took: ``session.measuring``."""
+
+    def finish(self, arrived: int, sent: int, first: int, came: int, errno: int = 0) -> None:
+        """The answer of a server has been given to the client; its last bytes ``came`` then."""
+        ...
+
+    def answered_here(self, arrived: int, answer: bytes) -> None:
+        """A statement that no server was asked about, or that none has answered, has got ``answer``, whole packets."""
+        ...
+
+
+@final
+class Unmeasured:
+    """Measures nothing."""
+
+    __slots__ = ()
+
+    def finish(self, arrived: int, sent: int, first: int, came: int, errno: int = 0) -> None:
+        """Do nothing."""
+
+    def answered_here(self, arrived: int, answer: bytes) -> None:
+        """Do nothing."""
+
+
+UNMEASURED: Final = Unmeasured()

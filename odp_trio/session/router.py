@@ -97,6 +97,7 @@ class Router(Answering):
         self.explains = False
         """Whether the command is EXPLAIN ROUTE."""
         self.decision: Decision | None = None
+        self.cell = None
         self.dialect = 0
         self._shapes, self._shape_of = shapes, shapes.shape
         self._views = views
@@ -258,7 +259,7 @@ class Router(Answering):
         """Another statement comes: nothing of the one before counts."""
         self.watching = False
         self.begun = b""
-        self.names.running = None
+        self.names.running = self.cell = None
         self._again = self._again_running = None
         self.statements.forget_command()
 

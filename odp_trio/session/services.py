@@ -16,7 +16,7 @@ from odp_trio.net.certificates import Certificates
 from odp_trio.net.channel import PacketChannel
 from odp_trio.net.listener import Peer
 from odp_trio.net.reactor import Reactor
-from odp_trio.observe import Counts, Traffic
+from odp_trio.observe import Counts, StatementLog, StatementTable, StatementWatch, Traffic
 from odp_trio.routing.own_rules import RuleSet
 from odp_trio.session.admission import Admission, Place
 from odp_trio.session.attempt import Attempt, ClientLeft
@@ -61,9 +61,18 @@ class Services:
     admission: Admission
     ends: Ends
     ids: ConnectionIds
+    measured: StatementTable
+    """What the statements of all tenants took."""
+    watch: StatementWatch = field(default_factory=StatementWatch)
+    """Which statements somebody wants a record of, and who."""
     login_answers: LoginAnswers = field(default_factory=LoginAnswers)
     table: dict[int, Session] = field(default_factory=dict)
     """Every session, by connection id."""
+
+    @property
+    def statement_log(self) -> StatementLog | None:
+        """Gets the records of statements; None when nobody wants any.  See ``StatementWatch.want``."""
+        return self.watch.log
 
 
 @final

@@ -28,13 +28,15 @@ _ID_BITS: Final = 128
 class Tracer:
     """What is traced of one client session."""
 
-    __slots__ = ("_random", "_sample", "_seed", "_shows")
+    __slots__ = ("_random", "_sample", "_seed", "_shows", "trace_id")
 
     def __init__(self, seed: int | None = None) -> None:
         self._seed = seed
         self._random: random.Random | None = None
         self._sample = 0.0
         self._shows = False
+        self.trace_id = b""
+        """Of the statement that was sent last; empty if it is not traced."""
 
     def control(self, value: bytes) -> None:
         """Take what a server says in FULL_TRC; what is not known is skipped."""
@@ -57,12 +59,13 @@ class Tracer:
     def span(self, command: int) -> bytes:
         """Return the entry for a command that begins; empty if it is not traced."""
         if command not in _TRACED or not (self._shows or (self._sample and self._chance.random() < self._sample)):
+            self.trace_id = b""
             return b""
-        trace_id, span_id = (self._chance.getrandbits(_ID_BITS).to_bytes(16, "little") for _ in range(2))
+        self.trace_id, span_id = (self._chance.getrandbits(_ID_BITS).to_bytes(16, "little") for _ in range(2))
         parts = (
             (_ENABLE, b"\1"),
             (_FORCE_PRINT, b"\0"),
-            (_TRACE_ID, trace_id),
+            (_TRACE_ID, self.trace_id),
             (_REFERENCE, b"\0"),
             (_SPAN_ID, span_id),
         )

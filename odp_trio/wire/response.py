@@ -43,6 +43,8 @@ _DEFINITIONS, _ROWS, _EXTRA_OK, _END = (
 )
 _IN_TRANS, _MORE = (int(flag) for flag in (Status.IN_TRANS, Status.MORE_RESULTS))
 _UNUSUAL = int(Status.CURSOR_EXISTS | Status.PS_OUT_PARAMS)
+_ERROR_BYTES: Final = 1024
+"""More of an error is not kept."""
 _DATA_PHASES: Final = (_ROWS, _DEFINITIONS)
 _FIRST: Final = [FIRST_PHASE.get(command) for command in range(256)]
 
@@ -82,6 +84,7 @@ class ResponseTracker:
         "ended",
         "errno",
         "error_first",
+        "error_text",
         "extra_ok",
         "held",
         "ids_taken",
@@ -104,6 +107,8 @@ class ResponseTracker:
         self.errno = 0
         self.error_first = False
         """Of an answer with an errno: the ERR packet was in the first bytes that were fed."""
+        self.error_text = b""
+        """Of an answer with an errno: the payload of its ERR packet, or what has room of it."""
         self.state: SessionState | None = None
         self.tail = b""
         self.pos = 0
@@ -269,6 +274,7 @@ class ResponseTracker:
         if kind is Kind.ERR:
             self.errno = buffer[start + 5] | buffer[start + 6] << 8 if end - start > 6 else 0
             self.error_first = self.pos < 0
+            self.error_text = bytes(buffer[start + 4 : min(end, start + 4 + _ERROR_BYTES)])
             self._finish(after)
             return True
         if kind is Kind.OK:

@@ -166,3 +166,9 @@ def find_variable(ok: bytes, name: bytes) -> bytes | None:
     if at < 0:
         return None
     return Cursor(ok, ServerProtocolError, at + len(key)).lestr()
+
+
+def find_number(ok: bytes, name: bytes) -> int:
+    """Return the value of a variable in an OK payload as a number; 0 if it is none, or not told."""
+    value = find_variable(ok, name) or b""
+    return int(value) if value.isdigit() else 0

@@ -15,6 +15,7 @@ from odp_trio.net.stream import Stream
 from odp_trio.observe import Traffic
 from odp_trio.session.account import Account
 from odp_trio.session.lane import Lane
+from odp_trio.session.ports import UNMEASURED, Measures
 from odp_trio.session.reasons import ServerEnd
 from odp_trio.session.server_set import Upstream
 from odp_trio.session.upstream import ServerSession
@@ -126,6 +127,7 @@ async def open_bed(
     early: bytes = b"",
     around_client: Around = as_it_is,
     around_server: Around = as_it_is,
+    meter: Measures = UNMEASURED,
 ) -> AsyncIterator[Bed]:
     reactor = open_reactor(mode)
     pairs = [socket.socketpair() for _ in range(2)]
@@ -150,6 +152,7 @@ async def open_bed(
         tracker,
         Traffic(),
         OneServer(upstream, tracker, errnos, withheld),
+        meter,
     )
     async with trio.open_nursery() as nursery:
         if not reactor.attached:
