@@ -17,5 +17,6 @@ matrix     every fault under load, as a table
 ocp        a config server and its faults
 ocp_answers  what that config server tells
 demo       ``odp-trio demo``
+demo_verbs  what its terminal can do to OBServers
 commands   ``odp-trio testbed``
 """

@@ -21,6 +21,7 @@ from odp_trio.config.options import ClusterSettings
 from odp_trio.model import parse_rslist
 from odp_trio.supervise.supervisor import sole_exception
 from odp_trio.testing.bed import Testbed, open_testbed
+from odp_trio.testing.demo_verbs import HELP, read_verbs
 
 CLUSTER = "demo"
 HOST = "127.0.0.1"
@@ -72,6 +73,9 @@ async def demo(*, observers: int, port: int, http_port: int, directory: Path | N
                 return await run_command(command, values)
             answer = await trio.to_thread.run_sync(_first_query, values)
             _show(console, values, answer)
+            if sys.stdin.isatty():
+                console.print(f"Or break something here, and look what clients see of it:\n\n{HELP}\n")
+                await read_verbs(bed, progress)
             await trio.sleep_forever()
 
     return await until_signal(work, with_command=bool(command))
