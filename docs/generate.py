@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from odp_trio import errors as proxy_errors
+from odp_trio.config.foreign import FOREIGN
+from odp_trio.config.options import options
 from odp_trio.config.render import render_example, render_markdown
 from odp_trio.model import Address
 from odp_trio.routing.feedback import CLUSTER_MISMATCH, CONNECT_ERROR, DUPLICATES, NOT_MASTER, REROUTE, Verdict, judge
@@ -42,6 +45,16 @@ ERRORS = {
     CONNECT_ERROR: "connect error",
     CLUSTER_MISMATCH: "other cluster",
 }
+ABSTRACT = (
+    proxy_errors.OdpError,
+    proxy_errors.ProtocolError,
+    proxy_errors.LoginError,
+    proxy_errors.RouteError,
+    proxy_errors.UpstreamError,
+    proxy_errors.BadCacheFile,
+    proxy_errors.ChildGaveUp,
+)
+"""Not what a client is told."""
 WORDS = {
     Verdict.VALID: "right",
     Verdict.DIRTY: "dirty",
@@ -141,6 +154,30 @@ def driver_tables() -> dict[str, str]:
     return {"drivers": "\n".join(table), "lacks": "\n".join(lacks), "differs": "\n".join(differs)}
 
 
+def error_table() -> str:
+    """Return the errors that the proxy itself answers with, of the classes that are them."""
+    rows: dict[tuple[int, str], list[str]] = {}
+    for error in vars(proxy_errors).values():
+        if not isinstance(error, type) or not issubclass(error, proxy_errors.OdpError) or error in ABSTRACT:
+            continue
+        if error.__doc__:
+            text = " ".join(error.__doc__.split("\n\n")[0].split()).replace("``", "`")
+            rows.setdefault((error.errno, error.sqlstate), []).append(text)
+    lines = [f"| {number} | {state} | {'<br>'.join(texts)} |" for (number, state), texts in sorted(rows.items())]
+    return "\n".join(["| errno | SQLSTATE | what has happened |", "|---|---|---|", *lines])
+
+
+def odp_options() -> dict[str, str]:
+    """Return ODP's options: those that are here under the same name, and those that are not, with the reason."""
+    same = [name for name, described in options().items() if not described.option.own]
+    reasons: dict[str, list[str]] = {}
+    for name, reason in FOREIGN.items():
+        reasons.setdefault(reason, []).append(f"`{name}`")
+    absent = ["| what there is instead | options of ODP |", "|---|---|"]
+    absent += [f"| {reason} | {', '.join(names)} |" for reason, names in reasons.items()]
+    return {"same": ", ".join(f"`{name}`" for name in sorted(same)), "absent": "\n".join(absent)}
+
+
 def filled(text: str, **tables: str) -> str:
     """Return a page with its tables, each between ``<!-- name -->`` and ``<!-- /name -->``, made again."""
     for name, table in tables.items():
@@ -159,8 +196,9 @@ def reason_table(reasons: Iterable[Reason]) -> str:
 
 def pages() -> dict[Path, str]:
     """Return every made file and what it should hold."""
-    wire, routing, failover, ends, drivers, limits = (
-        ROOT / "docs" / f"{name}.md" for name in ("wire", "routing", "failover", "ends", "drivers", "limits")
+    wire, routing, failover, ends, drivers, limits, errors, migration = (
+        ROOT / "docs" / f"{name}.md"
+        for name in ("wire", "routing", "failover", "ends", "drivers", "limits", "errors", "migration")
     )
     return {
         ROOT / "etc" / "odp.toml": render_example(),
@@ -168,6 +206,8 @@ def pages() -> dict[Path, str]:
         drivers: filled(drivers.read_text(encoding="utf-8"), **driver_tables()),
         wire: filled(wire.read_text(encoding="utf-8"), phases=render_phases()),
         ends: filled(ends.read_text(encoding="utf-8"), ends=reason_table(End), server_ends=reason_table(ServerEnd)),
+        errors: filled(errors.read_text(encoding="utf-8"), errors=error_table()),
+        migration: filled(migration.read_text(encoding="utf-8"), **odp_options()),
         limits: filled(limits.read_text(encoding="utf-8"), times=render_limits(TIMES), amounts=render_limits(AMOUNTS)),
         failover: filled(failover.read_text(encoding="utf-8"), failover=failover_table()),
         routing: filled(
