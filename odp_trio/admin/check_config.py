@@ -57,7 +57,7 @@ def add_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def check_config(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Run ``odp-trio check-config`` and return the exit status; raise ConfigError naming every mistake."""
-    from odp_trio.config.foot_guns import impacts
+    from odp_trio.config.impact import impacts
     from odp_trio.config.render import effective, effective_json
 
     built = _read(options, parser)

@@ -17,7 +17,7 @@ import trio
 
 from odp_trio.catalog.files import replace_whole, temporary_name
 from odp_trio.config.changes import AlterReport, Change, canonical, check_scopes, differences, running
-from odp_trio.config.foot_guns import impacts
+from odp_trio.config.impact import Seen, impacts, of_layers
 from odp_trio.config.listing import ConfigRow, config_rows
 from odp_trio.config.options import Settings
 from odp_trio.config.sources import Sources, render_kept
@@ -41,6 +41,8 @@ class Configuration:
         self._subscribers: list[Subscriber] = []
         self._lock = trio.Lock()
         self._reread: Callable[[], Sources] | None = None
+        self.look: Callable[[], Seen] = Seen
+        """Says what the proxy knows of its surroundings, for impact reports."""
 
     @classmethod
     def read(cls, reread: Callable[[], Sources]) -> Configuration:
@@ -95,7 +97,10 @@ class Configuration:
             settings = running(configured.settings, self._started)
             report = AlterReport(
                 differences(self._configured, configured, changes),
-                impacts(self._configured.settings, configured.settings),
+                (
+                    *of_layers(configured, sources.next_start(), changes),
+                    *impacts(self._configured.settings, configured.settings, self.look()),
+                ),
                 dry_run,
                 sources.kept_in,
             )

@@ -9,7 +9,9 @@ render     etc/odp.toml, docs/options.md, the effective settings
 changes    changes at run time, and what they say of themselves
 sources    all layers of a process, and the file of what is kept of changes
 environment  variables of the environment that are options
-foot_guns  what somebody may not expect of a setting
+foot_gun   one thing that somebody may not expect of a setting
+foot_guns  the table of these, of foot_guns_of_routing and foot_guns_of_operation
+impact     which of these a change sets off, and for whom
 visibility  who an option is meant for
 listing    the rows of SHOW PROXYCONFIG
 """
