@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from odp_trio import errors as proxy_errors
+from odp_trio.admin.commands.render import render_commands, render_nothing
 from odp_trio.config.foreign import FOREIGN
 from odp_trio.config.options import options
 from odp_trio.config.render import render_example, render_markdown
@@ -196,14 +197,15 @@ def reason_table(reasons: Iterable[Reason]) -> str:
 
 def pages() -> dict[Path, str]:
     """Return every made file and what it should hold."""
-    wire, routing, failover, ends, drivers, limits, errors, migration = (
+    admin, wire, routing, failover, ends, drivers, limits, errors, migration = (
         ROOT / "docs" / f"{name}.md"
-        for name in ("wire", "routing", "failover", "ends", "drivers", "limits", "errors", "migration")
+        for name in ("admin", "wire", "routing", "failover", "ends", "drivers", "limits", "errors", "migration")
     )
     return {
         ROOT / "etc" / "odp.toml": render_example(),
         ROOT / "docs" / "options.md": render_markdown(),
         drivers: filled(drivers.read_text(encoding="utf-8"), **driver_tables()),
+        admin: filled(admin.read_text(encoding="utf-8"), commands=render_commands(), nothing=render_nothing()),
         wire: filled(wire.read_text(encoding="utf-8"), phases=render_phases()),
         ends: filled(ends.read_text(encoding="utf-8"), ends=reason_table(End), server_ends=reason_table(ServerEnd)),
         errors: filled(errors.read_text(encoding="utf-8"), errors=error_table()),

@@ -30,7 +30,7 @@ import odp_trio
 from odp_trio.admin.configuration import Configuration, configuration_of
 from odp_trio.admin.congestion import RecentChange, recent_changes
 from odp_trio.admin.explain import Explained, ExplainRequest, explain_live
-from odp_trio.admin.proxysys import serve_admin
+from odp_trio.admin.proxysys import answer_client, serve_admin
 from odp_trio.admin.routes import table_records
 from odp_trio.admin.status import ProxyStatus, proxy_status
 from odp_trio.admin.tree import TreeNode, task_tree
@@ -245,7 +245,8 @@ class Proxy:
             views=self.views,
             statements=self.statements,
             prepared_texts=self.prepared_texts,
-            admin=partial(serve_admin, self.statistics, lambda: self.services),
+            admin=partial(serve_admin, lambda: self),
+            internal=partial(answer_client, lambda: self),
             counts=self.counts,
             scramble=lambda: bytes(self._rng.choice(SCRAMBLE_ALPHABET) for _ in range(20)),
             seed=lambda: self._rng.getrandbits(63),

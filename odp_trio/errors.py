@@ -95,6 +95,24 @@ class SyntaxRefused(OdpError):
     sqlstate = "42000"
 
 
+class OutOfRange(OdpError):
+    """An argument of an internal command that cannot be (OB_INVALID_ARGUMENT)."""
+
+    errno = 1210
+
+
+class NotAllowed(OdpError):
+    """An internal command that may not be done to what it names (OB_OP_NOT_ALLOW)."""
+
+    errno = 4179
+
+
+class NoSuchEntry(OdpError):
+    """An internal command names something that there is not (OB_ENTRY_NOT_EXIST)."""
+
+    errno = 4018
+
+
 class Draining(OdpError):
     """The proxy is going away; the client should connect again elsewhere."""
 

@@ -26,5 +26,6 @@ explain_command  the verbs explain and snapshot of the command line
 explain_text     an explanation for people
 check_config  the verb check-config
 cache_command    the verb check-cache
-proxysys  a login to the proxy itself
+proxysys  a login to the proxy itself, and commands for it in other sessions
+commands  those commands: a package
 """

@@ -10,7 +10,7 @@ import msgspec
 import trio
 
 from odp_trio.model import TenantKey
-from odp_trio.sql.grammar import InternalKind, InternalStatement
+from odp_trio.sql.like import is_like
 from odp_trio.topology.location import Locations, TableEntry, TableKey, Tallies
 from odp_trio.topology.snapshot import TableRecord, write_table
 
@@ -83,12 +83,11 @@ async def list_routes(
     locations: Locations, *, like: str | None, cluster: str, tenant: str, limit: int
 ) -> tuple[tuple[TableRoutes, ...], int]:
     """Return the tables that ``like`` (of ``database.table``) admits, busiest first, and how many there are in all."""
-    pattern = InternalStatement(InternalKind.SHOW, like=like)
 
     def wanted(key: TableKey) -> bool:
         if (cluster and key.cluster != cluster) or (tenant and key.tenant != tenant):
             return False
-        return pattern.matches(f"{key.database}.{key.table}")
+        return is_like(f"{key.database}.{key.table}", like)
 
     found: list[TableEntry] = []
     entries = locations.entries()

@@ -110,6 +110,11 @@ class Clusters:
         trouble = self.directory.troubles.get(keeper.origin.name)
         return self.directory.entries.get(keeper.origin.name), "" if trouble is None else trouble.reason
 
+    def used_at(self, name: str) -> float | None:
+        """Return when a login or a session last used a cluster, Trio's time."""
+        keeper = self._keepers.get(name)
+        return None if keeper is None else keeper.used_at
+
     def rebuilding(self, name: str) -> str:
         """Return why a cluster is being built anew; empty if it is not."""
         keeper = self._keepers.get(name)
@@ -332,6 +337,12 @@ class Clusters:
         """Whether nobody has come since the clusters were looked at: dropping one takes its time."""
         keeper = self._keepers.get(name)
         return keeper is not None and keeper.used_at == used_at and not keeper.waiting and name not in self.in_use()
+
+    async def delete(self, name: str, why: str) -> None:
+        """Drop a cluster of the config server although it may be in use; one that is gone already is no mistake."""
+        keeper = self._keepers.get(name)
+        if keeper is not None and isinstance(keeper.origin, FromConfigServer):
+            await self._drop(name, why)
 
     async def _drop(self, name: str, why: str) -> None:
         keeper = self._keepers.pop(name)

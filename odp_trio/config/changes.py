@@ -23,7 +23,7 @@ FIXED: Mapping[str, str] = {
     "rootservice_list": "it names a cluster of the start: give it to the start (-r)",
 }
 """Options that only a start can set, and why."""
-PASSWORDS = ("observer_sys_password", "observer_sys_password1", "obproxy_sys_password")
+PASSWORDS = ("observer_sys_password", "observer_sys_password1", "obproxy_sys_password", "inspector_password")
 """Passwords of MySQL accounts: their SHA1 is enough to use them."""
 
 

@@ -107,7 +107,7 @@ _GROUPS: Final = {
     """,
     "this proxy does not do it": """
         enable_cloud_full_username enable_qa_mode enable_qos
-        enable_session_info_verification error_inject inspector_password
+        enable_session_info_verification error_inject
         qa_mode_mock_public_cloud_slb_addr qa_mode_mock_public_cloud_vid qos_stat_clean_interval
         qos_stat_item_limit qos_stat_item_max_idle_period skip_proxy_sys_private_check
     """,

@@ -147,6 +147,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     proxy_protocol_networks: Annotated[str, Option("networks", "Load balancers that may say who a client is, by the PROXY protocol (version 1 or 2): networks, parted by commas. From others such a header is refused.", own=True)] = ""
     login_timeout: Annotated[float, Option("duration", "How long a client may take to log in.", 0.1, 3600.0, own=True)] = 10.0
     obproxy_sys_password: Annotated[Secret, Option("secret", "Password of root@proxysys, the login to the proxy itself; without one nobody may.")] = Secret()
+    inspector_password: Annotated[Secret, Option("secret", "Password of inspector@proxysys, who may say PING PROXY and nothing else; without one nobody may.")] = Secret()
 
     enable_client_ssl: Annotated[bool, Option("bool", "Offer TLS to clients, once certificate and key are loaded.", restart=True, section="TLS")] = False
     ssl_cert_file: Annotated[str, Option("text", "Certificate of the proxy, with the certificates that lead to an authority behind it (PEM).", own=True, restart=True)] = ""

@@ -1,4 +1,4 @@
-"""What the session's task answers itself: KILL of this proxy's sessions, the process list, EXPLAIN ROUTE.
+"""What the session's task answers itself: KILL, the process list, EXPLAIN ROUTE, commands for the proxy.
 
 A command that it does not answer after all is sent to a server: KILL of an id that is not this proxy's, for one.
 """
@@ -50,6 +50,10 @@ async def own_answer(session: Session, services: Services, placing: Placing, dat
     command, facts, refused = data[4], router.request.shape.facts, router.statements.refusal is not None
     if command == Com.QUERY and router.explains:
         return await answer_explain(router, services.views, placing)
+    if command == Com.QUERY and facts.internal:
+        end = first_packet_end(data)
+        whole = end == 4 + int.from_bytes(data[:3], "little") and facts.statements == 1
+        return await services.internal(session, data[5:end], _status(session)) if whole else None
     if command == Com.PROCESS_KILL:
         number = int.from_bytes(data[5:9], "little") if len(data) >= 9 else None
         return await _kill(session, services, number, query=False)

@@ -38,6 +38,8 @@ T = TypeVar("T")
 
 AdminSession = Callable[["Session", PacketChannel, Credentials, Destination], Awaitable[None]]
 """Serves a login to the proxy itself."""
+InternalCommand = Callable[["Session", bytes, int], Awaitable[bytes | None]]
+"""Answers a command for the proxy in a session of a cluster, with these status flags; None: a server is to answer."""
 
 
 @dataclass(slots=True)
@@ -50,6 +52,7 @@ class Services:
     statements: Statements
     prepared_texts: PreparedTexts
     admin: AdminSession
+    internal: InternalCommand
     counts: Counts
     scramble: Callable[[], bytes]
     seed: Callable[[], int]

@@ -209,8 +209,10 @@ class StatementFacts(msgspec.Struct, frozen=True, kw_only=True):
     kill: Kill | None = None
     process_list: bool = False
     """``SHOW PROCESSLIST``, without FULL."""
+    internal: bool = False
+    """It begins like a command for the proxy itself: ``SHOW PROXYSESSION``, ``ALTER PROXYCONFIG``, ``PING PROXY`` …"""
     for_task: bool = False
-    """The session's task looks at it before a server is chosen: one of the three above."""
+    """The session's task looks at it before a server is chosen: one of the four above."""
     transaction: TransactionEffect = TransactionEffect.NONE
     deferrable: bool = False
     """It begins a transaction, no server can refuse it, and nobody can tell when it is executed."""

@@ -60,6 +60,8 @@ def _known(statement: Sequence[Word], word: Word, *, nested: bool) -> Found:
         return (Kind.LOAD_DATA, 0, {}) if _upper(statement, 1) in ("DATA", "XML") else (Kind.OTHER, 0, {})
     if upper in ("EXPLAIN", "DESC", "DESCRIBE"):
         return _explain(statement)
+    if _is_internal(upper, _upper(statement, 1)):
+        return Kind.OTHER, 0, {"internal": True, "for_task": True}
     for rule in (_transaction, _prepared):
         found = rule(statement, upper)
         if found is not None:
@@ -71,6 +73,21 @@ def _known(statement: Sequence[Word], word: Word, *, nested: bool) -> Found:
     if upper in _OTHERS:
         return Kind.OTHER, 0, {}
     return Kind.UNKNOWN, 0, {"why": f"{word.text[:40]!r} begins no statement that is known"}
+
+
+def _is_internal(first: str, second: str) -> bool:
+    """Whether a statement begins like a command for the proxy itself."""
+    match first:
+        case "SHOW":
+            return second.startswith("PROXY") or second in ("WARNLOG", "SQLAUDIT", "GLOBALSESSION")
+        case "ALTER":
+            return second in ("PROXY", "PROXYCONFIG", "PROXYRESOURCE")
+        case "KILL":
+            return second in ("PROXYSESSION", "GLOBALSESSION")
+        case "PING":
+            return second == "PROXY"
+        case _:
+            return False
 
 
 def _upper(statement: Sequence[Word], at: int) -> str:

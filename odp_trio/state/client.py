@@ -163,6 +163,10 @@ class ClientState:
         changed = self.system.get(name)
         return self._defaults.get(name) if changed is None else changed[0]
 
+    def login_variables(self) -> dict[bytes, bytes]:
+        """Return the system variables as the first login's OK told them, with what is taken where it did not."""
+        return dict(self._defaults)
+
     def user_variable(self, name: bytes) -> bytes | None:
         """Return a user variable as a literal, as the server told it last; ``name`` is in lower case."""
         return next((value for known, (value, _) in self.user.items() if known.lower() == name), None)

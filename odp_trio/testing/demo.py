@@ -144,7 +144,7 @@ def _show(console: Console, values: Mapping[str, str], answer: Sequence[Any]) ->
     show(f"[bold green]It works:[/] {answer[0]} answered 6 * 7 = {answer[2]} to session {answer[1]}.\n")
     show("Paste into another terminal:\n")
     show(f"  mariadb -h {host} -P {port} -u '{user}'{given}")
-    show(f"  mariadb -h {host} -P {port} -u root@proxysys -p{values['ODP_ADMIN_PASSWORD']} -e 'show proxycluster'")
+    show(f"  mariadb -h {host} -P {port} -u root@proxysys -p{values['ODP_ADMIN_PASSWORD']} -e 'show proxyserver'")
     if values["ODP_HTTP_PORT"]:
         show(f"  curl http://{HOST}:{values['ODP_HTTP_PORT']}/metrics")
     literal = f"host={host!r}, port={port}, user={user!r}, password={password!r}"

@@ -70,12 +70,27 @@ def text_result(columns: Sequence[str], rows: Iterable[Sequence[object]], seq: i
     """Build a whole text result set: numbers as LONGLONG where a column has only them, None as NULL."""
     table = [list(row) for row in rows]
     numeric = [bool(table) and all(isinstance(row[at], int) for row in table) for at in range(len(columns))]
-    payloads = [lenenc_int(len(columns))]
-    payloads += [_definition(name, number) for name, number in zip(columns, numeric, strict=True)]
-    payloads.append(eof_payload())
-    payloads += [b"".join(_value(cell) for cell in row) for row in table]
-    payloads.append(eof_payload())
+    behind = seq + len(columns) + 2
+    found = [result_head(list(zip(columns, numeric, strict=True)), seq=seq)]
+    found += [result_row(behind + at, row) for at, row in enumerate(table)]
+    found.append(result_tail(behind + len(table)))
+    return b"".join(found)
+
+
+def result_head(columns: Sequence[tuple[str, bool]], status: int = LOCAL_STATUS, seq: int = 1) -> bytes:
+    """Build what comes before the rows; each column has a name and is a LONGLONG or, if False, a VAR_STRING."""
+    payloads = [lenenc_int(len(columns)), *(_definition(name, number) for name, number in columns), eof_payload(status)]
     return b"".join(packet(seq + offset, payload) for offset, payload in enumerate(payloads))
+
+
+def result_row(seq: int, cells: Sequence[object]) -> bytes:
+    """Build one row, None as NULL."""
+    return packet(seq, b"".join(map(_value, cells)))
+
+
+def result_tail(seq: int, status: int = LOCAL_STATUS) -> bytes:
+    """Build what comes behind the rows."""
+    return packet(seq, eof_payload(status))
 
 
 def _definition(name: str, number: bool) -> bytes:

@@ -88,15 +88,15 @@ def test_a_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
         timeout=120,
     )
     code = (
-        "import odp_trio; from odp_trio.sql.grammar import grammar_text, parse_internal; "
+        "import odp_trio; from odp_trio.sql.dml import prepare; from odp_trio.admin.commands.table import COMMANDS; "
         f"assert odp_trio.__file__.startswith({str(target)!r}), odp_trio.__file__; "
-        "print(parse_internal('show proxycluster').subject)"
+        "prepare(); print(COMMANDS[0].syntax.notation)"
     )
     environment = {**os.environ, "PYTHONPATH": str(target)}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
     )
-    assert done.stdout == "PROXYCLUSTER\n", done.stderr
+    assert done.stdout == "SHOW PROXYCONFIG [LIKE 'pattern']\n", done.stderr
     run = odp_trio(
         "demo", "--port", "0", "--http-port", "0", "--", sys.executable, "-c", CHILD, cwd=tmp_path, env=environment
     )

@@ -1,0 +1,255 @@
+"""Commands that count: statistics, memory, connections.
+
+``STATISTICS`` maps ODP's names to what we count; what ODP counts and we do not is not invented.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+
+from odp_trio.admin.commands.command import LIKE, Asked, Command, Rows, nothing, show
+from odp_trio.admin.commands.moments import clock
+from odp_trio.admin.status import ProxyStatus
+from odp_trio.session.server_set import Upstream
+from odp_trio.session.services import Session
+
+NET_THREAD: Final = (
+    "net_thread_id", "current_connection_count", "current_client_connection_count",
+    "global_current_client_connection_count", "global_current_connection_count", "global_current_do_accept_count",
+    "total_epoll_wait", "last_epoll_size", "total_cop_lock_failure", "total_lru_timeout_count",
+    "total_lru_timeout_time-sec", "total_set_default_inactive", "total_calls_read_from_net", "total_calls_read",
+    "total_calls_read_nodata", "total_read_bytes", "total_calls_write_to_net", "total_calls_write",
+    "total_calls_write_nodata", "total_write_bytes", "protected_queue_al_size", "protected_queue_local_size",
+    "priority_queue_size",
+)  # fmt: skip
+NET_CONNECTION: Final = (
+    "thread_id L, connect_id L, socket_fd L, type V, src_ip V, src_port L, dst_ip V, dst_port L, virtual_ip V, "
+    "virtual_port L, virtual_vid L, bind_style V, read_enabled L, read_nbytes L, read_ndone L, write_enabled L, "
+    "write_nbyte L, write_ndone L, alive_time(sec) L, activity_timeout_in(sec) L, inactivity_timeout_in(sec) L, "
+    "timeout_close_in(sec) L, last_error_no L, shutdown L, comments V"
+)
+_MEMORY: Final = "mod_name V, mod_type V, hold L, used L, count L, avg_used L, backtrace V"
+
+
+def _refused(status: ProxyStatus) -> int:
+    return sum(status.refused_logins.values())
+
+
+def _listed(status: ProxyStatus, listed: str) -> int:
+    return sum(found.by_list.get(listed, 0) for found in status.congestion)
+
+
+STATISTICS: Final[Mapping[str, Callable[[ProxyStatus], int]]] = {
+    "current_client_connections": lambda status: status.sessions,
+    "current_active_client_connections": lambda status: status.busy_sessions,
+    "client_connections_currently_open": lambda status: status.sessions,
+    "total_client_connections": lambda status: status.accepted,
+    "current_server_connections": lambda status: (
+        status.server_connects - status.server_connect_failures - sum(status.server_ends.values())
+    ),
+    "total_server_connections": lambda status: status.server_connects,
+    "broken_server_connections": lambda status: sum(
+        status.server_ends.get(why, 0) for why in ("lost", "timed_out", "found_dead", "protocol_error")
+    ),
+    "client_connection_abort_count": lambda status: status.ends.get("client_gone", 0),
+    "server_connect_count": lambda status: status.server_connects,
+    "server_connect_retries": lambda status: status.server_connect_failures,
+    "total_query_count": lambda status: status.statements,
+    "client_completed_requests": lambda status: status.statements,
+    "server_error_responses": lambda status: status.statement_errors,
+    "client_request_total_size": lambda status: status.client_bytes,
+    "client_response_total_size": lambda status: status.server_bytes,
+    "get_pl_total": lambda status: status.statements,
+    "get_pl_from_remote": lambda status: status.location_fetches,
+    "set_delay_update_count": lambda status: status.location_dirtied,
+    "pl_delay_update_count": lambda status: status.location_renewals,
+    "kick_out_table_entry_from_global_cache": lambda status: status.location_evictions,
+    "dummy_entry_expired_count": lambda status: status.tenant_invalidations,
+    "send_changed_session_vars_requests": lambda status: status.replays,
+    "alive_congested": lambda status: _listed(status, "alive"),
+    "dead_congested": lambda status: _listed(status, "dead"),
+    "current_cluster_resource_count": lambda status: len(status.clusters),
+    "global_client_connections_currently_open": lambda status: status.sessions,
+    "net_handler_run": lambda status: status.loop_turns,
+    "read_bytes": lambda status: status.client_bytes + status.server_bytes,
+    "write_bytes": lambda status: status.client_bytes + status.server_bytes,
+}
+
+
+def statistics(status: ProxyStatus) -> Iterator[tuple[str, int]]:
+    """Yield every number: by ODP's names, then by our own those that it has no name for."""
+    for name, read in STATISTICS.items():
+        yield name, read(status)
+    yield "refused_logins", _refused(status)
+    record = msgspec.to_builtins(status)
+    yield from ((name, int(value)) for name, value in record.items() if isinstance(value, int | float))
+    for name in ("ends", "server_ends", "failed_statements", "server_failures", "probes"):
+        yield from ((f"{name}.{key}", count) for key, count in sorted(record[name].items()))
+
+
+def _stat(asked: Asked) -> Rows:
+    return [(name, value, "NULL") for name, value in statistics(asked.proxy.statistics()) if asked.like(name)]
+
+
+# ---- memory ---------------------------------------------------------------------------------
+
+
+def _memory(asked: Asked) -> Rows:
+    """Return what the process has of the system, and about how much of it our tables take."""
+    proxy = asked.proxy
+    status = proxy.statistics()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    sessions = tuple(proxy.sessions.table.values())
+    kept = sum(one.router.account.weight for one in sessions if one.router is not None)
+    texts = status.prepared_texts
+    yield _module("process", "resident", resident_bytes(), 1)
+    yield _module("process", "peak", peak, 1)
+    yield _module("client sessions", "kept", kept, len(sessions))
+    yield _module("prepared texts", "table", texts.size, texts.entries)
+    yield _module("locations", "table", None, status.locations)
+    yield _module("statement shapes", "table", None, status.shapes)
+    yield _module("tenant routes", "table", None, status.tenants)
+    yield _module("ends of sessions", "table", None, len(proxy.ends.clients) + len(proxy.ends.servers))
+
+
+def resident_bytes() -> int:
+    """Return what the process has in memory, as the kernel counts it."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def _module(name: str, kind: str, size: int | None, count: int) -> tuple[object, ...]:
+    return name, kind, size, size, count, None if size is None or not count else size // count, ""
+
+
+# ---- connections ------------------------------------------------------------------------------
+
+
+def _net_thread(asked: Asked) -> Rows:
+    """Return the one event loop; what a thread of ODP counts and we do not is 0."""
+    proxy, status = asked.proxy, asked.proxy.statistics()
+    values: dict[str, int] = dict.fromkeys(NET_THREAD, 0)
+    values |= {
+        "net_thread_id": threading.get_native_id(),
+        "current_connection_count": proxy.reactor.sockets,
+        "current_client_connection_count": status.sessions,
+        "global_current_client_connection_count": status.sessions,
+        "global_current_connection_count": proxy.reactor.sockets,
+        "global_current_do_accept_count": status.accepted,
+        "total_epoll_wait": status.loop_turns,
+        "total_calls_read": proxy.reactor.events,
+        "total_read_bytes": status.client_bytes + status.server_bytes,
+        "total_write_bytes": status.client_bytes + status.server_bytes,
+    }
+    return [tuple(values.values())]
+
+
+def _net_connections(asked: Asked) -> Rows:
+    thread, offset, count = asked.number("thread_id"), asked.number("offset") or 0, asked.number("count")
+    if thread is not None and thread != threading.get_native_id():
+        return ()
+    stop = None if count is None else offset + count
+    return islice(_connections(asked), offset, stop)
+
+
+def _connections(asked: Asked) -> Iterator[tuple[object, ...]]:
+    now = clock(asked.proxy.services).now
+    for session in tuple(asked.proxy.sessions.table.values()):
+        seen = asked.killer.everything or (
+            session.destination is not None and session.destination.key == asked.killer.cluster
+        )
+        if not seen or session.sock.fileno() < 0:
+            continue
+        yield _client_row(session, now)
+        router = session.router
+        for upstream in () if router is None else tuple(router.servers.by_address.values()):
+            if not upstream.closed:
+                yield _server_row(session, upstream, now)
+
+
+def _client_row(session: Session, now: float) -> tuple[object, ...]:
+    ip, port = session.peer
+    here = _ends(session.sock.getsockname)
+    lane, traffic = session.lane, session.traffic
+    return _connection_row(
+        (session.id, session.sock.fileno(), "client", ip, port, *here),
+        (traffic.client_bytes_in, lane is not None and bool(lane.owed), traffic.server_bytes_in),
+        now - session.since,
+        session.activity + (f", {session.tls}" if session.tls else ""),
+    )
+
+
+def _server_row(session: Session, upstream: Upstream, now: float) -> tuple[object, ...]:
+    router = session.router
+    active = router is not None and router.servers.active is upstream
+    here, there = _ends(upstream.sock.getsockname), (upstream.address.ip, upstream.address.port)
+    return _connection_row(
+        (session.id, upstream.sock.fileno(), "server", *here, *there),
+        (None, bool(upstream.leg.owed), None),
+        now - upstream.since,
+        f"server session {upstream.connection_id}, {'the last used' if active else 'in the pool'}"
+        + (f", {upstream.tls}" if upstream.tls else ""),
+    )
+
+
+def _connection_row(
+    who: tuple[object, ...], done: tuple[int | None, bool, int | None], alive: float, comments: str
+) -> tuple[object, ...]:
+    read, writes, written = done
+    return (
+        *(threading.get_native_id(), *who),
+        *("", 0, 0, ""),
+        *(1, None, read, int(writes), None, written),
+        *(int(alive), None, None, None, 0, 0),
+        comments,
+    )
+
+
+def _ends(address: Callable[[], Any]) -> tuple[str, int]:
+    """Return IP and port of one end of a socket; a unix socket has its path and 0."""
+    try:
+        found = address()
+    except OSError:
+        return "", 0
+    return (found[0], found[1]) if isinstance(found, tuple) else (os.fsdecode(found), 0)
+
+
+COMMANDS: Final[tuple[Command, ...]] = (
+    show(
+        f"SHOW PROXYSTAT {LIKE}",
+        "stat_name V, value L, persist_type V",
+        _stat,
+        "counters and gauges: under ODP's names, and under our own what has none there",
+    ),
+    show(
+        f"SHOW PROXYSTAT REFRESH {LIKE}",
+        "stat_name V, value L, persist_type V",
+        _stat,
+        "the same: they are always up to date",
+    ),
+    show("SHOW PROXYMEMORY [count]", _MEMORY, _memory, "what the process takes, and of it what is known by table"),
+    nothing("SHOW PROXYMEMORY OBJPOOL [count]", "there are no pools of objects"),
+    show(
+        "SHOW PROXYNET THREAD",
+        ", ".join(f"{name} L" for name in NET_THREAD),
+        _net_thread,
+        "the event loop: it is one",
+    ),
+    show(
+        "SHOW PROXYNET CONNECTION [thread_id] [LIMIT count]",
+        NET_CONNECTION,
+        _net_connections,
+        "connections of clients and to servers",
+    ),
+    show("SHOW PROXYNET CONNECTION [thread_id] LIMIT offset, count", NET_CONNECTION, _net_connections, "some of them"),
+    show(
+        "SHOW PROXYNET CONNECTION [thread_id] LIMIT count OFFSET offset", NET_CONNECTION, _net_connections, "the same"
+    ),
+)
