@@ -9,6 +9,7 @@ from typing import Any
 
 from odp_trio import errors as proxy_errors
 from odp_trio.admin.commands.render import render_commands, render_nothing
+from odp_trio.admin.metric_table import render_labels, render_metrics, render_routes
 from odp_trio.config.foreign import FOREIGN
 from odp_trio.config.options import options
 from odp_trio.config.render import render_example, render_markdown
@@ -197,9 +198,20 @@ def reason_table(reasons: Iterable[Reason]) -> str:
 
 def pages() -> dict[Path, str]:
     """Return every made file and what it should hold."""
-    admin, wire, routing, failover, ends, drivers, limits, errors, migration = (
+    admin, wire, routing, failover, ends, drivers, limits, errors, migration, metrics = (
         ROOT / "docs" / f"{name}.md"
-        for name in ("admin", "wire", "routing", "failover", "ends", "drivers", "limits", "errors", "migration")
+        for name in (
+            "admin",
+            "wire",
+            "routing",
+            "failover",
+            "ends",
+            "drivers",
+            "limits",
+            "errors",
+            "migration",
+            "metrics",
+        )
     )
     return {
         ROOT / "etc" / "odp.toml": render_example(),
@@ -212,6 +224,12 @@ def pages() -> dict[Path, str]:
         migration: filled(migration.read_text(encoding="utf-8"), **odp_options()),
         limits: filled(limits.read_text(encoding="utf-8"), times=render_limits(TIMES), amounts=render_limits(AMOUNTS)),
         failover: filled(failover.read_text(encoding="utf-8"), failover=failover_table()),
+        metrics: filled(
+            metrics.read_text(encoding="utf-8"),
+            routes=render_routes(),
+            labels=render_labels(),
+            metrics=render_metrics(),
+        ),
         routing: filled(
             routing.read_text(encoding="utf-8"),
             rules=render_rules(),

@@ -30,6 +30,7 @@ import odp_trio
 from odp_trio.admin.configuration import Configuration, configuration_of
 from odp_trio.admin.congestion import RecentChange, recent_changes
 from odp_trio.admin.explain import Explained, ExplainRequest, explain_live
+from odp_trio.admin.measurements import Measurements, measure
 from odp_trio.admin.proxysys import answer_client, serve_admin
 from odp_trio.admin.routes import table_records
 from odp_trio.admin.status import ProxyStatus, proxy_status
@@ -45,8 +46,9 @@ from odp_trio.catalog.tenants import TenantRoutes
 from odp_trio.config import Settings
 from odp_trio.net.certificates import Certificates
 from odp_trio.net.listener import accept_clients, socket_address
+from odp_trio.net.loop_lag import watch_loop
 from odp_trio.net.reactor import Reactor, open_reactor
-from odp_trio.observe import Counts, StatementTable
+from odp_trio.observe import Counts, Histogram, StatementTable
 from odp_trio.process.inherited import NOTHING_INHERITED, Inherited, bind_all
 from odp_trio.routing.own_rules import rule_set
 from odp_trio.session.admission import Admission
@@ -94,6 +96,7 @@ class Proxy:
         self.admission = Admission(self.settings)
         self.ends = Ends(settings.session_ends_kept)
         self.measured = StatementTable(lambda: self.settings().monitor_item_limit)
+        self.loop_lag = Histogram()
         self.tenants = TenantTable()
         self.rules = rule_set(load_own_rules(settings.own_rules.split()))
         self.certificates = Certificates(settings)
@@ -125,6 +128,7 @@ class Proxy:
             dropped=self._cluster_dropped,
         )
         self.views = Views(self.clusters, self.settings, self.counts)
+        self.generation = 0
         self.services: Services
         self.sessions: Sessions
         self.time_limits: TimeLimits
@@ -142,6 +146,10 @@ class Proxy:
     def statistics(self) -> ProxyStatus:
         """Return the state of everything at this moment."""
         return proxy_status(self)
+
+    async def measurements(self) -> Measurements:
+        """Return what was measured, of statements above all."""
+        return await measure(self)
 
     def tree(self) -> TreeNode:
         """Return the tree of supervised tasks."""
@@ -218,6 +226,7 @@ class Proxy:
 
     def start_sessions(self, nursery: trio.Nursery, version: int = 0) -> None:
         """Make the session table; sessions and fetches of routes run in ``nursery``."""
+        self.generation = version
         self.views.tenants = TenantRoutes(self.clusters, self.tenants, nursery, self.counts, self.views.changed)
         self.views.locations = TableLocations(
             self.clusters, self.locations, nursery, self.counts, self.settings, self._rng
@@ -363,6 +372,7 @@ async def _running(
         proxy.clusters.start(catalog)
         await catalog.start(ChildSpec("locations", proxy._clean_locations, intensity=None))
         prober = Prober(proxy.views.congestion, proxy.settings)
+        await root.start(ChildSpec("loop_lag", partial(watch_loop, proxy.loop_lag), intensity=None))
         await catalog.start(ChildSpec("prober", prober.run, intensity=None))
         nursery.start_soon(proxy._prepare_grammar)
         if proxy.certificates.wanted:

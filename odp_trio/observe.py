@@ -57,11 +57,33 @@ class Counts:
     """Of sessions that have ended; those that run have their own."""
 
 
-# ---- statements: what they took ------------------------------------------------------------
+# ---- times ---------------------------------------------------------------------------------
 
 BUCKETS: Final = 48
 """Bucket number n of a list counts times of fewer than 2**n µs: the number of binary digits says which one."""
+
+
+@final
+class Histogram:
+    """Times, counted in BUCKETS."""
+
+    __slots__ = ("counts", "total_ns")
+
+    def __init__(self) -> None:
+        self.counts = [0] * BUCKETS
+        self.total_ns = 0
+
+    def add(self, nanoseconds: int) -> None:
+        """Count one in."""
+        self.counts[(nanoseconds // 1000).bit_length()] += 1
+        self.total_ns += nanoseconds
+
+
+# ---- statements: what they took ------------------------------------------------------------
+
 NEVER: Final = 1 << 60
+MOST_FOUND: Final = 1000
+"""Ways from a command, a kind and a rule to a cell that are kept for a tenant."""
 PROXY: Final = "proxy"
 """The route of what the proxy answers itself."""
 ROUTES: Final = {
@@ -141,7 +163,7 @@ class TenantStatements:
             if tenant is not self:
                 return tenant.cell(command, kind, rule, kind_of)
             cell = self.cells[key] = StatementCell(*key)
-        if len(self.found) < BUCKETS * BUCKETS:
+        if len(self.found) < MOST_FOUND:
             self.found[command, kind, rule] = cell
         return cell
 
@@ -260,12 +282,14 @@ class StatementWatch:
     ``left`` counts down to the next one that is sampled.
     """
 
-    __slots__ = ("every", "failed", "left", "log", "slow_ns")
+    __slots__ = ("every", "failed", "left", "log", "records", "slow_ns")
 
     def __init__(self) -> None:
         self.log: StatementLog | None = None
         self.slow_ns = self.left = self.every = NEVER
         self.failed = False
+        self.records = {"slow": 0, "failed": 0, "sampled": 0}
+        """How many were made, by why they were wanted."""
 
     def want(self, log: StatementLog | None, *, slow: float = 0.0, share: float = 0.0, failed: bool = True) -> None:
         """Give ``log`` the statements that took at least ``slow`` seconds, a ``share`` of all, and those that failed.

@@ -6,7 +6,11 @@ status    one frozen record of everything, read off the tables
 clients   how many there are, against how many there may be
 tls       what is in force, who uses it
 tree      supervised tasks, as they hang together
-metrics   the record as Prometheus exposition
+metrics   the records as Prometheus exposition
+metric_table  every family of metrics: one table
+metric_families  the same as prometheus_client has them
+measurements  what was measured, as records
+measured_metrics  the same as Prometheus metrics
 congestion  the lists of servers, as records
 congestion_metrics  the same as Prometheus metrics
 routes    how statements fared, by tenant and by table

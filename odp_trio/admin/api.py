@@ -14,6 +14,7 @@ from odp_trio.admin.explain import Explained, ExplainRequest, explanation_object
 from odp_trio.admin.explain_answer import ExplainAnswer
 from odp_trio.admin.explain_command import read_parameter
 from odp_trio.admin.live import ClusterTable, LiveFrame
+from odp_trio.admin.measurements import Measurements
 from odp_trio.admin.routes import TableRoutes, list_routes
 from odp_trio.admin.session_list import SessionStatus, list_sessions
 from odp_trio.admin.status import ProxyStatus
@@ -54,6 +55,10 @@ class Source(Protocol):
 
     def tree(self) -> TreeNode:
         """Return the tree of supervised tasks."""
+        ...
+
+    async def measurements(self) -> Measurements:
+        """Return what was measured, of statements above all."""
         ...
 
     async def explain(self, request: ExplainRequest) -> Explained:
@@ -249,6 +254,10 @@ async def _status(caller: Caller, _: Nothing) -> ProxyStatus:
     return caller.source.statistics()
 
 
+async def _measurements(caller: Caller, _: Nothing) -> Measurements:
+    return await caller.source.measurements()
+
+
 async def _tree(caller: Caller, _: Nothing) -> TreeNode:
     return caller.source.tree()
 
@@ -322,6 +331,7 @@ async def _drain(caller: Caller, _: Nothing) -> Done:
 
 API: Final = (
     Operation("GET", "status", "Everything at one moment.", ProxyStatus, _status),
+    Operation("GET", "measurements", "What statements took, by tenant, kind and route.", Measurements, _measurements),
     Operation("GET", "tree", "The supervised tasks.", TreeNode, _tree),
     Operation("GET", "live", "What the console shows, once; again and again as a WebSocket.", LiveFrame, _live),
     Operation("GET", "sessions", "The clients, busiest first.", SessionsAnswer, _sessions, SessionsQuery),

@@ -27,10 +27,9 @@ from odp_trio.admin.api import API, Caller, Operation, Operations, Source
 from odp_trio.admin.console_pages import PAGES, page
 from odp_trio.admin.live import Feed
 from odp_trio.admin.live_socket import LONGEST_MESSAGE, serve_watcher
-from odp_trio.admin.metrics import exposition
+from odp_trio.admin.metrics import write_metrics
 from odp_trio.admin.openapi import document
 from odp_trio.admin.operate import Operator
-from odp_trio.admin.routes import count_routes
 from odp_trio.errors import (
     AccessDenied,
     ConfigError,
@@ -98,7 +97,6 @@ def make_app(source: Source, operations: Operations) -> Starlette:
 
 def _probes(source: Source) -> list[Route]:
     """Return what anybody may read: orchestrators and Prometheus ask it."""
-    metrics_text = exposition(source.statistics)
 
     async def health(_: Request) -> Response:
         """200 while the process serves its event loop; what is degraded is said, not punished."""
@@ -111,8 +109,7 @@ def _probes(source: Source) -> list[Route]:
         return _json({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
     async def metrics(_: Request) -> Response:
-        text = metrics_text(await count_routes(source.locations))
-        return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
+        return Response(await write_metrics(source), headers={"content-type": CONTENT_TYPE_LATEST})
 
     return [Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)]
 

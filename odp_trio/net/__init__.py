@@ -9,5 +9,6 @@ leg       one stream of a session: what is owed to it, what it is watched for
 ob20_stream  OB 2.0 around a stream to an OBServer
 channel   whole packets on a stream, for what may wait
 connect   connections to OBServers
+loop_lag  how late the event loop is
 listener  the accept loop: a slot first, a client second
 """

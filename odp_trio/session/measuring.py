@@ -111,6 +111,7 @@ class Meter:
             watch.left = watch.every
         if watch.log is None:
             return
+        watch.records[wanted] += 1
         try:
             watch.log(self._record(wanted, cell, arrived, sent, first, ended, proxy, errno, err if errno else b""))
         except Exception:  # it must not end the sessions of others

@@ -19,6 +19,8 @@ def note_end(services: Services, session: Session, why: End) -> None:
     counts, traffic = services.counts, session.traffic
     counts.ends[why.value] += 1
     counts.traffic.add(traffic)
+    if session.router is not None:
+        services.measured.tenant(session.router.key.cluster, session.router.key.tenant).traffic.add(traffic)
     seconds = trio.current_time() - session.since
     server = "" if session.last_server is None else str(session.last_server)
     services.ends.clients.append(

@@ -9,6 +9,7 @@ from odp_trio.admin.clients import ClientsStatus
 from odp_trio.admin.configuration import configuration_of
 from odp_trio.admin.congestion import RecentChange
 from odp_trio.admin.explain import Explained, ExplainRequest, explain_offline
+from odp_trio.admin.measurements import Measurements
 from odp_trio.admin.status import ClusterStatus, PreparedTextsStatus, ProxyStatus
 from odp_trio.admin.tls import TlsStatus
 from odp_trio.admin.tree import TreeNode
@@ -49,6 +50,7 @@ class FakeSource:
         self.with_cluster = False
         self.sessions = NoSessions()
         self.clusters = MadeUpClusters(self.restored)
+        self.measured = Measurements()
         self.done: list[tuple[object, ...]] = []
 
     def settings(self) -> Settings:
@@ -97,6 +99,9 @@ class FakeSource:
             "tls": TlsStatus(),
         }
         return ProxyStatus(**values | empty | {"route_waits": 7})
+
+    async def measurements(self) -> Measurements:
+        return self.measured
 
     async def explain(self, request: ExplainRequest) -> Explained:
         if self.error is not None:
