@@ -14,7 +14,7 @@ from benchmarks.packets import execute
 from odp_trio.model import Address, TenantKey
 from odp_trio.routing.decide import decide
 from odp_trio.routing.own_rules import rule_set
-from odp_trio.routing.request import RouteRequest
+from odp_trio.routing.request import Route, RouteRequest
 from odp_trio.routing.rules import leader
 from odp_trio.routing.values import Values
 from odp_trio.routing.view import RouteSettings, View
@@ -298,6 +298,9 @@ class _Views:
 
     def server_answered(self, key: TenantKey, address: Address) -> None:
         raise AssertionError(address)
+
+    def misrouted(self, key: TenantKey, route: Route, sql: bytes) -> None:
+        raise AssertionError(route)
 
 
 def _time(work: Callable[[], object], seconds: float) -> float:

@@ -44,6 +44,7 @@ from odp_trio.catalog.own_rules import load_own_rules
 from odp_trio.catalog.prober import Prober
 from odp_trio.catalog.tenants import TenantRoutes
 from odp_trio.config import Settings
+from odp_trio.logs.proxy_logs import ProxyLogs
 from odp_trio.net.certificates import Certificates
 from odp_trio.net.listener import accept_clients, socket_address
 from odp_trio.net.loop_lag import watch_loop
@@ -138,6 +139,8 @@ class Proxy:
         self._listening: set[str] = set()
         self._shutdown = trio.Event()
         self._stopped_http = trio.Event()
+        self.logs = ProxyLogs(settings)
+        configuration.subscribe(self.logs.apply)
 
     def settings(self) -> Settings:
         """Return the settings in force."""
@@ -237,6 +240,7 @@ class Proxy:
         self.clusters.in_use = self._clusters_in_use
         self.time_limits = TimeLimits(lambda: self.sessions.table.values(), self.settings, self.views.server_failed)
         self.services = self._services(ids)
+        self.logs.attach(self.services)
         self.sessions = Sessions(self.services, ids, nursery)
         self.views.congestion.listeners = self.sessions
 
@@ -246,6 +250,7 @@ class Proxy:
         if self.http_listener is not None:
             self.http_listener.close()
         self.clusters.close()
+        self.logs.close()
 
     def _services(self, ids: ConnectionIds) -> Services:
         return Services(
@@ -387,6 +392,7 @@ async def _running(
                 root.start_soon(ChildSpec("http", proxy._http, intensity=None))
             where = ", ".join((*map(str, proxy.addresses), *filter(None, (settings.unix_socket,))))
             log.info("listening on %s; clusters: %s", where, proxy.clusters)
+            proxy.logs.serving()
             yield
         proxy.stop_listening()
         if proxy.handed_over and proxy.http_listener is not None:

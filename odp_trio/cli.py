@@ -126,10 +126,11 @@ def read_settings(options: argparse.Namespace) -> Built:
 def _run(options: argparse.Namespace) -> int:
     from odp_trio.admin.configuration import Configuration
     from odp_trio.admin.start import read_given
+    from odp_trio.logs.output import start_logging
 
     configuration = Configuration.read(lambda: read_given(options, os.environ))
     settings = _runnable(configuration.settings())
-    start_logging(settings.syslog_level)
+    start_logging(settings)
     log = logging.getLogger("odp_trio")
     for warning in configuration.warnings:
         log.warning("ignored: %s", warning)
@@ -161,8 +162,10 @@ def _runnable(settings: Settings) -> Settings:
 
 def _watch(options: argparse.Namespace) -> int:
     """Check the options of run before anything is started: a mistake in them is no reason to try again."""
+    from odp_trio.logs.output import start_logging
+
     settings = _runnable(read_settings(_parser().parse_args(["run", *options.command])).settings)
-    start_logging(settings.syslog_level)
+    start_logging(settings)
     import trio
 
     from odp_trio.process.child import own_command
@@ -187,14 +190,6 @@ def _watch(options: argparse.Namespace) -> int:
         return await Watch(command, bind_all(settings), wanted, Notifier()).run()
 
     return trio.run(watch)
-
-
-def start_logging(level: str) -> None:
-    """Log to standard error, one line a record."""
-    names = {"WARN": "WARNING"}
-    logging.basicConfig(
-        level=names.get(level, level), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
-    )
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from typing import Final, final
 
 WINDOW: Final = 60.0
 """Seconds in which repetitions are counted."""
 _KINDS: Final = 4096
 """Kinds of messages that are known at a time; of further ones the oldest are forgotten."""
+
+Kind = tuple[str, int, str]
+"""The name of a logger, a level, and what messages have in common."""
 
 
 @final
@@ -26,14 +29,14 @@ class Repeats:
     """Counts messages by kind."""
 
     def __init__(self) -> None:
-        self._seen: dict[Hashable, _Seen] = {}
+        self._seen: dict[Kind, _Seen] = {}
         self.left_out = 0
         """All that were ever left out."""
 
     def __len__(self) -> int:
         return len(self._seen)
 
-    def admit(self, kind: Hashable, text: str, limit: int, now: float) -> bool:
+    def admit(self, kind: Kind, text: str, limit: int, now: float) -> bool:
         """Whether a message is to be written; ``limit`` is how many of a kind may be in a window, 0: all of them."""
         if not limit:
             return True
@@ -48,7 +51,7 @@ class Repeats:
         self.left_out += 1
         return False
 
-    def over(self, limit: int, now: float) -> Iterator[tuple[str, int]]:
+    def over(self, limit: int, now: float) -> Iterator[tuple[Kind, str, int]]:
         """End the windows whose time has come; yield the first message of each and how many like it were left out."""
         while self._seen:
             kind, seen = next(iter(self._seen.items()))
@@ -56,4 +59,4 @@ class Repeats:
                 return
             del self._seen[kind]
             if limit and seen.count > limit:
-                yield seen.text, seen.count - limit
+                yield kind, seen.text, seen.count - limit

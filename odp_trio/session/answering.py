@@ -117,6 +117,7 @@ class Answering:
                 self.cell.missed += 1
             if route.tally is not None:
                 route.tally[1] += 1
+            self.feedback.misrouted(self.key, route, self._sql())
         if verdict in (Verdict.DIRTY, Verdict.DIRTY_AT_ONCE):
             self._missed = route.location
             self.feedback.note_dirty(route.location)

@@ -41,6 +41,7 @@ from odp_trio.session.login import (
     receive_login,
 )
 from odp_trio.session.reasons import End, refused_login, with_client
+from odp_trio.session.recording import note_login
 from odp_trio.session.refusing import refuse, send_last
 from odp_trio.session.retry import after_failed_login, failure_of
 from odp_trio.session.services import Services, Session
@@ -142,7 +143,7 @@ async def _converse(session: Session, services: Services, client: PacketChannel)
         return await refuse(session, services, client, login.seq + 1, exc, refused_login(exc))
     if server is None:
         return End.CLIENT_QUIT
-    services.counts.logins += 1
+    note_login(services, session, str(server.address))
     client.limit_bytes = COMMAND_BYTES
     forwarding = Forwarding(session, services, client, credentials, login.identity, server)
     why = End.CRASHED

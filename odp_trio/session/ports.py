@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Final, Protocol, final
 
 from odp_trio.model import Address, TenantKey
+from odp_trio.routing.request import Route
 from odp_trio.routing.view import View
+from odp_trio.session.ledger import EndRecord
+from odp_trio.session.reasons import End
 from odp_trio.topology.congestion import Failure
 from odp_trio.topology.location import Location
 
@@ -45,6 +48,26 @@ class Feedback(Protocol):
 
     def server_answered(self, key: TenantKey, address: Address) -> None:
         """A server has answered a statement well."""
+        ...
+
+    def misrouted(self, key: TenantKey, route: Route, sql: bytes) -> None:
+        """A server says that it has not the data of a statement that was sent there by its location."""
+        ...
+
+
+class Diagnosing(Protocol):
+    """Who writes down what becomes of connections.  Each is called on the loop, and returns at once."""
+
+    def logged_in(self, end: EndRecord) -> None:
+        """A client has logged in; the record says who it is, as it would if it ended now."""
+        ...
+
+    def ended(self, end: EndRecord, why: End) -> None:
+        """A client's connection has ended."""
+        ...
+
+    def misrouted(self, key: TenantKey, route: Route, sql: bytes) -> None:
+        """A statement went to a server without its data."""
         ...
 
 

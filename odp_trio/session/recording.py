@@ -14,6 +14,14 @@ from odp_trio.session.services import Services, Session
 log = logging.getLogger("odp_trio.session")
 
 
+def note_login(services: Services, session: Session, server: str) -> None:
+    """Write down that a client has logged in."""
+    services.counts.logins += 1
+    if services.diagnosis is not None:
+        seconds = trio.current_time() - session.since
+        services.diagnosis.logged_in(_record(services, session, server, seconds, "", ""))
+
+
 def note_end(services: Services, session: Session, why: End) -> None:
     """Write down that a client's session has ended."""
     counts, traffic = services.counts, session.traffic
@@ -23,9 +31,10 @@ def note_end(services: Services, session: Session, why: End) -> None:
         services.measured.tenant(session.router.key.cluster, session.router.key.tenant).traffic.add(traffic)
     seconds = trio.current_time() - session.since
     server = "" if session.last_server is None else str(session.last_server)
-    services.ends.clients.append(
-        _record(services, session, server, seconds, why.value, session.detail, statements=traffic.statements)
-    )
+    end = _record(services, session, server, seconds, why.value, session.detail, statements=traffic.statements)
+    services.ends.clients.append(end)
+    if services.diagnosis is not None:
+        services.diagnosis.ended(end, why)
     log.log(
         logging.DEBUG if why in QUIET else logging.INFO,
         "%s ended: %s, after %.3g s and %d statements%s",

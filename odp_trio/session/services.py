@@ -24,6 +24,7 @@ from odp_trio.session.ids import ConnectionIds
 from odp_trio.session.lane import Lane
 from odp_trio.session.ledger import Ends
 from odp_trio.session.login import Credentials, Destination
+from odp_trio.session.ports import Diagnosing
 from odp_trio.session.reasons import End, ServerEnd
 from odp_trio.session.router import Router
 from odp_trio.session.server_set import Upstream
@@ -68,6 +69,8 @@ class Services:
     """What the statements of all tenants took."""
     watch: StatementWatch = field(default_factory=StatementWatch)
     """Which statements somebody wants a record of, and who."""
+    diagnosis: Diagnosing | None = None
+    """Told of logins, of ends and of misroutes."""
     login_answers: LoginAnswers = field(default_factory=LoginAnswers)
     table: dict[int, Session] = field(default_factory=dict)
     """Every session, by connection id."""

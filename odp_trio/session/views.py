@@ -18,7 +18,9 @@ from odp_trio.config import Settings
 from odp_trio.config.values import parse_targets
 from odp_trio.model import Address, TenantKey
 from odp_trio.observe import Counts
+from odp_trio.routing.request import Route
 from odp_trio.routing.view import RouteSettings, View
+from odp_trio.session.ports import Diagnosing
 from odp_trio.topology.cluster import ClusterResource
 from odp_trio.topology.congestion import Failure
 from odp_trio.topology.location import Location, TableKey
@@ -44,6 +46,8 @@ class Views:
         self._settings = settings
         self._views: dict[tuple[TenantKey, str], View] = {}
         self.congestion = Congestion(settings, self.changed)
+        self.diagnosis: Diagnosing | None = None
+        """Told of misroutes."""
         self.tenants: TenantRoutes
         self.locations: TableLocations
 
@@ -99,6 +103,11 @@ class Views:
         """A server failed a session: at most once for a statement, and once for each server that a login tries."""
         self._counts.server_failures[failure.value] += 1
         self.congestion.failed(key.cluster, address, failure)
+
+    def misrouted(self, key: TenantKey, route: Route, sql: bytes) -> None:
+        """A server says that it has not the data of a statement that was sent there by its location."""
+        if self.diagnosis is not None:
+            self.diagnosis.misrouted(key, route, sql)
 
     def server_answered(self, key: TenantKey, address: Address) -> None:
         """A server has answered a statement well; to be told of those in ``View.watched``."""

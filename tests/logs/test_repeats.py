@@ -5,22 +5,24 @@ from hypothesis import strategies as st
 
 from odp_trio.logs.repeats import WINDOW, Repeats
 
+A = ("x", 30, "a")
+
 
 def test_some_are_written_and_the_rest_is_counted() -> None:
     repeats = Repeats()
 
-    assert [repeats.admit("a", "text", 2, now=0.0) for _ in range(5)] == [True, True, False, False, False]
-    assert repeats.admit("b", "other", 2, now=0.0)
+    assert [repeats.admit(A, "text", 2, now=0.0) for _ in range(5)] == [True, True, False, False, False]
+    assert repeats.admit(("x", 30, "b"), "other", 2, now=0.0)
     assert list(repeats.over(2, WINDOW - 0.1)) == []
-    assert list(repeats.over(2, WINDOW)) == [("text", 3)]
+    assert list(repeats.over(2, WINDOW)) == [(A, "text", 3)]
     assert (repeats.left_out, len(repeats)) == (3, 0)
-    assert repeats.admit("a", "text", 2, now=WINDOW)
+    assert repeats.admit(A, "text", 2, now=WINDOW)
 
 
 def test_no_limit() -> None:
     repeats = Repeats()
 
-    assert all(repeats.admit("a", "text", 0, 0.0) for _ in range(100))
+    assert all(repeats.admit(A, "text", 0, 0.0) for _ in range(100))
     assert list(repeats.over(0, 1e9)) == []
 
 
@@ -28,7 +30,7 @@ def test_it_does_not_grow_without_a_bound() -> None:
     repeats = Repeats()
 
     for number in range(10_000):
-        repeats.admit(number, "text", 1, 0.0)
+        repeats.admit(("x", 30, str(number)), "text", 1, 0.0)
 
     assert len(repeats) == 4096
 
@@ -38,9 +40,9 @@ def test_written_and_left_out_are_all(steps: list[tuple[int, float]], limit: int
     repeats, now, written, told = Repeats(), 0.0, 0, 0
     for kind, pause in steps:
         now += pause
-        told += sum(count for _, count in repeats.over(limit, now))
-        written += repeats.admit(kind, "text", limit, now)
-    told += sum(count for _, count in repeats.over(limit, now + WINDOW))
+        told += sum(count for _, _, count in repeats.over(limit, now))
+        written += repeats.admit(("x", kind, ""), "text", limit, now)
+    told += sum(count for _, _, count in repeats.over(limit, now + WINDOW))
 
     assert written + told == len(steps)
     assert told == repeats.left_out

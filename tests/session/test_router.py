@@ -8,6 +8,7 @@ import pytest
 
 from odp_trio.model import Address, TenantKey
 from odp_trio.routing.own_rules import rule_set
+from odp_trio.routing.request import Route
 from odp_trio.routing.view import View
 from odp_trio.session.router import Router
 from odp_trio.session.server_set import ServerSet, Upstream
@@ -64,6 +65,9 @@ class Lent:
 
     def server_failed(self, key: TenantKey, address: Address, failure: Failure) -> None:
         return None
+
+    def misrouted(self, key: TenantKey, route: Route, sql: bytes) -> None:
+        pass
 
     def server_answered(self, key: TenantKey, address: Address) -> None:
         self.answered.append(address)

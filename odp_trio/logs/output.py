@@ -1,0 +1,169 @@
+"""The handler of the standard library's logging behind which everything of this package is.
+
+``log.warning(...)`` anywhere makes the message, looks whether it has been said too often,
+keeps it for SHOW WARNLOG if it is a warning, and leaves the rest to the thread of the writer.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import sys
+import time
+from typing import Final, TextIO, final
+
+import msgspec
+
+from odp_trio.config import Secret, Settings
+from odp_trio.logs.diagnosis import Diagnosis
+from odp_trio.logs.line import Line, line_of, one_line, sameness
+from odp_trio.logs.masking import Redactor
+from odp_trio.logs.repeats import Repeats
+from odp_trio.logs.ring import WarnRing
+from odp_trio.logs.sinks import Item, Sinks, make_directory
+from odp_trio.logs.spans import check_available
+from odp_trio.logs.statement import Finished
+from odp_trio.logs.writer import Writer
+
+_LEVELS: Final = {"WARN": "WARNING"}
+
+
+class LogCounts(msgspec.Struct, frozen=True):
+    """What became of lines that are nowhere."""
+
+    dropped: int
+    """No room in the queue."""
+    over_budget: int
+    """Beyond syslog_io_bandwidth_limit."""
+    failed: int
+    """They could not be written."""
+    repeated: int
+    """Left out because the same was said too often."""
+
+
+@final
+class LogOutput(logging.Handler):
+    """Everything that this process logs."""
+
+    def __init__(self, settings: Settings, stream: TextIO | None = None, *, lines: bool = True) -> None:
+        """Without ``lines`` no line is written, warnings are only kept.
+
+        Raise OSError when the directory of the logs cannot be used, ConfigError when spans cannot be sent.
+        """
+        super().__init__(logging.NOTSET if lines else logging.WARNING)
+        self._lines = lines
+        check_available(settings.otel_traces_endpoint)
+        if settings.log_dir:
+            make_directory(settings.log_dir)
+        self.ring = WarnRing()
+        self._settings = settings
+        self._redact = Redactor(secrets_of(settings))
+        self._repeats = Repeats()
+        self._sinks = Sinks(lambda: self._settings, stream or sys.stderr, lambda: self._redact)
+        self._writer: Writer[Item] = Writer(self._sinks.write, self._tend)
+        self._told_dropped = 0
+
+    def install(self) -> LogOutput:
+        """Take all lines of this process, and write what is left when it ends."""
+        root = logging.getLogger()
+        for other in root.handlers:
+            if isinstance(other, LogOutput):
+                root.removeHandler(other)
+        root.addHandler(self)
+        root.setLevel(_LEVELS.get(self._settings.syslog_level, self._settings.syslog_level))
+        self.start()
+        atexit.register(self.close)
+        return self
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._writer.start()
+
+    def apply(self, settings: Settings) -> None:
+        """Go on with other settings."""
+        if logging.getLogger().handlers.count(self) and settings.syslog_level != self._settings.syslog_level:
+            logging.getLogger().setLevel(_LEVELS.get(settings.syslog_level, settings.syslog_level))
+        self._settings = settings
+        self._redact = Redactor(secrets_of(settings))
+
+    def go(self) -> None:
+        """The port is open: what rendering needs may be imported."""
+        self._writer.go()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a line.  It never raises and never waits."""
+        try:
+            text = self._redact(one_line(record.getMessage()))
+            now = time.monotonic()
+            limit = self._settings.log_repeats_per_minute
+            self._tell_left_out(now)
+            kind = (record.name, record.levelno, sameness(text) if limit else "")
+            if not self._repeats.admit(kind, text, limit, now):
+                return
+            self._take(line_of(record, text), record.levelno)
+        except Exception:
+            self.handleError(record)
+
+    def put(self, item: Finished | Diagnosis) -> None:
+        """Take a record for one of the other logs."""
+        self._writer.put(item)
+
+    def counts(self) -> LogCounts:
+        """Return what became of lines that are nowhere."""
+        return LogCounts(self._writer.dropped, self._sinks.over_budget, self._sinks.failed, self._repeats.left_out)
+
+    def close(self) -> None:
+        """Write what is left.  Lines that come later are lost."""
+        atexit.unregister(self.close)
+        self._writer.close()
+        self._sinks.close()
+        logging.getLogger().removeHandler(self)
+        super().close()
+
+    def _take(self, line: Line, level: int) -> None:
+        if level >= logging.WARNING:
+            self.ring.add(line.thread, line.created, line.level, line.logger, line.text)
+        if self._lines:
+            self._writer.put(line)
+
+    def _tell_left_out(self, now: float) -> None:
+        """Say how often was left out what is said no more, or again only now.  Under the handler's lock."""
+        for (name, level, _), text, count in self._repeats.over(self._settings.log_repeats_per_minute, now):
+            self._take(_own_line(f"{count} more like this were left out: {text}", level, name), level)
+
+    def _tend(self) -> None:
+        """In the thread of the writer, every second."""
+        self._sinks.tend()
+        self.acquire()
+        try:
+            self._tell_left_out(time.monotonic())
+            dropped = self._writer.dropped + self._sinks.over_budget
+            if dropped > self._told_dropped:
+                text = f"{dropped - self._told_dropped} lines of the logs were dropped: they came too fast"
+                self._told_dropped = dropped
+                self._take(_own_line(text, logging.WARNING, "odp_trio.logs"), logging.WARNING)
+        finally:
+            self.release()
+
+
+def _own_line(text: str, level: int, name: str) -> Line:
+    record = logging.LogRecord(name, level, __file__, 0, text, None, None, "left_out")
+    return line_of(record, text)
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Return every password of the configuration."""
+    found = [getattr(settings, name) for name in settings.__struct_fields__]
+    for cluster in settings.clusters.values():
+        found += [getattr(cluster, name) for name in cluster.__struct_fields__]
+    return [value.value for value in found if isinstance(value, Secret) and value]
+
+
+def installed() -> LogOutput | None:
+    """Return the one that takes the lines of this process; None when somebody else does."""
+    return next((handler for handler in logging.getLogger().handlers if isinstance(handler, LogOutput)), None)
+
+
+def start_logging(settings: Settings) -> LogOutput:
+    """Log as the settings say: the first thing that a process does."""
+    return LogOutput(settings).install()
