@@ -115,6 +115,25 @@ class LiveFrame(msgspec.Struct, frozen=True):
     misroutes: tuple[TableRoutes, ...]
     """The tables with the most."""
     changes: tuple[RecentChange, ...]
+    slow: tuple[SlowStatement, ...] = ()
+    """The last slow statements, the newest first."""
+
+
+class SlowStatement(msgspec.Struct, frozen=True):
+    """A statement that took long.  ``at`` is when it ended, in seconds since the epoch; times in seconds."""
+
+    at: float
+    seconds: float
+    server_seconds: float
+    proxy_seconds: float
+    session: int
+    cluster: str
+    tenant: str
+    user: str
+    server: str
+    errno: int
+    sql: str
+    """The beginning of its text, with secrets masked."""
 
 
 class ClusterTable(Protocol):

@@ -91,6 +91,7 @@ class FakeSource:
             "version": "0",
             "addresses": (),
             "reactor": "inside",
+            "draining": False,
             "congestion": (),
             "probes": {},
             "config_server": None,
