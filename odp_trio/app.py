@@ -18,22 +18,19 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from typing import NoReturn, final
 
-import msgspec
 import trio
 
-import odp_trio
 from odp_trio.admin.configuration import Configuration, configuration_of
 from odp_trio.admin.congestion import RecentChange, recent_changes
 from odp_trio.admin.explain import Explained, ExplainRequest, explain_live
 from odp_trio.admin.measurements import Measurements, measure
 from odp_trio.admin.proxysys import answer_client, serve_admin
-from odp_trio.admin.routes import table_records
 from odp_trio.admin.status import ProxyStatus, proxy_status
+from odp_trio.admin.taking import snapshot_of
 from odp_trio.admin.tree import TreeNode, task_tree
 from odp_trio.catalog.clusters import Clusters, Started
 from odp_trio.catalog.config_wiring import open_directory
@@ -65,7 +62,7 @@ from odp_trio.state.prepared_texts import PreparedTexts
 from odp_trio.supervise.periodic import every
 from odp_trio.supervise.supervisor import ChildSpec, Supervisor, open_supervisor
 from odp_trio.topology.location import Locations
-from odp_trio.topology.snapshot import Snapshot, take_snapshot
+from odp_trio.topology.snapshot import Snapshot
 from odp_trio.topology.tenant import TenantTable
 
 log = logging.getLogger("odp_trio")
@@ -164,17 +161,7 @@ class Proxy:
 
     async def snapshot(self) -> Snapshot:
         """Return what routing stands on; ``explain_offline`` asks it without a proxy."""
-        head = take_snapshot(
-            self.settings(),
-            self.clusters.resources(),
-            self.tenants.entries(),
-            (),
-            trio.current_time(),
-            self.views.congestion.refusals,
-            made_by=f"odp-trio {odp_trio.__version__}",
-            taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        return msgspec.structs.replace(head, tables=await table_records(self.locations, trio.current_time))
+        return await snapshot_of(self)
 
     def recent_changes(self) -> list[RecentChange]:
         """Return the last changes of the lists of servers, the newest first."""

@@ -25,6 +25,7 @@ live_socket  the same over a WebSocket
 console_pages  the files of the console, which are in console/
 explain_answer  the answer of /api/explain, as a type
 explain   where a statement would go and why, of a running proxy or a snapshot
+taking    takes a snapshot of a running proxy
 what_if   changed copies of what routing reads
 explain_command  the verbs explain and snapshot of the command line
 explain_text     an explanation for people
