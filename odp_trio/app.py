@@ -27,6 +27,7 @@ import trio
 from odp_trio.admin.configuration import Configuration, configuration_of
 from odp_trio.admin.congestion import RecentChange, recent_changes
 from odp_trio.admin.explain import Explained, ExplainRequest, explain_live
+from odp_trio.admin.follow import follow_changes, location_limit
 from odp_trio.admin.measurements import Measurements, measure
 from odp_trio.admin.proxysys import answer_client, serve_admin
 from odp_trio.admin.status import ProxyStatus, proxy_status
@@ -67,8 +68,6 @@ from odp_trio.topology.tenant import TenantTable
 
 log = logging.getLogger("odp_trio")
 
-LOCATION_BYTES = 512
-"""What ODP reckons for one location, of three quarters of the memory that locations may take."""
 CLEANING_SECONDS = 1.0
 HANDED_OVER_SPREAD = 0.5
 """Share of the drain in which idle sessions are sent away after a hot upgrade: not all shall log in again at once."""
@@ -98,7 +97,7 @@ class Proxy:
         self.tenants = TenantTable()
         self.rules = rule_set(load_own_rules(settings.own_rules.split()))
         self.certificates = Certificates(settings)
-        self.locations = Locations(settings.routing_cache_mem_limited * 3 // 4 // LOCATION_BYTES)
+        self.locations = Locations(location_limit(settings))
         self.prepared_texts = PreparedTexts(settings.global_ps_cache_size, settings.global_ps_cache_mem_limited)
         self.statements = Statements(settings.statement_cache_size, text_limit=settings.request_buffer_length)
         self.reactor = reactor
@@ -114,7 +113,7 @@ class Proxy:
         self.started_at = trio.current_time()
         self.clusters = Clusters(
             {name: cluster.rslist for name, cluster in settings.clusters.items() if cluster.rslist},
-            lambda name: open_metadata(self.settings(), name, lambda: self.certificates.server),
+            lambda name: open_metadata(self.settings, name, lambda: self.certificates.server),
             Surroundings(
                 self.settings,
                 rng,
@@ -230,6 +229,7 @@ class Proxy:
         self.logs.attach(self.services)
         self.sessions = Sessions(self.services, ids, nursery)
         self.views.congestion.listeners = self.sessions
+        follow_changes(self, self._rng)
 
     def close(self) -> None:
         """Give sockets and metadata connections back."""
@@ -385,7 +385,7 @@ async def _running(
         if proxy.handed_over and proxy.http_listener is not None:
             await root.stop("http")
             proxy.http_listener.close()
-        grace = settings.hot_upgrade_exit_timeout
+        grace = proxy.settings().hot_upgrade_exit_timeout
         drained = await proxy.sessions.drain(grace, spread=grace * HANDED_OVER_SPREAD if proxy.handed_over else 0.0)
         log.log(logging.WARNING if drained.cut else logging.INFO, "%s", drained)
         nursery.cancel_scope.cancel()

@@ -154,7 +154,7 @@ class _Service:
     async def _beat(self, proxy: Proxy) -> None:
         while True:
             reasons = () if proxy.listens else proxy.statistics().why_not_ready
-            self._tell(Beat(proxy.accepting, reasons))
+            self._tell(Beat(proxy.accepting, reasons, proxy.settings().hot_upgrade_exit_timeout))
             await trio.sleep(BEAT_SECONDS)
 
     def _tell(self, message: Beat | Serving | Upgrade) -> None:

@@ -1,6 +1,7 @@
 """What operators read and say.
 
 start     what a start is given: file, environment, -o, flags, what was kept
+follow    what must be told when settings change
 configuration  layers, what is in force, changes at run time
 status    one frozen record of everything, read off the tables
 clients   how many there are, against how many there may be

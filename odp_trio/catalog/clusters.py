@@ -21,6 +21,7 @@ from odp_trio.catalog.keeper import Keeper
 from odp_trio.catalog.metadata import MetadataConnection, Row
 from odp_trio.catalog.origin import Configured, FromConfigServer, Surroundings, addresses_of
 from odp_trio.catalog.rslists import Entry
+from odp_trio.config import Settings
 from odp_trio.errors import CatalogError, ConfigServerError, ConfigServerUnavailable, UnknownCluster
 from odp_trio.model import Address
 from odp_trio.supervise.periodic import Bell, every
@@ -72,6 +73,7 @@ class Clusters:
         """Names of clusters of the config server, by the name that clients use and the id."""
         self._leaving: dict[str, trio.Event] = {}
         self._sweep_wanted = Bell()
+        self._poll_wanted = Bell()
         self._supervisor: Supervisor | None = None
         for name, rslist in configured.items():
             resource = ClusterResource(name, tuple(rslist))
@@ -294,7 +296,16 @@ class Clusters:
             return interval if directory.document is not None else min(interval, _SOON_SECONDS)
 
         task_status.started()
-        await every(pause, poll, rng=self._around.rng, jitter=lambda: 1 / 3)
+        await every(pause, poll, rng=self._around.rng, jitter=lambda: 1 / 3, wake=self._poll_wanted)
+
+    def settings_changed(self, old: Settings, new: Settings) -> None:
+        """Do now what shorter intervals make due: who sleeps for a longer one would not know of them."""
+        if new.server_state_refresh_interval < old.server_state_refresh_interval:
+            for keeper in self._keepers.values():
+                keeper.wanted.ring()
+        if new.config_server_refresh_interval < old.config_server_refresh_interval:
+            self._poll_wanted.ring()
+        self._sweep_wanted.ring()
 
     async def _save(self, *, task_status: Started) -> NoReturn:
         assert self.directory is not None

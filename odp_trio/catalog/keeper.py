@@ -273,9 +273,10 @@ class Keeper:
 
     async def _refresh_idcs(self) -> None:
         cluster, settings, now = self.resource, self.around.settings(), trio.current_time()
+        pause = settings.idc_list_refresh_interval
+        self._idcs_due = min(self._idcs_due, now + pause)  # it may be shorter by now
         if not cluster.available or now < self._idcs_due:
             return
-        pause = settings.idc_list_refresh_interval
         try:
             idcs = await self.origin.idcs()
         except (CatalogError, UnknownCluster) as exc:  # zones say where they are; this list only completes it

@@ -93,15 +93,16 @@ class _Race:
 class MetadataClient:
     """The real one.  Keeps a few idle connections; asks servers in the order given until one answers.
 
-    All of them together have ``timeout`` seconds; ``threads`` is how many questions one server may be asked at a time.
+    All of them together have ``timeout()`` seconds, asked each time, since settings
+    change; ``threads`` is how many questions one server may be asked at a time.
     """
 
     def __init__(
         self,
         credentials: Credentials,
         *,
-        timeout: float,
-        connect_timeout: float,
+        timeout: Callable[[], float],
+        connect_timeout: Callable[[], float],
         threads: int = 4,
         tls: Callable[[], ServerTls | None] = lambda: None,
     ) -> None:
@@ -129,14 +130,14 @@ class MetadataClient:
         if not servers:
             raise MetadataUnavailable("no server to ask")
         self.queries += 1
-        race = _Race()
-        with trio.move_on_after(self._timeout):
-            await self._run_race(race, sql, self._order(servers))
+        race, timeout = _Race(), self._timeout()
+        with trio.move_on_after(timeout):
+            await self._run_race(race, sql, self._order(servers), timeout * _PATIENCE)
         if race.rows is None:
-            raise race.failure(self._credentials.user, self._timeout)
+            raise race.failure(self._credentials.user, timeout)
         return race.rows
 
-    async def _run_race(self, race: _Race, sql: str, servers: Sequence[Address]) -> None:
+    async def _run_race(self, race: _Race, sql: str, servers: Sequence[Address], patience_seconds: float) -> None:
         """Ask one after the other; who has not answered after a while gets company, and is asked last from then on."""
         async with trio.open_nursery() as nursery:
             race.won = nursery.cancel_scope
@@ -144,7 +145,7 @@ class MetadataClient:
                 failed = trio.Event()
                 race.silent[str(address)] = None
                 nursery.start_soon(self._enter_race, race, sql, address, failed)
-                with trio.move_on_after(self._timeout * _PATIENCE) as patience:
+                with trio.move_on_after(patience_seconds) as patience:
                     await failed.wait()
                 if patience.cancelled_caught:
                     self._slow[address] = trio.current_time() + _SLOW_SECONDS
@@ -241,9 +242,9 @@ class MetadataClient:
             charset="utf8mb4",
             use_unicode=False,  # some columns hold bytes: see _value
             autocommit=None,
-            connect_timeout=max(1, round(self._connect_timeout)),
-            read_timeout=self._timeout,
-            write_timeout=self._timeout,
+            connect_timeout=max(1, round(self._connect_timeout())),
+            read_timeout=self._timeout(),
+            write_timeout=self._timeout(),
             cursorclass=pymysql.cursors.DictCursor,
             program_name="odp_trio",
         )
@@ -253,8 +254,11 @@ class MetadataClient:
         return connection
 
 
-def open_metadata(settings: Settings, name: str, tls: Callable[[], ServerTls | None] = lambda: None) -> MetadataClient:
+def open_metadata(
+    current: Callable[[], Settings], name: str, tls: Callable[[], ServerTls | None] = lambda: None
+) -> MetadataClient:
     """Return a client for one cluster: with its own account and passwords where it has them, else the global ones."""
+    settings = current()
     own = settings.clusters.get(name) or ClusterSettings(())
     passwords = [
         str(secret.value)
@@ -266,8 +270,8 @@ def open_metadata(settings: Settings, name: str, tls: Callable[[], ServerTls | N
     ]
     return MetadataClient(
         Credentials(own.observer_sys_user or settings.observer_sys_user, tuple(dict.fromkeys(passwords))),
-        timeout=settings.short_async_task_timeout,
-        connect_timeout=min(settings.connect_timeout, settings.short_async_task_timeout),
+        timeout=lambda: current().short_async_task_timeout,
+        connect_timeout=lambda: min(current().connect_timeout, current().short_async_task_timeout),
         tls=tls,
     )
 

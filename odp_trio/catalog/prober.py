@@ -96,8 +96,10 @@ class Prober:
                 if trio.current_time() >= next_look:
                     next_look = trio.current_time() + LOOK_SECONDS
                     self._congestion.look()
+                interval = self._settings().server_detect_refresh_interval
+                next_round = min(next_round, trio.current_time() + interval)  # it may be shorter by now
                 if trio.current_time() >= next_round:
-                    next_round = trio.current_time() + self._settings().server_detect_refresh_interval
+                    next_round = trio.current_time() + interval
                     most = min(self._settings().server_detect_fail_threshold, AT_ONCE_OF_ONE)
                     for target in self._targets():
                         if under_way[target] < most:

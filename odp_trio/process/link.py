@@ -45,6 +45,8 @@ class Beat(msgspec.Struct, frozen=True, tag="beat"):
     accepting: bool
     """False at the connection limit, while draining, and while its listener is down: then the port need not answer."""
     not_ready: tuple[str, ...] = ()
+    drain: float = 0.0
+    """Seconds that a drain may take, as the settings are by now; 0: not said."""
 
 
 class Upgrade(msgspec.Struct, frozen=True, tag="upgrade"):

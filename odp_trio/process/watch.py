@@ -292,7 +292,7 @@ class Watch:
     def _retire(self, old: Child) -> None:
         self._retired.add(old)
         old.tell(HandOver())
-        self._nursery.start_soon(self._kill_after, old, self._options.drain_limit)
+        self._nursery.start_soon(self._kill_after, old, self._drain_limit(old))
 
     def _renew_spare(self) -> None:
         """A spare of the old version must not come to serve."""
@@ -300,6 +300,10 @@ class Watch:
             self._spare.signal(signal.SIGKILL)
             self._spare = None
         self._make_spare()
+
+    def _drain_limit(self, child: Child) -> float:
+        """Return how long a child may drain: as its settings are by now, at least as they were at the start."""
+        return max(self._options.drain_limit, child.beat.drain + DRAIN_MARGIN)
 
     async def _kill_after(self, child: Child, limit: float) -> None:
         with trio.move_on_after(limit):
@@ -330,7 +334,7 @@ class Watch:
         for child in self._retired | ({self._current} if self._current else set()):
             child.signal(signal.SIGTERM)
             if not again:
-                self._nursery.start_soon(self._kill_after, child, self._options.drain_limit)
+                self._nursery.start_soon(self._kill_after, child, self._drain_limit(child))
             else:
                 self._nursery.start_soon(self._kill_after, child, _SECOND_SIGNAL_GRACE)
         self._sockets.close()

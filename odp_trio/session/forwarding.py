@@ -127,8 +127,7 @@ class Forwarding:
             services.counts,
             services.login_answers.unsettable,
         )
-        texts = services.prepared_texts if settings.enable_global_ps_cache else None
-        self._router.statements.lend(texts, settings.max_prepared_stmt_count)
+        self._router.statements.lend(services.texts(), settings.max_prepared_stmt_count)
         first = self._upstream(server)
         first.state.database = state.database
         self._servers.active = first

@@ -75,6 +75,10 @@ class Services:
     table: dict[int, Session] = field(default_factory=dict)
     """Every session, by connection id."""
 
+    def texts(self) -> PreparedTexts | None:
+        """Return the cache of prepared texts, if sessions share one."""
+        return self.prepared_texts if self.settings().enable_global_ps_cache else None
+
     @property
     def statement_log(self) -> StatementLog | None:
         """Gets the records of statements; None when nobody wants any.  See ``StatementWatch.want``."""

@@ -15,6 +15,7 @@ from typing import Final, final
 import msgspec
 import trio
 
+from odp_trio.config import Settings
 from odp_trio.model import Address
 from odp_trio.net.connect import SocketOptions, tune
 from odp_trio.net.listener import Peer, unix_peer
@@ -139,6 +140,15 @@ class Sessions:
         for session in self.table.values():
             total.add(session.traffic)
         return total
+
+    def settings_changed(self, settings: Settings) -> None:
+        """Tell the sessions that are there of limits that they have copies of, and who waits for a place."""
+        self._room.set()
+        for session in self.table.values():
+            if (router := session.router) is not None:
+                router.looks_at = settings.request_buffer_length
+                router.account.allow(settings.client_max_memory_size)
+                router.statements.lend(self._services.texts(), settings.max_prepared_stmt_count)
 
     # ---- servers ------------------------------------------------------------------------
 

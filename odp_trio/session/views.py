@@ -56,6 +56,11 @@ class Views:
         self.generation += 1
         self._views.clear()
 
+    def settings_changed(self) -> None:
+        """Settings are others: so may be the servers that are on the lists, and every view."""
+        self.congestion.woken.ring()
+        self.changed()
+
     # ---- for routers ------------------------------------------------------------------
 
     def view(self, key: TenantKey, user: str) -> View | None:

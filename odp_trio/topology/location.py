@@ -253,6 +253,18 @@ class Locations:
                 entry.expires_at = at
                 heappush(self._deadlines, (at, id(entry), entry))
 
+    def expire_all(self, deadline: Callable[[], float]) -> None:
+        """Forget every table by a time of its own, or earlier."""
+        for entry in self._tables.values():
+            if (at := deadline()) < entry.expires_at:
+                entry.expires_at = at
+                heappush(self._deadlines, (at, id(entry), entry))
+
+    def resize(self, limit: int) -> None:
+        """Keep so many from now on."""
+        self.limit = limit
+        self._evict()
+
     def entries(self) -> tuple[TableEntry, ...]:
         """Every entry."""
         return tuple(self._tables.values())

@@ -50,7 +50,7 @@ def refusing() -> Address:
 
 
 def client(timeout: float = 0.5) -> MetadataClient:
-    return MetadataClient(Credentials("proxyro", ("",)), timeout=timeout, connect_timeout=timeout)
+    return MetadataClient(Credentials("proxyro", ("",)), timeout=lambda: timeout, connect_timeout=lambda: timeout)
 
 
 async def test_every_server_is_named_with_its_reason_in_one_order(silent: Address, babbling: Address) -> None:
