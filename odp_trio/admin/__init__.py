@@ -17,10 +17,12 @@ congestion_metrics  the same as Prometheus metrics
 routes    how statements fared, by tenant and by table
 http      /health, /ready, /metrics, /api/…, the console
 api       the operations of /api: one table
+api_types  what they ask and answer
 access    who may ask what over HTTP
 openapi   the OpenAPI document
 operate   what an operator does: kill, restart, drain
 session_list  the sessions of clients, as records
+slow_statements  the last slow ones, masked
 live      what the console shows, one record
 live_socket  the same over a WebSocket
 console_pages  the files of the console, which are in console/

@@ -3,219 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final, Literal, Protocol
+from itertools import islice
+from typing import Any, Final, Literal
 
 import msgspec
-from msgspec import Meta
 
-from odp_trio.admin.configuration import Configuration
-from odp_trio.admin.congestion import ClusterCongestion, RecentChange
-from odp_trio.admin.explain import Explained, ExplainRequest, explanation_object
+from odp_trio.admin.api_types import (
+    AlterRequest,
+    ConfigAnswer,
+    ConfigQuery,
+    CongestionAnswer,
+    Done,
+    EndsAnswer,
+    ExplainQuery,
+    KillRequest,
+    LogAnswer,
+    LogQuery,
+    Nothing,
+    Operations,
+    RestartRequest,
+    RoutesAnswer,
+    RoutesQuery,
+    SessionsAnswer,
+    SessionsQuery,
+    SlowAnswer,
+    SlowQuery,
+    Source,
+)
+from odp_trio.admin.explain import ExplainRequest, explanation_object
 from odp_trio.admin.explain_answer import ExplainAnswer
 from odp_trio.admin.explain_command import read_parameter
-from odp_trio.admin.live import ClusterTable, LiveFrame
+from odp_trio.admin.live import LiveFrame
 from odp_trio.admin.measurements import Measurements
-from odp_trio.admin.routes import TableRoutes, list_routes
-from odp_trio.admin.session_list import SessionStatus, list_sessions
+from odp_trio.admin.routes import list_routes
+from odp_trio.admin.session_list import list_sessions
+from odp_trio.admin.slow_statements import slow_statement
 from odp_trio.admin.status import ProxyStatus
 from odp_trio.admin.tree import TreeNode
-from odp_trio.config import Settings
 from odp_trio.config.changes import AlterReport, Change, Scope
-from odp_trio.config.listing import ConfigRow
-from odp_trio.session.ledger import EndRecord, Ends
-from odp_trio.session.services import Session
-from odp_trio.topology.location import Locations
 from odp_trio.topology.snapshot import Snapshot
-
-Limit = Annotated[int, Meta(ge=1, le=1000)]
-
-
-class SessionTable(Protocol):
-    """The sessions of clients."""
-
-    table: dict[int, Session]
-
-
-class Source(Protocol):
-    """What is read: a proxy."""
-
-    locations: Locations
-    ends: Ends
-    configuration: Configuration
-    clusters: ClusterTable
-    sessions: SessionTable
-
-    def settings(self) -> Settings:
-        """Return the settings in force."""
-        ...
-
-    def statistics(self) -> ProxyStatus:
-        """Return the state of everything at this moment."""
-        ...
-
-    def tree(self) -> TreeNode:
-        """Return the tree of supervised tasks."""
-        ...
-
-    async def measurements(self) -> Measurements:
-        """Return what was measured, of statements above all."""
-        ...
-
-    async def explain(self, request: ExplainRequest) -> Explained:
-        """Explain where a statement would go."""
-        ...
-
-    async def snapshot(self) -> Snapshot:
-        """Return what routing stands on."""
-        ...
-
-    def recent_changes(self) -> list[RecentChange]:
-        """Return the last changes of the lists of servers."""
-        ...
-
-
-class Operations(Protocol):
-    """What is done: see ``operate.Operator``."""
-
-    async def kill(self, number: int, *, query: bool, by: str) -> None:
-        """End a client's session, or only its statement."""
-        ...
-
-    def restart_task(self, path: str, *, by: str) -> None:
-        """Restart a supervised task."""
-        ...
-
-    def drain(self, *, by: str) -> None:
-        """Begin the orderly end."""
-        ...
-
-
-# ---- what is asked ----------------------------------------------------------------------
-
-
-class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """No parameters."""
-
-
-class RoutesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which tables: ``like`` is an SQL pattern of ``database.table``."""
-
-    like: str = "%"
-    cluster: str = ""
-    tenant: str = ""
-    limit: Limit = 100
-
-
-class SessionsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which sessions: those that have every word of ``search`` in id, login name, addresses or state."""
-
-    search: str = ""
-    state: Literal["", "login", "admin", "parked", "active", "idle"] = ""
-    limit: Limit = 100
-
-
-class ExplainQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """As the body of POST /api/explain; ``what_if`` and ``param`` (values of ``?``) may come several times."""
-
-    sql: str
-    cluster: str = ""
-    tenant: str = ""
-    user: str = ""
-    database: str = ""
-    what_if: tuple[str, ...] = ()
-    param: tuple[str, ...] = ()
-    read_consistency: Literal["", "weak", "strong"] = ""
-    idc: str = ""
-    in_transaction_on: str = ""
-    last_server: str = ""
-
-
-class ConfigQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which options: an SQL pattern; ``diff`` for those that are not at their defaults, ``all`` with their scopes."""
-
-    like: str = "%"
-    diff: bool = False
-    all: bool = False
-
-
-class WantedChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An option that is to have another value, for all or for a scope; null forgets what was set at run time."""
-
-    name: str
-    value: str | int | float | bool | None
-    cluster: str = ""
-    tenant: str = ""
-    user: str = ""
-
-
-class AlterRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to change, all or nothing; with ``dry_run`` it is only said what that would do."""
-
-    changes: Annotated[tuple[WantedChange, ...], Meta(min_length=1, max_length=1000)]
-    dry_run: bool = False
-
-
-class KillRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whom to end; with ``query`` only the statement that it runs."""
-
-    id: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
-    query: bool = False
-
-
-class RestartRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The path of a task, as /api/tree has it."""
-
-    path: Annotated[str, Meta(max_length=1000)]
-
-
-# ---- what is answered -------------------------------------------------------------------
-
-
-class RoutesAnswer(msgspec.Struct, frozen=True):
-    """``total`` tables were found; the busiest are listed."""
-
-    total: int
-    routes: tuple[TableRoutes, ...]
-
-
-class SessionsAnswer(msgspec.Struct, frozen=True):
-    """``total`` sessions were found; the busiest are listed."""
-
-    total: int
-    sessions: tuple[SessionStatus, ...]
-
-
-class CongestionAnswer(msgspec.Struct, frozen=True):
-    """The lists of servers, and the last changes of them, the newest first."""
-
-    clusters: tuple[ClusterCongestion, ...]
-    recent: list[RecentChange]
-
-
-class EndsAnswer(msgspec.Struct, frozen=True):
-    """The last ends of clients and of server sessions, the newest first."""
-
-    clients: list[EndRecord]
-    servers: list[EndRecord]
-
-
-class ConfigAnswer(msgspec.Struct, frozen=True):
-    """The options; secrets are ``***``."""
-
-    options: list[ConfigRow]
-
-
-class Done(msgspec.Struct, frozen=True):
-    """It was done, or has begun."""
-
-    done: str
-
-
-class Mistake(msgspec.Struct, frozen=True):
-    """Why nothing was done."""
-
-    error: str
-
 
 # ---- the table --------------------------------------------------------------------------
 
@@ -302,6 +128,16 @@ async def _ends(caller: Caller, _: Nothing) -> EndsAnswer:
     return EndsAnswer(list(kept.newest()), list(kept.newest(servers=True)))
 
 
+async def _log(caller: Caller, query: LogQuery) -> LogAnswer:
+    return LogAnswer(list(caller.source.logs.ring.lines(query.log_id, since=query.since))[-query.limit :])
+
+
+async def _slow(caller: Caller, query: SlowQuery) -> SlowAnswer:
+    settings = caller.source.settings()
+    newest = islice(reversed(caller.source.logs.slow), query.limit)
+    return SlowAnswer([slow_statement(one, settings.scoped(one.cluster, one.tenant, one.user)) for one in newest])
+
+
 async def _config(caller: Caller, query: ConfigQuery) -> ConfigAnswer:
     return ConfigAnswer(caller.source.configuration.rows(query.like, diff=query.diff, all_scopes=query.all))
 
@@ -343,6 +179,8 @@ API: Final = (
     ),
     Operation("POST", "explain", "The same, asked in JSON.", ExplainAnswer, _explain, ExplainRequest, UNABLE),
     Operation("GET", "snapshot", "What routing stands on, for explain --snapshot.", Snapshot, _snapshot),
+    Operation("GET", "slow", "The last slow statements.", SlowAnswer, _slow, SlowQuery),
+    Operation("GET", "log", "The last warnings and errors, as SHOW WARNLOG has them.", LogAnswer, _log, LogQuery),
     Operation("GET", "config", "The options, as SHOW PROXYCONFIG has them.", ConfigAnswer, _config, ConfigQuery),
     Operation("POST", "config", "Alter options: all, or none.", AlterReport, _alter, AlterRequest, writes=True),
     Operation(

@@ -23,7 +23,8 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
 from odp_trio.admin.access import NO_TOKEN, WRONG_TOKEN, Refusal, Visitor, check, visitor
-from odp_trio.admin.api import API, Caller, Operation, Operations, Source
+from odp_trio.admin.api import API, Caller, Operation
+from odp_trio.admin.api_types import Operations, Source
 from odp_trio.admin.console_pages import PAGES, page
 from odp_trio.admin.live import Feed
 from odp_trio.admin.live_socket import LONGEST_MESSAGE, serve_watcher

@@ -17,6 +17,7 @@ import trio
 
 from odp_trio.admin.congestion import RecentChange, ServerCongestion
 from odp_trio.admin.routes import TableRoutes, table_routes
+from odp_trio.admin.slow_statements import SlowStatement, SlowStatements
 from odp_trio.admin.status import ClusterStatus, ProxyStatus
 from odp_trio.admin.tree import TreeNode
 from odp_trio.topology.cluster import ClusterResource
@@ -24,7 +25,7 @@ from odp_trio.topology.congestion import Listed
 from odp_trio.topology.location import TableEntry
 
 if TYPE_CHECKING:
-    from odp_trio.admin.api import Source
+    from odp_trio.admin.api_types import Source
 
 INTERVAL: Final = 0.5
 """Seconds between two records."""
@@ -35,6 +36,7 @@ _SLICE: Final = 500
 _MOST_MISROUTES: Final = 20
 _MOST_CHANGES: Final = 20
 _MOST_REASONS: Final = 20
+_MOST_SLOW: Final = 30
 _BLACK: Final = (Listed.DEAD.value, Listed.DETECT.value)
 
 Where = tuple[str, str]
@@ -115,25 +117,8 @@ class LiveFrame(msgspec.Struct, frozen=True):
     misroutes: tuple[TableRoutes, ...]
     """The tables with the most."""
     changes: tuple[RecentChange, ...]
-    slow: tuple[SlowStatement, ...] = ()
+    slow: tuple[SlowStatement, ...]
     """The last slow statements, the newest first."""
-
-
-class SlowStatement(msgspec.Struct, frozen=True):
-    """A statement that took long.  ``at`` is when it ended, in seconds since the epoch; times in seconds."""
-
-    at: float
-    seconds: float
-    server_seconds: float
-    proxy_seconds: float
-    session: int
-    cluster: str
-    tenant: str
-    user: str
-    server: str
-    errno: int
-    sql: str
-    """The beginning of its text, with secrets masked."""
 
 
 class ClusterTable(Protocol):
@@ -168,6 +153,7 @@ class Feed:
         self._statements: dict[int, int] = {}
         """By session, when it was looked at last."""
         self._flow: Counter[Where] = Counter()
+        self._slow = SlowStatements(source.settings, _MOST_SLOW)
 
     async def frame(self) -> LiveFrame:
         """Return a record that is not older than the interval."""
@@ -221,7 +207,8 @@ class Feed:
             for cluster in source.clusters.resources()
             if cluster.name in states
         )
-        return _frame(status, source, tables, clusters)
+        slow = self._slow.look(reversed(source.logs.slow))
+        return _frame(status, source, tables, clusters, slow)
 
     async def _walk_sessions(self) -> tuple[Counter[Where], Counter[Where]]:
         """Return how many clients use each server, and how many statements run there."""
@@ -311,7 +298,13 @@ def _cluster(cluster: ClusterResource, status: ClusterStatus, lost: str, make: _
     )
 
 
-def _frame(status: ProxyStatus, source: Source, tables: _Tables, clusters: tuple[LiveCluster, ...]) -> LiveFrame:
+def _frame(
+    status: ProxyStatus,
+    source: Source,
+    tables: _Tables,
+    clusters: tuple[LiveCluster, ...],
+    slow: tuple[SlowStatement, ...],
+) -> LiveFrame:
     return LiveFrame(
         at=time.time(),
         interval=INTERVAL,
@@ -337,4 +330,5 @@ def _frame(status: ProxyStatus, source: Source, tables: _Tables, clusters: tuple
         tree=source.tree(),
         misroutes=tables.misroutes,
         changes=tuple(source.recent_changes()[:_MOST_CHANGES]),
+        slow=slow,
     )

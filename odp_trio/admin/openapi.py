@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 
 import odp_trio
-from odp_trio.admin.api import API, Mistake, Nothing, Operation
+from odp_trio.admin.api import API, Operation
+from odp_trio.admin.api_types import Mistake, Nothing
 
 _REF: Final = "#/components/schemas/{name}"
 _REFUSALS: Final = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from odp_trio.admin.tls import TlsStatus
 from odp_trio.admin.tree import TreeNode
 from odp_trio.config import Secret, Settings
 from odp_trio.errors import OdpError, UnknownTask, UnknownThread
+from odp_trio.logs.ring import WarnRing
+from odp_trio.observe import StatementRecord
 from odp_trio.session.ledger import Ends
 from odp_trio.session.services import Session
 from odp_trio.topology.cluster import ClusterResource
@@ -27,6 +30,13 @@ KNOWN_SESSION: Final = 7
 class NoSessions:
     def __init__(self) -> None:
         self.table: dict[int, Session] = {}
+
+
+class MadeUpLogs:
+    def __init__(self) -> None:
+        self.slow: deque[StatementRecord] = deque(maxlen=10)
+        self.ring = WarnRing()
+        self.ring.add(1, 1e9, "WARN", "odp_trio.session", "something is odd")
 
 
 class MadeUpClusters:
@@ -49,6 +59,7 @@ class FakeSource:
         self.configuration = configuration_of(Settings())
         self.with_cluster = False
         self.sessions = NoSessions()
+        self.logs = MadeUpLogs()
         self.clusters = MadeUpClusters(self.restored)
         self.measured = Measurements()
         self.done: list[tuple[object, ...]] = []

@@ -15,6 +15,7 @@ from odp_trio.admin.congestion import ServerCongestion
 from odp_trio.admin.live import INTERVAL, Feed, LiveFrame, health_of
 from odp_trio.admin.live_socket import FULL, MOST_WATCHERS, UNAUTHORIZED
 from odp_trio.admin.status import ProxyStatus
+from odp_trio.observe import StatementRecord
 from odp_trio.topology.location import TableKey
 from tests.admin.served import served
 from tests.admin.source import FakeSource
@@ -68,6 +69,36 @@ async def test_the_tables_with_the_most_misroutes_come_first(source: CountingSou
 
     assert [(table.table, table.missed) for table in frame.misroutes] == [("items", 7), ("orders", 2)]
     assert (frame.routed, frame.missed) == (109, 9)
+
+
+def statement(number: int, sql: bytes) -> StatementRecord:
+    record = StatementRecord(*([0] * len(StatementRecord.__dataclass_fields__)))
+    record.cluster, record.tenant, record.user, record.sql = "demo", "shop", "app", sql
+    record.arrived, record.ended, record.wall_us, record.session = 0, 2_500_000_000, number * 1_000_000, number
+    record.database = record.server = record.rule = ""
+    return record
+
+
+async def test_slow_statements_come_newest_first_and_masked(
+    source: CountingSource, autojump_clock: trio.testing.MockClock
+) -> None:
+    feed = Feed(source)
+    assert (await feed.frame()).slow == ()
+    for number in (1, 2):
+        source.logs.slow.append(statement(number, b"select sleep(2.5)"))
+    await trio.sleep(INTERVAL)
+    assert [one.session for one in (await feed.frame()).slow] == [2, 1]
+
+    source.logs.slow.append(statement(3, b"create user u identified by 'a secret'"))
+    await trio.sleep(INTERVAL)
+    slow = (await feed.frame()).slow
+    assert [(one.session, one.at, one.seconds) for one in slow] == [(3, 3.0, 2.5), (2, 2.0, 2.5), (1, 1.0, 2.5)]
+    assert "a secret" not in slow[0].sql
+
+    for number in range(4, 60):
+        source.logs.slow.append(statement(number, b"select 1"))
+    await trio.sleep(INTERVAL)
+    assert [one.session for one in (await feed.frame()).slow][:11] == [*range(59, 49, -1), 3]
 
 
 async def test_one_record_is_made_for_all_who_ask_within_the_interval(
