@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from odp_trio.errors import OdpError, QueryInterrupted, StatementRefused, UnknownThread
@@ -118,9 +118,9 @@ def _process_list(services: Services, killer: Killer) -> bytes:
     return text_result(PROCESS_LIST, process_rows(services.table.values(), killer))
 
 
-def process_rows(sessions: Iterable[Session], killer: Killer) -> list[Sequence[object]]:
-    """Return the process list as somebody sees it."""
-    return [_process_row(session) for session in sessions if is_visible(killer, session)]
+def process_rows(sessions: Iterable[Session], killer: Killer) -> Iterator[Sequence[object]]:
+    """Yield the process list as somebody sees it."""
+    return (_process_row(session) for session in sessions if is_visible(killer, session))
 
 
 def _process_row(session: Session) -> Sequence[object]:

@@ -6,6 +6,7 @@ A result is encoded in slices, others run between, and is at most ``MOST_BYTES``
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Awaitable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,8 @@ from odp_trio.wire.resultset import LOCAL_STATUS, ok_payload, result_head, resul
 
 if TYPE_CHECKING:
     from odp_trio.app import Proxy
+
+log = logging.getLogger("odp_trio.admin")
 
 MOST_BYTES: Final = 16 << 20
 """ODP's internal_cmd_mem_limited."""
@@ -90,6 +93,8 @@ async def answer(
     if command.nothing:
         what = " ".join(command.syntax.head)
         raise NotSupported(f"{what} is a command of ODP that means nothing here: {command.nothing}")
+    if not command.columns and command.who is not Who.PROBES:
+        log.info("%s: %s", session, " ".join(command.syntax.words))
     result = command.run(Asked(proxy, session, killer, arguments))
     done = await result if isinstance(result, Awaitable) else result
     if not command.columns:

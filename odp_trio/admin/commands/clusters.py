@@ -74,7 +74,7 @@ def _servers(asked: Asked) -> Rows:
     now = clock(asked.proxy.services).now
     for cluster in _resources(asked):
         age = None if cluster.refreshed_at is None else f"{now - cluster.refreshed_at:.1f}"
-        for server in cluster.servers.values():
+        for server in tuple(cluster.servers.values()):
             zone = cluster.zones.get(server.zone)
             place = (server.zone, zone.region, zone.idc) if zone is not None else (server.zone, "", "")
             yield cluster.name, cluster.version, str(server.address), *place, server.state.value, age

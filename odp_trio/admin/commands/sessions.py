@@ -57,8 +57,8 @@ def _database(session: Session) -> str:
     return "" if session.router is None else session.router.state.database.decode("utf-8", "replace")
 
 
-def _visible(asked: Asked) -> list[Session]:
-    return [session for session in tuple(asked.proxy.sessions.table.values()) if is_visible(asked.killer, session)]
+def _visible(asked: Asked) -> Iterator[Session]:
+    return (session for session in tuple(asked.proxy.sessions.table.values()) if is_visible(asked.killer, session))
 
 
 def _list(asked: Asked) -> Rows:
@@ -281,7 +281,13 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "the clients, as tools ask for them",
         who=Who.EVERYBODY,
     ),
-    show("SHOW FULL PROCESSLIST", _PROCESS_COLUMNS, _processes, "the same; a client of a cluster gets the server's"),
+    show(
+        "SHOW FULL PROCESSLIST",
+        _PROCESS_COLUMNS,
+        _processes,
+        "the same; a client of a cluster gets the server's",
+        own=True,
+    ),
     show("SHOW PROXYSESSION", SESSION_COLUMNS, _list, "the clients", who=Who.EVERYBODY),
     show(
         f"SHOW PROXYSESSION ATTRIBUTE [id] {LIKE}",
