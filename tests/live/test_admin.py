@@ -151,7 +151,7 @@ async def test_a_session_and_its_server_sessions_are_shown_and_ended(bed: Testbe
     assert changed["wait_timeout"][1:4] == ("1234", "changed sys var", "cold modified vars")
     assert changed["answer"][1:3] == ("42", "user var")
     assert len(await client.query("show proxysession variables all")) > len(changed)
-    assert dict(await client.query("show proxysession stat like 'total_query_count'"))["total_query_count"] != "0"
+    assert (await client.query("show proxysession stat like 'total_query_count'"))[0][1] != "0"
 
     pooled = next(block for info, block in servers.items() if info.startswith("ss pool"))
     before = proxy.counts.server_ends["killed"]
@@ -212,4 +212,9 @@ async def test_a_dead_server_is_on_the_list(bed: Testbed, proxy: Proxy) -> None:
             await trio.sleep(0.1)
 
     assert rows[0][4] == bed.observers[2].address
+    lines = [str(row[3]) for row in await manager.query("show warnlog")]
+    assert any(bed.observers[2].address in line for line in lines)
+    assert await manager.query("show warnlog 1000000000") == []
+    numbers = dict(row[:2] for row in await manager.query("show proxystat like '%requests'"))
+    assert int(str(numbers["client_select_requests"])) >= 1
     assert "1" in (rows[0][7], rows[0][9], rows[0][18])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
@@ -16,7 +17,9 @@ import msgspec
 
 from odp_trio.admin.commands.command import LIKE, Asked, Command, Rows, nothing, show
 from odp_trio.admin.commands.moments import clock
+from odp_trio.admin.measurements import Measurements
 from odp_trio.admin.status import ProxyStatus
+from odp_trio.observe import PROXY
 from odp_trio.session.server_set import Upstream
 from odp_trio.session.services import Session
 
@@ -51,9 +54,6 @@ STATISTICS: Final[Mapping[str, Callable[[ProxyStatus], int]]] = {
     "current_active_client_connections": lambda status: status.busy_sessions,
     "client_connections_currently_open": lambda status: status.sessions,
     "total_client_connections": lambda status: status.accepted,
-    "current_server_connections": lambda status: (
-        status.server_connects - status.server_connect_failures - sum(status.server_ends.values())
-    ),
     "total_server_connections": lambda status: status.server_connects,
     "broken_server_connections": lambda status: sum(
         status.server_ends.get(why, 0) for why in ("lost", "timed_out", "found_dead", "protocol_error")
@@ -83,10 +83,30 @@ STATISTICS: Final[Mapping[str, Callable[[ProxyStatus], int]]] = {
 }
 
 
-def statistics(status: ProxyStatus) -> Iterator[tuple[str, int]]:
+_KINDS: Final = ("select", "insert", "update", "delete")
+
+
+def measured_statistics(measured: Measurements) -> Iterator[tuple[str, int]]:
+    """Yield what was measured, by ODP's names; sums of times are in µs."""
+    kinds: Counter[str] = Counter()
+    for counts in measured.statements:
+        kinds[counts.kind.lower() if counts.kind.lower() in _KINDS else "other"] += counts.statements
+    yield "client_requests", sum(kinds.values())
+    for kind in (*_KINDS, "other"):
+        yield f"client_{kind}_requests", kinds[kind]
+    yield "server_requests", sum(one.statements for one in measured.statements if one.route != PROXY)
+    yield "total_server_process_request_time", int(sum(one.server_seconds for one in measured.statements) * 1e6)
+    yield "current_server_connections", sum(one.sessions for one in measured.server_sessions)
+    yield "statements_missed", sum(one.missed for one in measured.statements)
+    yield "total_statement_time", int(sum(one.total_seconds for one in measured.statements) * 1e6)
+    yield "total_proxy_time", int(sum(one.proxy_seconds for one in measured.statements) * 1e6)
+
+
+def statistics(status: ProxyStatus, measured: Measurements) -> Iterator[tuple[str, int]]:
     """Yield every number: by ODP's names, then by our own those that it has no name for."""
     for name, read in STATISTICS.items():
         yield name, read(status)
+    yield from measured_statistics(measured)
     yield "refused_logins", _refused(status)
     record = msgspec.to_builtins(status)
     yield from ((name, int(value)) for name, value in record.items() if isinstance(value, int | float))
@@ -94,8 +114,10 @@ def statistics(status: ProxyStatus) -> Iterator[tuple[str, int]]:
         yield from ((f"{name}.{key}", count) for key, count in sorted(record[name].items()))
 
 
-def _stat(asked: Asked) -> Rows:
-    return [(name, value, "NULL") for name, value in statistics(asked.proxy.statistics()) if asked.like(name)]
+async def _stat(asked: Asked) -> Rows:
+    measured = await asked.proxy.measurements()
+    found = statistics(asked.proxy.statistics(), measured)
+    return [(name, value, "NULL") for name, value in found if asked.like(name)]
 
 
 # ---- memory ---------------------------------------------------------------------------------

@@ -138,11 +138,8 @@ def _upgrade(asked: Asked) -> Rows:
 
 
 def _warnings(asked: Asked) -> Rows:
-    ring = getattr(asked.proxy, "warn_ring", None)
-    if ring is None:
-        return []
-    rows: Rows = ring.rows(asked.number("log_id") or 0, asked.number("thread_id") or 0, since(asked.text("time")))
-    return rows
+    ring = asked.proxy.logs.ring
+    return ring.rows(asked.number("log_id") or 0, asked.number("thread_id") or 0, since(asked.text("time")))
 
 
 def since(text: str | None) -> float:
