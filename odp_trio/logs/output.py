@@ -7,23 +7,28 @@ keeps it for SHOW WARNLOG if it is a warning, and leaves the rest to the thread 
 from __future__ import annotations
 
 import atexit
+import errno
 import logging
+import os
 import sys
 import time
-from typing import Final, TextIO, final
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final, TextIO, final
 
 import msgspec
 
 from odp_trio.config import Secret, Settings
+from odp_trio.errors import ConfigError
 from odp_trio.logs.diagnosis import Diagnosis
 from odp_trio.logs.line import Line, line_of, one_line, sameness
 from odp_trio.logs.masking import Redactor
 from odp_trio.logs.repeats import Repeats
 from odp_trio.logs.ring import WarnRing
-from odp_trio.logs.sinks import Item, Sinks, make_directory
-from odp_trio.logs.spans import check_available
-from odp_trio.logs.statement import Finished
 from odp_trio.logs.writer import Writer
+
+if TYPE_CHECKING:
+    from odp_trio.logs.sinks import Item, Sinks
+    from odp_trio.logs.statement import Finished
 
 _LEVELS: Final = {"WARN": "WARNING"}
 
@@ -52,15 +57,15 @@ class LogOutput(logging.Handler):
         """
         super().__init__(logging.NOTSET if lines else logging.WARNING)
         self._lines = lines
-        check_available(settings.otel_traces_endpoint)
-        if settings.log_dir:
-            make_directory(settings.log_dir)
+        check_usable(settings)
         self.ring = WarnRing()
         self._settings = settings
         self._redact = Redactor(secrets_of(settings))
         self._repeats = Repeats()
-        self._sinks = Sinks(lambda: self._settings, stream or sys.stderr, lambda: self._redact)
-        self._writer: Writer[Item] = Writer(self._sinks.write, self._tend)
+        self._stream = stream or sys.stderr
+        self._sinks: Sinks | None = None
+        """Made when there is something to write."""
+        self._writer: Writer[Item] = Writer(self._write, self._tend)
         self._told_dropped = 0
 
     def install(self) -> LogOutput:
@@ -110,13 +115,16 @@ class LogOutput(logging.Handler):
 
     def counts(self) -> LogCounts:
         """Return what became of lines that are nowhere."""
-        return LogCounts(self._writer.dropped, self._sinks.over_budget, self._sinks.failed, self._repeats.left_out)
+        sinks = self._sinks
+        over_budget, failed = (0, 0) if sinks is None else (sinks.over_budget, sinks.failed)
+        return LogCounts(self._writer.dropped, over_budget, failed, self._repeats.left_out)
 
     def close(self) -> None:
         """Write what is left.  Lines that come later are lost."""
         atexit.unregister(self.close)
         self._writer.close()
-        self._sinks.close()
+        if self._sinks is not None:
+            self._sinks.close()
         logging.getLogger().removeHandler(self)
         super().close()
 
@@ -131,13 +139,23 @@ class LogOutput(logging.Handler):
         for (name, level, _), text, count in self._repeats.over(self._settings.log_repeats_per_minute, now):
             self._take(_own_line(f"{count} more like this were left out: {text}", level, name), level)
 
+    # ---- in the thread of the writer --------------------------------------------------------
+
+    def _write(self, batch: list[Item]) -> None:
+        if self._sinks is None:
+            from odp_trio.logs.sinks import Sinks  # not before the port is open
+
+            self._sinks = Sinks(lambda: self._settings, self._stream, lambda: self._redact)
+        self._sinks.write(batch)
+
     def _tend(self) -> None:
-        """In the thread of the writer, every second."""
-        self._sinks.tend()
+        if self._sinks is not None:
+            self._sinks.tend()
         self.acquire()
         try:
             self._tell_left_out(time.monotonic())
-            dropped = self._writer.dropped + self._sinks.over_budget
+            counts = self.counts()
+            dropped = counts.dropped + counts.over_budget
             if dropped > self._told_dropped:
                 text = f"{dropped - self._told_dropped} lines of the logs were dropped: they came too fast"
                 self._told_dropped = dropped
@@ -157,6 +175,21 @@ def secrets_of(settings: Settings) -> list[str]:
     for cluster in settings.clusters.values():
         found += [getattr(cluster, name) for name in cluster.__struct_fields__]
     return [value.value for value in found if isinstance(value, Secret) and value]
+
+
+def check_usable(settings: Settings) -> None:
+    """Make the directory of the logs; raise OSError if it cannot be used, ConfigError for spans without the extra."""
+    if settings.otel_traces_endpoint:
+        try:
+            found = find_spec("opentelemetry.exporter.otlp.proto.http") and find_spec("opentelemetry.sdk")
+        except ModuleNotFoundError:
+            found = None
+        if not found:
+            raise ConfigError("otel_traces_endpoint needs the extra otel: pip install odp-trio[otel]")
+    if settings.log_dir:
+        os.makedirs(settings.log_dir, exist_ok=True)
+        if not os.access(settings.log_dir, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), settings.log_dir)
 
 
 def installed() -> LogOutput | None:

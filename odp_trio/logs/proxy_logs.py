@@ -13,9 +13,8 @@ from odp_trio.config import Settings
 from odp_trio.logs import diagnosis
 from odp_trio.logs.diagnosis import Diagnosis
 from odp_trio.logs.masking import masked
-from odp_trio.logs.output import LogOutput, installed
+from odp_trio.logs.output import LogOutput, check_usable, installed
 from odp_trio.logs.ring import WarnRing
-from odp_trio.logs.sinks import make_directory
 from odp_trio.logs.statement import Finished, is_slow, least_threshold
 from odp_trio.model import TenantKey
 from odp_trio.observe import StatementRecord, StatementWatch
@@ -37,8 +36,7 @@ class ProxyLogs:
 
     def __init__(self, settings: Settings) -> None:
         """Raise OSError when the directory of the logs cannot be used, ConfigError when spans cannot be sent."""
-        if settings.log_dir:
-            make_directory(settings.log_dir)
+        check_usable(settings)
         output = installed()
         self._is_ours = output is None
         self.output = output or LogOutput(settings, lines=False)

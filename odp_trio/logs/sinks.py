@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -173,11 +172,3 @@ def _text(found: dict[str, Any], form: str) -> str:
 def _word(value: object) -> str:
     text = str(value)
     return text if text and not any(mark in text for mark in " \"'=\n\r\t") else msgspec.json.encode(text).decode()
-
-
-def make_directory(path: str) -> None:
-    """Make the directory of the log files; raise OSError if that cannot be, or if it cannot be written to."""
-    directory = Path(path)
-    directory.mkdir(parents=True, exist_ok=True)
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise PermissionError(13, os.strerror(13), path)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, final
 
 import odp_trio
 from odp_trio.config import Settings
-from odp_trio.errors import ConfigError
 from odp_trio.logs.masking import masked_message
 from odp_trio.logs.statement import statement_text, trace_id
 from odp_trio.observe import StatementRecord
@@ -115,17 +114,3 @@ def _attributes(record: StatementRecord, settings: Settings) -> dict[str, Any]:
     if record.server_trace_id:
         found["oceanbase.trace_id"] = record.server_trace_id
     return found
-
-
-def check_available(endpoint: str) -> None:
-    """Raise ConfigError when spans are asked for and what is needed is not installed; imports nothing."""
-    if not endpoint:
-        return
-    from importlib.util import find_spec
-
-    try:
-        found = find_spec("opentelemetry.exporter.otlp.proto.http") and find_spec("opentelemetry.sdk")
-    except ModuleNotFoundError:
-        found = None
-    if not found:
-        raise ConfigError("otel_traces_endpoint needs the extra otel: pip install odp-trio[otel]")
