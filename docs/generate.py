@@ -13,6 +13,8 @@ from odp_trio.admin.metric_table import render_labels, render_metrics, render_ro
 from odp_trio.config.foreign import FOREIGN
 from odp_trio.config.options import options
 from odp_trio.config.render import render_example, render_markdown
+from odp_trio.logs.diagnosis import render_trace_types
+from odp_trio.logs.statement import render_fields
 from odp_trio.model import Address
 from odp_trio.routing.feedback import CLUSTER_MISMATCH, CONNECT_ERROR, DUPLICATES, NOT_MASTER, REROUTE, Verdict, judge
 from odp_trio.routing.feedback import TENANT_NOT_IN_SERVER as MOVED
@@ -198,7 +200,7 @@ def reason_table(reasons: Iterable[Reason]) -> str:
 
 def pages() -> dict[Path, str]:
     """Return every made file and what it should hold."""
-    admin, wire, routing, failover, ends, drivers, limits, errors, migration, metrics = (
+    admin, wire, routing, failover, ends, drivers, limits, errors, migration, metrics, logs = (
         ROOT / "docs" / f"{name}.md"
         for name in (
             "admin",
@@ -211,6 +213,7 @@ def pages() -> dict[Path, str]:
             "errors",
             "migration",
             "metrics",
+            "logs",
         )
     )
     return {
@@ -224,6 +227,7 @@ def pages() -> dict[Path, str]:
         migration: filled(migration.read_text(encoding="utf-8"), **odp_options()),
         limits: filled(limits.read_text(encoding="utf-8"), times=render_limits(TIMES), amounts=render_limits(AMOUNTS)),
         failover: filled(failover.read_text(encoding="utf-8"), failover=failover_table()),
+        logs: filled(logs.read_text(encoding="utf-8"), fields=render_fields(), diagnosis=render_trace_types()),
         metrics: filled(
             metrics.read_text(encoding="utf-8"),
             routes=render_routes(),

@@ -124,3 +124,14 @@ def odp_line(line: Diagnosis) -> str:
     block = ", ".join(f"{key}:{msgspec.json.encode(value).decode()}" for key, value in rest.items())
     inner = f'trace_type="{trace_type}", connection_diagnosis={{{block}}}' if trace_type else block
     return f"[{moment}] [0][Y0-0000000000000000] [{line.head}]({inner})"
+
+
+def render_trace_types() -> str:
+    """Return the table of ends and their lines for the page on logs."""
+    lines = ["| head | trace type | event | reasons |", "|---|---|---|---|"]
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for why, (trace_type, event) in TRACE_TYPES.items():
+        head = "LOGIN" if trace_type == "LOGIN_TRACE" else "CONNECTION"
+        found.setdefault((head, trace_type, event), []).append(f"`{why.value}`")
+    lines += [f"| {' | '.join(kind)} | {', '.join(reasons)} |" for kind, reasons in found.items()]
+    return "\n".join(lines)

@@ -121,7 +121,7 @@ FIELDS: Final = (
     Field("missed", 0, "Whether the server said that it was the wrong one.", lambda r, s: r.missed),
     Field("request_bytes", 0, "Bytes of the statement.", lambda r, s: r.request_bytes),
     Field("response_bytes", 0, "Bytes of the server's answer.", lambda r, s: r.response_bytes),
-    Field("wanted", 0, "Why there is a line: slow, failed or sampled.", lambda r, s: r.wanted),
+    Field("wanted", 0, "Why there is a record: it was slow, has failed or was sampled.", lambda r, s: r.wanted),
     Field("error_message", 24, "Error lines only: the text of the error, masked.",
           lambda r, s: masked_message(r.message, r.sql)),
 )
