@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import odp_trio
-from odp_trio.admin import cache_command, check_config
+from odp_trio.admin import cache_command, check_config, top_command
 from odp_trio.admin.explain_command import add_verbs
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     check_config.add_verb(verbs)
 
     cache_command.add_verb(verbs)
+    top_command.add_verb(verbs)
     add_verbs(verbs)
 
     demo = verbs.add_parser("demo", help="an OceanBase kernel, OBServers and the proxy on this machine")

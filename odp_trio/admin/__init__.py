@@ -25,6 +25,8 @@ session_list  the sessions of clients, as records
 slow_statements  the last slow ones, masked
 live      what the console shows, one record
 live_socket  the same over a WebSocket
+top       what the verb top shows
+top_command  the verb top
 console_pages  the files of the console, which are in console/
 explain_answer  the answer of /api/explain, as a type
 explain   where a statement would go and why, of a running proxy or a snapshot
