@@ -115,12 +115,13 @@ def _status(session: Session) -> int:
 
 
 def _process_list(services: Services, killer: Killer) -> bytes:
-    return text_result(PROCESS_LIST, process_rows(services.table.values(), killer))
+    rows = process_rows(services.table.values(), killer)
+    return text_result(PROCESS_LIST, (row for row in rows if row is not None))
 
 
-def process_rows(sessions: Iterable[Session], killer: Killer) -> Iterator[Sequence[object]]:
-    """Yield the process list as somebody sees it."""
-    return (_process_row(session) for session in sessions if is_visible(killer, session))
+def process_rows(sessions: Iterable[Session], killer: Killer) -> Iterator[Sequence[object] | None]:
+    """Yield the process list as somebody sees it; None for each session that they do not see."""
+    return (_process_row(session) if is_visible(killer, session) else None for session in sessions)
 
 
 def _process_row(session: Session) -> Sequence[object]:

@@ -434,6 +434,39 @@ async def test_what_drivers_say_unasked_is_answered(proxy: Proxy) -> None:
     assert answers[8:] == [("", ())] * 5
 
 
+async def test_no_command_fails_of_a_bug_whatever_its_arguments(proxy: Proxy) -> None:
+    """Each as its notation says, with everything that may be left out and without it."""
+    words = {"id": "1", "ss_id": "2", "log_id": "3", "thread_id": "4", "count": "5", "offset": "6", "statement": "x"}
+    statements = []
+    for command in COMMANDS:
+        notation = command.syntax.notation.replace("[, ...]", "")
+        if command.syntax.words[:2] == ("ALTER", "PROXY") or command.syntax.words[0] == "KILL":
+            continue
+        while "[" in (short := notation):
+            notation = re.sub(r"\[[^\[\]]*\]", "", short)
+        texts = (notation, re.sub(r"[\[\]]", " ", command.syntax.notation.replace("[, ...]", "")))
+        statements += [re.sub(r"\b[a-z_]+\b", lambda found: words.get(found[0], found[0]), text) for text in texts]
+
+    answers = await asked(proxy, *statements)
+
+    assert len(answers) > 90
+    for sql, answer in zip(statements, answers, strict=True):
+        if isinstance(answer[0], int):
+            assert answer[0] in (1064, 1094, 1235, 1210, 4018, 4012, 5099), (sql, answer)
+
+
+async def test_an_idle_login_has_its_own_limit(proxy: Proxy) -> None:
+    await asked(proxy, "alter proxyconfig set login_timeout = 100ms, default_inactivity_timeout = 1s")
+    host, port = proxy.addresses[0]
+    connect = partial(pymysql.connect, host=host, port=port, user="root@proxysys", password=PASSWORD)
+    began = trio.current_time()
+    with closing(await trio.to_thread.run_sync(connect)), trio.fail_after(10):
+        while proxy.counts.ends["idle"] == 0:  # noqa: ASYNC110  # of many kinds
+            await trio.sleep(0.01)
+
+    assert trio.current_time() - began > 0.9
+
+
 async def test_help_has_a_line_for_every_command(proxy: Proxy) -> None:
     found = [row[0] for row in await rows(proxy, "show proxyhelp")]
 

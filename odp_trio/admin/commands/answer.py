@@ -111,8 +111,9 @@ async def encode(columns: Sequence[Column], rows: Rows, status: int = LOCAL_STAT
     iterator = iter(rows)
     while chunk := list(islice(iterator, _SLICE)):
         for row in chunk:
-            whole += result_row(seq, row)
-            seq += 1
+            if row is not None:
+                whole += result_row(seq, row)
+                seq += 1
         if len(whole) > MOST_BYTES:
             raise SessionMemoryExceeded(f"the answer is longer than {MOST_BYTES} bytes; ask for less with LIKE")
         await trio.lowlevel.checkpoint()

@@ -17,7 +17,8 @@ from odp_trio.sql.like import is_like
 if TYPE_CHECKING:
     from odp_trio.app import Proxy
 
-Rows = Iterable[Sequence[object]]
+Rows = Iterable[Sequence[object] | None]
+"""None is no row: something that was looked at and left out, so that others run between however much that is."""
 
 LIKE: Final = "[LIKE 'pattern']"
 _HIGHEST: Final = (1 << 63) - 1
@@ -118,6 +119,6 @@ def order(notation: str, run: Run, meaning: str, *, who: Who = Who.ADMINISTRATOR
     return Command(Syntax(notation), (), run, meaning, who, own)
 
 
-def nothing(notation: str, why: str) -> Command:
+def nothing(notation: str, why: str, *, who: Who = Who.ADMINISTRATORS) -> Command:
     """Make a command of ODP that means nothing here, and says why."""
-    return Command(Syntax(notation), (), meaningless, f"means nothing here: {why}", nothing=why)
+    return Command(Syntax(notation), (), meaningless, f"means nothing here: {why}", who, nothing=why)

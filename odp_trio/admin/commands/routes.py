@@ -26,12 +26,11 @@ _PARTITIONS: Final = (
 )
 
 
-def _entries(asked: Asked) -> Iterator[TableEntry]:
-    """Yield the tables that LIKE admits, of the cluster that the one who asks may see."""
+def _entries(asked: Asked) -> Iterator[TableEntry | None]:
+    """Yield the tables that LIKE admits, of the cluster that the one who asks may see; None for each other one."""
     seen, cluster = asked.killer.everything, asked.killer.cluster
     for entry in asked.proxy.locations.entries():
-        if (seen or entry.key.cluster == cluster) and asked.like(entry.key.table):
-            yield entry
+        yield entry if (seen or entry.key.cluster == cluster) and asked.like(entry.key.table) else None
 
 
 def _versions(asked: Asked) -> dict[str, int]:
@@ -40,7 +39,10 @@ def _versions(asked: Asked) -> dict[str, int]:
 
 def _tables(asked: Asked) -> Rows:
     times, versions = clock(asked.proxy.services), _versions(asked)
-    return (_table_row(entry, times, versions.get(entry.key.cluster, 0)) for entry in _entries(asked))
+    return (
+        None if entry is None else _table_row(entry, times, versions.get(entry.key.cluster, 0))
+        for entry in _entries(asked)
+    )
 
 
 def _table_row(entry: TableEntry, times: Clock, version: int) -> tuple[object, ...]:
@@ -79,16 +81,17 @@ def _servers(location: Location) -> str:
 
 def _partitions(asked: Asked) -> Rows:
     times, versions = clock(asked.proxy.services), _versions(asked)
-    return (
-        (
-            *(entry.table_id, location.tablet_id, location.state.value.upper()),
-            *(versions.get(entry.key.cluster, 0), entry.schema_version),
-            *_times(entry, location, times),
-            _servers(location),
-        )
-        for entry in _entries(asked)
-        for location in tuple(entry.tablets.values())
-    )
+    for entry in _entries(asked):
+        if entry is None or not entry.tablets:
+            yield None
+            continue
+        for location in tuple(entry.tablets.values()):
+            yield (
+                *(entry.table_id, location.tablet_id, location.state.value.upper()),
+                *(versions.get(entry.key.cluster, 0), entry.schema_version),
+                *_times(entry, location, times),
+                _servers(location),
+            )
 
 
 # ---- EXPLAIN ROUTE ------------------------------------------------------------------------

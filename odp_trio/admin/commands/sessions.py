@@ -57,12 +57,9 @@ def _database(session: Session) -> str:
     return "" if session.router is None else session.router.state.database.decode("utf-8", "replace")
 
 
-def _visible(asked: Asked) -> Iterator[Session]:
-    return (session for session in tuple(asked.proxy.sessions.table.values()) if is_visible(asked.killer, session))
-
-
 def _list(asked: Asked) -> Rows:
-    return map(session_row, _visible(asked))
+    everybody = tuple(asked.proxy.sessions.table.values())
+    return (session_row(session) if is_visible(asked.killer, session) else None for session in everybody)
 
 
 def _processes(asked: Asked) -> Rows:
@@ -262,8 +259,9 @@ _HOSTS: Final = "sm_id L, ss_id L, server_sessid L, server_host V, cs_id L, prox
 
 def _machines(asked: Asked) -> Rows:
     number = asked.number("id")
-    for session in _visible(asked):
-        if number is not None and number != session.id:
+    for session in tuple(asked.proxy.sessions.table.values()):
+        if not is_visible(asked.killer, session) or number not in (None, session.id):
+            yield None
             continue
         running = session.running()
         upstream = None if running is None else running[0]
@@ -317,7 +315,11 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "those that were changed since its login",
         who=Who.EVERYBODY,
     ),
-    nothing(f"SHOW PROXYSESSION READ_STALE {LIKE}", "servers are not asked how stale their replicas are"),
+    nothing(
+        f"SHOW PROXYSESSION READ_STALE {LIKE}",
+        "servers are not asked how stale their replicas are",
+        who=Who.EVERYBODY,
+    ),
     show("SHOW PROXYSM [id]", _HOSTS, _machines, "what each client is doing, and where"),
     order("KILL PROXYSESSION id", _end, "end a client, whatever it is doing"),
     order(
