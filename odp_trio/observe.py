@@ -179,6 +179,8 @@ class StatementTable:
         self.tenants: dict[tuple[str, str], TenantStatements] = {}
         self.rest = TenantStatements("", "", lambda rest: rest)
         """Of tenants and kinds that there was no room for."""
+        self.unseen = TenantStatements("", "", lambda unseen: unseen)
+        """Of sessions whose statements are not to be counted, but may be recorded."""
         self._limit = limit
         self._cells = 0
 
@@ -300,3 +302,8 @@ class StatementWatch:
         self.slow_ns = int(slow * 1e9) if log is not None and slow > 0 else NEVER
         self.every = self.left = max(round(1 / share), 1) if log is not None and share > 0 else NEVER
         self.failed = failed and log is not None
+
+    @property
+    def wants_any(self) -> bool:
+        """Whether there is anything that a record is wanted of."""
+        return self.log is not None and (self.failed or self.slow_ns < NEVER or self.every < NEVER)

@@ -215,7 +215,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     otel_traces_endpoint: Annotated[str, Option("url", "Where spans of statements are sent by OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces (needs odp-trio[otel]); empty: nowhere.", own=True, restart=True)] = ""
     otel_sample_rate: Annotated[float, Option("fraction", "Share of statements that get a span, besides those that are slow or fail.", 0.0, 1.0, own=True)] = 0.0
 
-    enable_monitor_stat: Annotated[bool, Option("bool", "Measure what statements take, by tenant, kind and route, for the metrics. New sessions.", section="Metrics")] = True
+    enable_monitor_stat: Annotated[bool, Option("bool", "Count statements and what they take, by tenant, kind and route, for the metrics. New sessions.", section="Metrics")] = True
     monitor_item_limit: Annotated[int, Option("int", "Combinations of tenant, kind of statement and route that are measured apart from each other; further ones are summed up under empty names.", 0, 10000)] = 3000
 
     hot_upgrade_exit_timeout: Annotated[float, Option("duration", "How long a shutdown waits for transactions to end.", 0.0, _DAY, odp_unit="us", section="Process")] = 30.0

@@ -177,7 +177,8 @@ def _message(err: bytes) -> str:
 
 def meter_of(session: Session, router: Router, services: Services) -> Measures:
     """Return what measures a session that has logged in: nothing when neither numbers nor records are wanted."""
-    if not services.settings().enable_monitor_stat and services.statement_log is None:
+    table, counted = services.measured, services.settings().enable_monitor_stat
+    if not counted and not services.watch.wants_any:
         return UNMEASURED
-    tenant = services.measured.tenant(router.key.cluster, router.key.tenant)
+    tenant = table.tenant(router.key.cluster, router.key.tenant) if counted else table.unseen
     return Meter(session, router, tenant, services.watch, services.wall_clock_us)

@@ -96,13 +96,21 @@ async def scraped(proxy: Proxy) -> dict[str, float]:
     return sums
 
 
-async def test_nothing_is_measured_where_that_is_off(bed: Testbed) -> None:
-    settings = settings_for(bed, enable_http=False, hot_upgrade_exit_timeout=0.2, enable_monitor_stat=False)
+async def test_where_counting_is_off_slow_statements_are_recorded_all_the_same(bed: Testbed) -> None:
+    settings = settings_for(
+        bed,
+        enable_http=False,
+        hot_upgrade_exit_timeout=0.2,
+        enable_monitor_stat=False,
+        slow_query_time_threshold=0.2,
+        query_digest_time_threshold=0.0,
+    )
     with trio.fail_after(60):
         async with open_proxy(settings) as proxy:
             await proxy.clusters.wait_available(bed.cluster)
             client = await login(proxy, bed)
-            await client.query("select 1")
+            await client.query("select sleep(0.3)")
             client.close()
             assert (await proxy.measurements()).statements == ()
             assert proxy.statistics().statements == 1
+            assert proxy.services.watch.records == {"slow": 1, "failed": 0, "sampled": 0}

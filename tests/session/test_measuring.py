@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 import trio
 
+from odp_trio.config import Settings
 from odp_trio.observe import ROUTES, StatementRecord, StatementTable, StatementWatch
 from odp_trio.routing.rules import RULES
 from odp_trio.session.login import Destination
-from odp_trio.session.measuring import Meter
+from odp_trio.session.measuring import Meter, meter_of
+from odp_trio.session.ports import UNMEASURED
 from odp_trio.session.services import Session
 from odp_trio.wire.command import Com
 from odp_trio.wire.packets import packet
@@ -235,6 +237,26 @@ def test_what_the_proxy_answers_counts_as_its_own() -> None:
     [record] = metered.records
     assert (record.server, record.sent, record.server_ns, record.rule) == ("", 0, 0, "proxy")
     assert record.message == "Table 'x' doesn't exist"
+
+
+@pytest.mark.parametrize(("counted", "slow", "measured"), [(True, 0.0, True), (False, 0.5, True), (False, 0.0, False)])
+def test_a_session_is_measured_if_anybody_wants_it(counted: bool, slow: float, measured: bool) -> None:
+    metered = Metered()
+    metered.watch.want(metered.records.append, slow=slow, failed=False)
+    services: Any = SimpleNamespace(
+        settings=lambda: Settings(enable_monitor_stat=counted),
+        measured=metered.table,
+        watch=metered.watch,
+        wall_clock_us=lambda: 0,
+    )
+
+    meter = meter_of(metered.session, metered.bed.router, services)
+    metered.bed.ask("select v from t where id = 1")
+    meter.finish(1, 2, 10**9, 10**9)
+
+    assert (meter is not UNMEASURED) is measured
+    assert len(metered.table.all()) == counted
+    assert len(metered.records) == (slow > 0)
 
 
 def test_a_log_that_fails_gets_no_more_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
