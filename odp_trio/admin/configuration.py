@@ -10,12 +10,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 import msgspec
 import trio
 
-from odp_trio.catalog.files import replace_whole, temporary_name
+from odp_trio.catalog.files import remove_temporaries, replace_whole, temporary_name
 from odp_trio.config.changes import AlterReport, Change, canonical, check_scopes, differences, running
 from odp_trio.config.impact import Seen, impacts, of_layers
 from odp_trio.config.listing import ConfigRow, config_rows
@@ -24,6 +24,9 @@ from odp_trio.config.sources import Sources, render_kept
 from odp_trio.errors import ConfigError
 
 log = logging.getLogger("odp_trio.admin")
+
+_OLD_SECONDS: Final = 60.0
+"""What a killed process left is removed; what another one writes at this moment is not."""
 
 Subscriber = Callable[[Settings, Settings], None]
 """Called with the settings before and after; it must not raise, nor wait."""
@@ -108,7 +111,7 @@ class Configuration:
                 return report
             with trio.CancelScope(shield=True):  # what is kept and what is in force are the same
                 if sources.kept_in:
-                    await trio.to_thread.run_sync(_keep, Path(sources.kept_in), render_kept(sources.kept))
+                    await trio.to_thread.run_sync(keep, Path(sources.kept_in), render_kept(sources.kept))
                 self._put_in_force(sources, settings)
         log.info("altered: %s", "; ".join(map(str, report.changed)))
         return report
@@ -122,13 +125,17 @@ class Configuration:
         old, self._settings = self._settings, settings
         self._sources, self._configured = sources, sources.build()
         for callback in self._subscribers:
-            callback(old, settings)
+            try:
+                callback(old, settings)
+            except Exception:  # the others are to know all the same
+                log.exception("a change of settings")
 
 
-def _keep(path: Path, text: str) -> None:
+def keep(path: Path, text: str) -> None:
     """Write the file of what is kept, in one step; raise ConfigError if that cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_temporaries(path, older_than=_OLD_SECONDS)
         replace_whole(path, text.encode(), temporary_name(path))
     except OSError as exc:
         raise ConfigError(f"nothing is changed: {path} cannot be written: {exc.strerror or exc}") from exc

@@ -10,6 +10,7 @@ import itertools
 import os
 import secrets
 import stat
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
@@ -113,11 +114,12 @@ def replace_whole(path: Path, data: bytes, temporary: Path) -> None:
     _sync_directory(path.parent)
 
 
-def remove_temporaries(path: Path) -> None:
-    """Remove what processes that were killed in ``replace_whole`` have left."""
+def remove_temporaries(path: Path, older_than: float = 0.0) -> None:
+    """Remove what processes that were killed in ``replace_whole`` have left, if it is so many seconds old."""
     for left in path.parent.glob(f"{path.name}.tmp-*"):
         with suppress(OSError):
-            left.unlink()
+            if not older_than or time.time() - left.lstat().st_mtime > older_than:
+                left.unlink()
 
 
 def move_aside(path: Path, now: float, keep: int) -> Path | None:

@@ -64,9 +64,11 @@ def _of_gun(gun: FootGun, old: Settings, new: Settings) -> list[Impact]:
         texts.setdefault(text, []).append(_clusters([name for name in clusters if clusters[name] == text]))
     told = [Impact(gun.name, f"{' and '.join(whom)}: {text}" if whom else text) for text, whom in texts.items()]
     for scope in _inner_scopes(old, new):
+        if not _says(gun, old, new, scope):
+            continue
         names = (scope.cluster, scope.tenant, scope.user)
         text = gun.told(old.scoped(*names), new.scoped(*names))
-        if text and clusters.get(scope.cluster) != text and _says(gun, old, new, scope):
+        if text and clusters.get(scope.cluster) != text:
             told.append(Impact(gun.name, f"{scope}: {text}"))
     return told
 

@@ -21,6 +21,8 @@ MAY_KEEP = {
     "admin/configuration.py": "it is the configuration",
     "admin/what_if.py": "it imagines others",
     "catalog/congestion.py": "compared with those in force, each time",
+    "logs/output.py": "told by ProxyLogs",
+    "logs/proxy_logs.py": "subscribes",
     "net/certificates.py": "all of TLS takes a restart",
 }
 
