@@ -24,6 +24,8 @@ def measured_metrics(measured: Measurements, version: str) -> Iterator[Metric]:
         connections.add_metric([server.cluster, server.server], server.sessions)
     yield connections
     yield by_label("odp_statement_records_total", measured.records)
+    yield by_label("odp_log_warnings_total", measured.log_warnings)
+    yield by_label("odp_log_lines_lost_total", measured.log_lines_lost)
     lag = histogram("odp_loop_lag_seconds")
     add_times(lag, [], measured.loop_lag)
     yield lag

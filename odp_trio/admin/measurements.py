@@ -109,6 +109,10 @@ class Measurements(msgspec.Struct, frozen=True):
     loop_errors: int = 0
     refresh_interval: float = 0.0
     worker: Worker = Worker(0, 0, 0, "")
+    log_warnings: dict[str, int] = {}
+    """Lines of the log of level WARN and above, by level."""
+    log_lines_lost: dict[str, int] = {}
+    """Lines and records that were not written, by why."""
 
 
 def statement_counts(table: StatementTable) -> tuple[StatementCounts, ...]:
@@ -191,6 +195,8 @@ async def measure(proxy: Proxy) -> Measurements:
         reactor.errors,
         proxy.settings().server_state_refresh_interval,
         Worker(0, os.getpid(), proxy.generation, "inside" if reactor.attached else "nested"),
+        dict(proxy.logs.ring.levels),
+        msgspec.structs.asdict(proxy.logs.output.counts()),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, final
@@ -43,10 +43,13 @@ class WarnRing:
     def __init__(self, lines: int = _LINES) -> None:
         self._lines: deque[WarnLine] = deque(maxlen=lines)
         self._count = 0
+        self.levels: Counter[str] = Counter()
+        """How many lines there were, in all, by level."""
 
     def add(self, thread_id: int, time: float, level: str, logger: str, text: str) -> None:
         """Keep a line."""
         self._count += 1
+        self.levels[level] += 1
         shown = text if len(text) <= _LENGTH else f"{text[:_LENGTH]}..."
         self._lines.append(WarnLine(self._count, thread_id, time, level, logger, shown))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -25,6 +26,7 @@ MAIN: Final = "obproxy.log"
 WARNINGS: Final = "obproxy.log.wf"
 _WARN: Final = frozenset({"WARNING", "ERROR", "CRITICAL"})
 _COMPLAIN_SECONDS: Final = 60.0
+_PLAIN: Final = re.compile(r"[^\s\"'=\\]+").fullmatch
 
 
 def file_of(log: Log) -> str:
@@ -171,4 +173,4 @@ def _text(found: dict[str, Any], form: str) -> str:
 
 def _word(value: object) -> str:
     text = str(value)
-    return text if text and not any(mark in text for mark in " \"'=\n\r\t") else msgspec.json.encode(text).decode()
+    return text if _PLAIN(text) else msgspec.json.encode(text).decode()

@@ -60,6 +60,8 @@ class FullSource(FakeSource):
             0,
             15.0,
             Worker(0, 4711, 2, "inside"),
+            {"WARNING": 5},
+            {"dropped": 1, "over_budget": 2, "failed": 3, "repeated": 4},
         )
 
     def statistics(self) -> ProxyStatus:

@@ -246,6 +246,46 @@ def test_more_than_may_be_written_in_a_second_is_dropped_and_told(
     assert "lines of the logs were dropped" in output.ring.lines()[-1].log
 
 
+def test_files_are_renamed_when_full_and_removed_when_they_are_too_many(make: Made, tmp_path: Path) -> None:
+    output = make(
+        log_dir=str(tmp_path),
+        log_format="json",
+        max_log_file_size=1 << 20,
+        max_syslog_file_count=2,
+        log_cleanup_interval=0.0,
+        syslog_io_bandwidth_limit=0,
+    )
+    for number in range(6000):
+        output.put(Finished(taking(900, session=number)))
+    (tmp_path / "other.log.20260101000000").write_text("")
+    output.close()
+
+    archives = sorted(path.name for path in tmp_path.iterdir() if re.search(r"log\.\d{14}(\.\d+)?$", path.name))
+    assert (len(archives), archives[-1]) == (3, "other.log.20260101000000")
+    assert {path.name for path in tmp_path.iterdir()} >= {"obproxy_slow.log", "obproxy_digest.log"}
+    assert all(path.stat().st_size <= 1 << 20 for path in tmp_path.iterdir())
+    last = json.loads((tmp_path / "obproxy_slow.log").read_text().splitlines()[-1])
+    assert last["session"] == 5999
+
+
+def test_the_level_can_be_changed_while_it_runs(stream: io.StringIO) -> None:
+    root = logging.getLogger()
+    before, handlers = root.level, list(root.handlers)
+    output = LogOutput(Settings(syslog_level="WARN", log_format="odp"), stream).install()
+    try:
+        output.go()
+        log.setLevel(logging.NOTSET)
+        log.info("one")
+        output.apply(Settings(syslog_level="INFO", log_format="odp"))
+        log.info("two")
+        output.close()
+    finally:
+        root.setLevel(before)
+        assert root.handlers == handlers
+
+    assert re.sub(r".*\] ", "", stream.getvalue()) == "two\n"
+
+
 def test_a_directory_that_cannot_be_had_is_an_error_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
