@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import closing
 
 import pytest
 import trio
@@ -12,10 +13,12 @@ from odp_trio.model import Address
 from odp_trio.testing.bed import Testbed
 from odp_trio.testing.client import Client, ConnectionLost, StatementFailed
 from odp_trio.testing.demo import settings_for
-from tests.live.clients import until
+from odp_trio.wire.fields import Status
+from tests.live.clients import connect, in_thread, until
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
+IN_TRANSACTION, AUTOCOMMIT = int(Status.IN_TRANS), int(Status.AUTOCOMMIT)
 COLUMNS = "(id int primary key) partition by hash(id) partitions 2"
 _open: list[Client] = []
 
@@ -106,18 +109,19 @@ async def test_root_of_a_cluster_may_say_all_beside_its_sql(bed: Testbed, proxy:
 
 
 async def test_a_command_in_a_transaction_leaves_it_as_it_is(bed: Testbed, proxy: Proxy) -> None:
-    client = await login(proxy)
-    await client.query("begin")
-    await client.query("insert into admin_sql.t0 values (1)")
+    def run() -> list[int]:
+        statements = ("show proxysession", "ping proxy", "begin", "insert into admin_sql.t0 values (1)")
+        found = []
+        with closing(connect(proxy.addresses[0], "one@mytenant#demo", "pw")) as connection:
+            for sql in (*statements, "show proxysession", "ping proxy", "show proxysession stat", "rollback"):
+                with connection.cursor() as cursor:
+                    cursor.execute(sql)
+                found.append(connection.server_status & (IN_TRANSACTION | AUTOCOMMIT))
+        return found
 
-    await client.query("show proxysession")
-    await client.query("ping proxy")
-
-    session = proxy.sessions.table[client.connection_id]
-    assert session.lane is not None
-    assert session.lane.tracker.in_transaction
-    await client.query("rollback")
-    assert await client.query("select count(*) from admin_sql.t0") == [("0",)]
+    both = IN_TRANSACTION | AUTOCOMMIT
+    assert await in_thread(run) == [AUTOCOMMIT, AUTOCOMMIT, both, both, both, both, both, AUTOCOMMIT]
+    assert await (await login(proxy)).query("select count(*) from admin_sql.t0") == [("0",)]
 
 
 # ---- sessions --------------------------------------------------------------------------------
@@ -174,6 +178,28 @@ async def test_ending_the_server_session_of_a_transaction_ends_the_transaction(b
     with pytest.raises((ConnectionLost, StatementFailed)):
         await client.query("select 1")
     assert await (await login(proxy)).query("select count(*) from admin_sql.t0") == [("0",)]
+
+
+async def test_ending_the_server_session_of_a_statement_ends_the_statement(bed: Testbed, proxy: Proxy) -> None:
+    client, manager = await login(proxy), await admin(proxy)
+    outcomes: list[Exception] = []
+
+    async def write() -> None:
+        with pytest.raises((ConnectionLost, StatementFailed)) as caught:
+            await client.query("insert into admin_sql.t0 select 1 + 0 * sleep(25)")
+        outcomes.append(caught.value)
+
+    with trio.fail_after(15):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write)
+            running: list[object] = []
+            while not running:
+                listed = await manager.query(f"show proxysession attribute {client.connection_id} like 'ss_id'")
+                running = [value for _, value, info in listed if str(info).startswith("curr used")]
+            assert [row[2] for row in await manager.query(f"show proxysm {client.connection_id}")] == running
+            await manager.query(f"kill proxysession {client.connection_id} {running[0]}")
+
+    assert "its outcome is unknown" in str(outcomes[0])
 
 
 # ---- routes and servers ----------------------------------------------------------------------
