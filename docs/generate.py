@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from odp_trio import errors as proxy_errors
+from odp_trio.admin.api import render_operations
 from odp_trio.admin.commands.render import render_commands, render_nothing
 from odp_trio.admin.metric_table import render_labels, render_metrics, render_routes
 from odp_trio.config.foreign import FOREIGN
@@ -216,7 +217,9 @@ def pages() -> dict[Path, str]:
             "logs",
         )
     )
+    http = ROOT / "docs" / "http.md"
     return {
+        http: filled(http.read_text(), operations=render_operations()),
         ROOT / "etc" / "odp.toml": render_example(),
         ROOT / "docs" / "options.md": render_markdown(),
         drivers: filled(drivers.read_text(encoding="utf-8"), **driver_tables()),

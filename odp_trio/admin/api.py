@@ -190,3 +190,12 @@ API: Final = (
     Operation("POST", "drain", "No new clients; the others finish; then end.", Done, _drain, writes=True),
 )
 """Every operation."""
+
+
+def render_operations() -> str:
+    """Return the table of operations for docs/http.md."""
+    rows = ["| operation | what it does | parameters | token |", "|---|---|---|---|"]
+    for one in API:
+        words = ", ".join(f"`{name}`" for name in one.asks.__struct_fields__)
+        rows.append(f"| `{one.method} {one.path}` | {one.says} | {words} | {'always' if one.writes else ''} |")
+    return "\n".join(rows)

@@ -60,7 +60,7 @@ class LiveServer(msgspec.Struct, frozen=True):
     running: int
     """Statements that run there now."""
     statements: int
-    """Since somebody looks, those of each session attributed to the server that it used last."""
+    """Since somebody looks."""
 
 
 class LiveZone(msgspec.Struct, frozen=True):
@@ -151,7 +151,8 @@ class Feed:
         self._next = self._next_tables = 0.0
         self._tables = _Tables()
         self._statements: dict[int, int] = {}
-        """By session, when it was looked at last."""
+        """By server session, when it was looked at last."""
+        self._walked = trio.current_time()
         self._flow: Counter[Where] = Counter()
         self._slow = SlowStatements(source.settings, _MOST_SLOW)
 
@@ -215,22 +216,25 @@ class Feed:
         sessions: Counter[Where] = Counter()
         running: Counter[Where] = Counter()
         seen: dict[int, int] = {}
+        began = trio.current_time()
         everybody = tuple(self._source.sessions.table.values())
         for start in range(0, len(everybody), _SLICE):
             for session in everybody[start : start + _SLICE]:
-                address, destination = session.server, session.destination
-                seen[session.id] = count = session.traffic.statements
-                if address is None or destination is None:
+                router, destination, lane = session.router, session.destination, session.lane
+                if router is None or destination is None:
                     continue
-                where = destination.key, str(address)
-                sessions[where] += 1
-                if session.lane is not None and session.lane.busy:
-                    running[where] += 1
-                before = self._statements.get(session.id)
-                if before is not None and count > before:
-                    self._flow[where] += count - before
+                for upstream in router.servers.by_address.values():
+                    where = destination.key, str(upstream.address)
+                    used = lane is not None and lane.upstream is upstream
+                    if used:
+                        sessions[where] += 1
+                        running[where] += lane is not None and lane.busy
+                    now = upstream.statements + (session.traffic.statements - upstream.used_from if used else 0)
+                    seen[id(upstream)] = now
+                    unseen = 0 if upstream.since > self._walked else now
+                    self._flow[where] += max(0, now - self._statements.get(id(upstream), unseen))
             await trio.lowlevel.checkpoint()
-        self._statements = seen
+        self._statements, self._walked = seen, began
         known = {
             (cluster.name, str(server)) for cluster in self._source.clusters.resources() for server in cluster.servers
         }

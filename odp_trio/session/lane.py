@@ -65,8 +65,8 @@ class Lane(Ending):
         """Send the next command to another server session; the one before goes idle."""
         if upstream is not self.upstream:
             if self.upstream is not None:
-                self.upstream.rest()
-            self.upstream = upstream
+                self.upstream.rest(self.traffic.statements)
+            self.upstream, upstream.used_from = upstream, self.traffic.statements
             self._server, self._submit, self._reply = upstream.leg, upstream.submit, upstream.receive
             upstream.leg.redirect(self._on_server, self.crash)
             if self._open:

@@ -31,7 +31,7 @@ class Upstream:
     # fmt: off
     __slots__ = (
         "address", "beside", "capabilities", "closed", "connection_id", "copies", "framed", "leg", "on_lost",
-        "receive", "since", "sock", "state", "stream", "submit", "texts", "tls",
+        "receive", "since", "sock", "state", "statements", "stream", "submit", "texts", "tls", "used_from",
     )
     # fmt: on
 
@@ -51,6 +51,8 @@ class Upstream:
         self.closed = False
         self.since = 0.0
         """When it was logged in."""
+        self.statements = self.used_from = 0
+        """Statements that it has run before it went idle last, and how many its client had run when it was taken."""
         self.on_lost = on_lost
         self.leg = Leg(reactor, session.stream, self.on_idle, self._broken)
         self.submit, self.receive = session.stream.send, self.leg.receive
@@ -61,8 +63,9 @@ class Upstream:
             self.beside = extras
             self.framed.carry(extras)
 
-    def rest(self) -> None:
-        """No statement runs here for now."""
+    def rest(self, statements: int) -> None:
+        """No statement runs here for now; ``statements`` are those of its client."""
+        self.statements += statements - self.used_from
         if not self.closed:
             self.leg.redirect(self.on_idle, self._broken)
             self.leg.open()

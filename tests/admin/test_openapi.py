@@ -26,7 +26,7 @@ from odp_trio.admin.openapi import describe
 from tests.admin.source import FakeSource
 
 TOKEN = "schema"
-EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "15"))
 schema = schemathesis.openapi.from_dict(describe())
 
 

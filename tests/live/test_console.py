@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 import trio
 
+from odp_trio.admin.live import INTERVAL
 from odp_trio.app import Proxy, open_proxy
 from odp_trio.config import Secret
 from odp_trio.model import Address
@@ -80,6 +82,14 @@ async def opened(bed: Testbed, **options: Any) -> AsyncIterator[Console]:
         nursery.cancel_scope.cancel()
 
 
+async def statements_by_server(url: str) -> tuple[int, list[int]]:
+    """Return how many statements there were, and how many each server has run since somebody looks."""
+    async with httpx.AsyncClient() as client:
+        frame = (await client.get(f"{url}/api/live")).json()
+    servers = [server for zone in frame["clusters"][0]["zones"] for server in zone["servers"]]
+    return frame["statements"], [server["statements"] for server in servers]
+
+
 async def shoot(page: Page, name: str) -> None:
     place = os.environ.get("CONSOLE_SHOTS")
     if place:
@@ -91,7 +101,7 @@ def of_server(bed: Testbed, number: int) -> str:
 
 
 async def test_the_console_shows_a_cluster_under_load(bed: Testbed) -> None:
-    async with opened(bed) as (page, proxy, _):
+    async with opened(bed) as (page, proxy, url):
         # the map: every server is there, statements flow to each
         await page.until(
             "[...document.querySelectorAll('.server')].every((s) => s.dataset.health === 'ok'"
@@ -102,6 +112,14 @@ async def test_the_console_shows_a_cluster_under_load(bed: Testbed) -> None:
         assert "zone1" in await page.run("document.querySelector('#clusters').innerText")
         await page.until("document.querySelector('#health').textContent === 'ok'")
         await page.until("parseFloat(document.querySelector('#number-statements').textContent) > 20")
+
+        before, were = await statements_by_server(url)
+        await until(lambda: proxy.sessions.traffic().statements > before + 200, "the load runs")
+        await trio.sleep(INTERVAL)
+        after, are = await statements_by_server(url)
+        ran = [now - then for now, then in zip(are, were, strict=True)]
+        assert min(ran) > 30  # each leads two of the six partitions
+        assert abs(sum(ran) - (after - before)) <= CLIENTS
 
         # a server that is killed turns red, and back
         health = f"{of_server(bed, 1)}.dataset.health"

@@ -6,7 +6,7 @@ import { ask, byId, change, count, make, notice, say, span } from "./dom.js";
 function fill(list, columns, records, key, extra) {
   const rows = list.rows ??= new Map();
   if (!list.head) {
-    list.head = make("div", { className: "row head", role: "row" }, ...columns.map(([name, , kind]) => make("span", { role: "columnheader", className: kind ?? "" }, name)));
+    list.head = make("div", { className: "row head", role: "row" }, ...columns.map(([name, , kind]) => make("span", { role: "columnheader", className: kind === "right" ? kind : "" }, name)));
     list.append(list.head);
   }
   const gone = new Set(rows.keys());
