@@ -57,7 +57,7 @@ class Writer(Generic[T]):
         """Write from now on: what is needed for it may be imported."""
         self._go.set()
 
-    def close(self, limit: float = 2.0) -> None:
+    def close(self, limit: float = 10.0) -> None:
         """Write what is left, for at most ``limit`` seconds.  What comes later is not written."""
         if self._thread is None:
             return

