@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import trio
@@ -13,6 +14,7 @@ from odp_trio.model import Address
 from odp_trio.testing.bed import Testbed
 from odp_trio.testing.client import Client, ConnectionLost, StatementFailed
 from odp_trio.testing.demo import settings_for
+from odp_trio.testing.ocp import open_config_server
 from odp_trio.wire.fields import Status
 from tests.live.clients import connect, in_thread, until
 
@@ -244,3 +246,33 @@ async def test_a_dead_server_is_on_the_list(bed: Testbed, proxy: Proxy) -> None:
     numbers = dict(row[:2] for row in await manager.query("show proxystat like '%requests'"))
     assert int(str(numbers["client_select_requests"])) >= 1
     assert "1" in (rows[0][7], rows[0][9], rows[0][18])
+
+
+async def test_a_cluster_of_the_config_server_is_dropped_and_made_anew(bed: Testbed, tmp_path: Path) -> None:
+    """Its clients go with it, but for the one who asks; the next login makes it again."""
+    async with open_config_server({bed.cluster: bed.rslist}) as ocp:
+        settings = settings_for(
+            bed, clusters={}, obproxy_config_server_url=ocp.url, etc_dir=str(tmp_path), enable_http=False,
+            hot_upgrade_exit_timeout=0.2,
+        )  # fmt: skip
+        async with open_proxy(settings) as proxy:
+            try:
+                client, manager = await login(proxy, "app@sys#demo", "app_pw"), await admin(proxy)
+                assert [row[0] for row in await manager.query("show proxyresource")] == ["demo"]
+                listed = await manager.query("show proxycluster")
+                assert {row[2] for row in listed} == {proxy.clusters.directory.server.shown_url}  # type: ignore[union-attr]
+                assert sorted(str(row[4]) for row in listed) == ["FOLLOWER"] * (len(listed) - 1) + ["LEADER"]
+                before = proxy.clusters.resources()[0]
+
+                await manager.query("alter proxyresource delete 'demo'")
+
+                assert await manager.query("show proxyresource") == []
+                with pytest.raises(ConnectionLost):
+                    await client.query("select 1")
+                assert await (await login(proxy, "app@sys#demo", "app_pw")).query("select 7") == [("7",)]
+                assert proxy.clusters.resources()[0] is not before
+                newest = (await manager.query("show proxyends like 'killed'"))[0]
+                assert str(newest[-1]).startswith("with its cluster resource, by session")
+            finally:
+                while _open:
+                    _open.pop().close()
