@@ -104,7 +104,7 @@ async def _receive(session: Session, services: Services, client: PacketChannel) 
     except ClientProtocolError as exc:
         seq = 2 if client.stream is session.sock else 3
         return await refuse(session, services, client, seq, exc, End.CLIENT_PROTOCOL)
-    session.tls = login.tls
+    session.tls, session.tracks = login.tls, login.tracks_session
     if certificates.forced and not login.tls and session.sock.family != socket.AF_UNIX:  # which nobody can listen in on
         insecure = SecureTransportRequired("Connections using insecure transport are prohibited")
         return await refuse(session, services, client, login.seq + 1, insecure, End.TLS_REQUIRED)

@@ -112,6 +112,8 @@ class Session:
     """Where the client is, if it has no address of its own: on the unix socket."""
     tls: str = ""
     """The version of TLS that the client uses; empty: none."""
+    tracks: bool = False
+    """The client wants session-state blocks (SESSION_TRACK): it reads an OK packet otherwise."""
     router: Router | None = None
     lane: Lane | None = None
     traffic: Traffic = field(default_factory=Traffic)

@@ -19,10 +19,10 @@ LOCAL_STATUS = Status.AUTOCOMMIT | Status.NO_INDEX_USED
 """The flags of an OceanBase session at rest."""
 
 
-def ok_payload(status: int = LOCAL_STATUS, affected_rows: int = 0, info: str = "") -> bytes:
-    """Build an OK payload as a client without SESSION_TRACK reads it."""
+def ok_payload(status: int = LOCAL_STATUS, affected_rows: int = 0, info: str = "", *, tracked: bool = False) -> bytes:
+    """Build an OK payload; ``info`` has its length before it for a client with SESSION_TRACK (``tracked``)."""
     head = b"\0" + lenenc_int(affected_rows) + b"\0" + int(status).to_bytes(2, "little") + b"\0\0"
-    return head + info.encode()
+    return head + (lenenc_str(info.encode()) if tracked and info else info.encode())
 
 
 def err_payload(errno: int, sqlstate: str, message: str) -> bytes:

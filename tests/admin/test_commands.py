@@ -215,6 +215,30 @@ async def test_the_mariadb_client_gets_the_columns_of_the_table(proxy: Proxy) ->
     assert [", ".join(result) for result in results] == list(EVERY.values())
 
 
+@pytest.mark.skipif(shutil.which("mariadb") is None, reason="the mariadb client is not installed")
+async def test_an_ok_says_what_a_change_means(proxy: Proxy) -> None:
+    """As PyMySQL reads it, and as the mariadb client does, which wants session-state blocks."""
+    host, port = proxy.addresses[0]
+    command = ["mariadb", "--no-defaults", "-h", host, "-P", str(port), "-u", "root@proxysys", f"-p{PASSWORD}"]
+    run = partial(
+        subprocess.run,
+        [*command, "--skip-ssl", "-vvv", "-e", "alter proxyconfig set listen_backlog = 9; ping proxy; select 1"],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    done = await trio.to_thread.run_sync(run)
+
+    said = "listen_backlog: at the next start; not kept: the next start knows nothing of it"
+    assert said in done.stdout
+    assert done.stdout.count("Query OK") == 2
+
+    def ask_once() -> Any:
+        with closing(pymysql.connect(host=host, port=port, user="root@proxysys", password=PASSWORD)) as connection:
+            connection.query("alter proxyconfig set listen_backlog = 8")
+            return connection._result.message  # type: ignore[attr-defined]
+
+    assert await trio.to_thread.run_sync(ask_once) == said.encode()
+
+
 def test_no_command_of_the_table_is_left_out_here() -> None:
     shown = {" ".join(command.syntax.words) for command in COMMANDS if command.columns}
     told = {sql.upper() for sql in (*EVERY, *LONGER)}

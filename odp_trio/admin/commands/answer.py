@@ -98,7 +98,7 @@ async def answer(
     result = command.run(Asked(proxy, session, killer, arguments))
     done = await result if isinstance(result, Awaitable) else result
     if not command.columns:
-        return packet(1, ok_payload(status, info=done if isinstance(done, str) else ""))
+        return packet(1, ok_payload(status, info=done if isinstance(done, str) else "", tracked=session.tracks))
     assert done is not None
     return await encode(command.columns, done, status)
 
