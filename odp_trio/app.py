@@ -89,6 +89,8 @@ class Proxy:
     ) -> None:
         self.configuration = configuration
         settings = configuration.settings()
+        self.logs = ProxyLogs(settings)
+        configuration.subscribe(self.logs.apply)
         self.counts = Counts()
         self.admission = Admission(self.settings)
         self.ends = Ends(settings.session_ends_kept)
@@ -135,8 +137,6 @@ class Proxy:
         self._listening: set[str] = set()
         self._shutdown = trio.Event()
         self._stopped_http = trio.Event()
-        self.logs = ProxyLogs(settings)
-        configuration.subscribe(self.logs.apply)
 
     def settings(self) -> Settings:
         """Return the settings in force."""

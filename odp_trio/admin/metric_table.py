@@ -177,7 +177,7 @@ LABELS: Final = {
     "task": "path of a supervised task; those of clusters are named after them",
     "tenant": "name of a tenant that somebody has logged in to; empty: those that had no room",
     "version": "of the proxy, or of TLS",
-    "why": "`dropped`: the queue was full, `over_budget`: beyond syslog_io_bandwidth_limit, `failed`: the file could not be written, `repeated`: it had been said too often",
+    "why": "`dropped`: the queue was full, `over_budget`: beyond syslog_io_bandwidth_limit or statement_lines_per_second, `failed`: the file could not be written, `repeated`: it had been said too often",
     "wanted": "`slow`, `failed`, `sampled`",
     "worker": "0: one worker does everything",
 }

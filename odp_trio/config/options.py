@@ -202,6 +202,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     query_digest_time_threshold: Annotated[float, Option("duration", "A statement that takes longer gets a line in obproxy_digest.log; 0: none does for that.", 0.0, 30 * _DAY, scoped=True)] = 0.1
     query_digest_sample_rate: Annotated[float, Option("fraction", "Share of all statements that get a line in obproxy_digest.log whatever they take.", 0.0, 1.0, own=True)] = 0.0
     slow_query_time_threshold: Annotated[float, Option("duration", "A statement that takes longer gets a line in obproxy_slow.log, and in obproxy_digest.log; 0: none does.", 0.0, 30 * _DAY, scoped=True)] = 0.5
+    statement_lines_per_second: Annotated[int, Option("int", "Statements that may get lines in these files, or spans, in a second: a storm of errors shall not keep the proxy busy. Further ones are dropped and counted. 0: any number.", 0, 1_000_000, own=True)] = 1000
     digest_sql_length: Annotated[int, Option("int", "Characters of a statement in these lines, at most.", 0, 1 << 20)] = 1024
     connection_diagnosis_option: Annotated[int, Option("int", "0: obproxy_diagnosis.log says nothing of logins and of connections that end badly; 1: it does. 2 and 3, as ODP has them, are the same: the client's error packet always says why.", 0, 3)] = 3
     route_diagnosis_level: Annotated[int, Option("int", "0: obproxy_diagnosis.log says nothing of statements that went to a server without their data; 1 to 4: it does.", 0, 4)] = 2

@@ -39,7 +39,7 @@ class LogCounts(msgspec.Struct, frozen=True):
     dropped: int
     """No room in the queue."""
     over_budget: int
-    """Beyond syslog_io_bandwidth_limit."""
+    """Beyond syslog_io_bandwidth_limit or statement_lines_per_second."""
     failed: int
     """They could not be written."""
     repeated: int
@@ -67,6 +67,8 @@ class LogOutput(logging.Handler):
         """Made when there is something to write."""
         self._writer: Writer[Item] = Writer(self._write, self._tend)
         self._told_dropped = 0
+        self.refused = 0
+        """Statements beyond statement_lines_per_second."""
 
     def install(self) -> LogOutput:
         """Take all lines of this process, and write what is left when it ends."""
@@ -117,6 +119,7 @@ class LogOutput(logging.Handler):
         """Return what became of lines that are nowhere."""
         sinks = self._sinks
         over_budget, failed = (0, 0) if sinks is None else (sinks.over_budget, sinks.failed)
+        over_budget += self.refused
         return LogCounts(self._writer.dropped, over_budget, failed, self._repeats.left_out)
 
     def close(self) -> None:

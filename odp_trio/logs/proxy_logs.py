@@ -47,8 +47,7 @@ class ProxyLogs:
         self._digests = self._spans = 0.0
         """Shares of those that are sampled, and what has come together of them."""
         self._digest_credit = self._span_credit = 0.0
-        if self._is_ours:
-            logging.getLogger("odp_trio").addHandler(self.output)
+        self._second = self._written = 0
         self.apply(settings, settings)
 
     @property
@@ -57,7 +56,9 @@ class ProxyLogs:
         return self.output.ring
 
     def attach(self, services: Services) -> None:
-        """Ask sessions for records."""
+        """Ask sessions for records, and keep warnings."""
+        if self._is_ours:
+            logging.getLogger("odp_trio").addHandler(self.output)
         self._watch = services.watch
         services.diagnosis = services.views.diagnosis = self
         self._want()
@@ -98,7 +99,7 @@ class ProxyLogs:
             if span := self._span_credit >= 1:
                 self._span_credit -= 1
         if settings.log_dir or settings.otel_traces_endpoint:
-            self.output.put(Finished(record, digest, span))
+            self._put(Finished(record, digest, span))
 
     def logged_in(self, end: EndRecord) -> None:
         """A client has logged in; ``end`` says who it is, as when it ends."""
@@ -115,6 +116,17 @@ class ProxyLogs:
             text = masked(sql)[: self._settings.digest_sql_length]
             self.output.put(diagnosis.of_misroute(key, route, text, time.time()))
 
+    def _put(self, finished: Finished) -> None:
+        """Have lines written, if there were not too many in this second."""
+        second = finished.record.wall_us // 1_000_000
+        if second != self._second:
+            self._second, self._written = second, 0
+        self._written += 1
+        if 0 < self._settings.statement_lines_per_second < self._written:
+            self.output.refused += 1
+        else:
+            self.output.put(finished)
+
     def _diagnose(self, line: Diagnosis) -> None:
         if self._settings.log_dir and self._settings.connection_diagnosis_option:
             self.output.put(line)
@@ -125,9 +137,10 @@ class ProxyLogs:
         digest = settings.query_digest_sample_rate if settings.log_dir else 0.0
         span = settings.otel_sample_rate if settings.otel_traces_endpoint else 0.0
         share = max(digest, span)
-        self._digests, self._spans = (digest / share, span / share) if share else (0.0, 0.0)
         failed = bool(settings.log_dir or settings.otel_traces_endpoint)
         self._watch.want(self.statement, slow=least_threshold(settings), share=share, failed=failed)
+        every = self._watch.every if share else 0  # a whole number: some more may come than are to have lines
+        self._digests, self._spans = min(digest * every, 1.0), min(span * every, 1.0)
 
 
 def _reboot() -> dict[str, object]:

@@ -24,7 +24,7 @@ _PATIENCE: Final = 1.0
 class Writer(Generic[T]):
     """Gives what it gets to ``write``, in batches, in a thread; ``tend`` is called there every second or so.
 
-    Neither may raise.  ``put`` may be called from any thread and never blocks.
+    What ``write`` raises drops its batch.  ``put`` may be called from any thread and never blocks.
     """
 
     def __init__(self, write: Callable[[list[T]], None], tend: Callable[[], None], limit: int = _LIMIT) -> None:
@@ -84,4 +84,7 @@ class Writer(Generic[T]):
 
     def _empty(self) -> None:
         while batch := [self._queue.popleft() for _ in range(min(len(self._queue), 256))]:
-            self._write(batch)
+            try:
+                self._write(batch)
+            except Exception:  # the thread must go on; what does not come is counted
+                self.dropped += len(batch)
