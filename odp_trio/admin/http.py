@@ -55,15 +55,15 @@ def make_app(source: Source, operations: Operations) -> Starlette:
 
     async def openapi(request: Request) -> Response:
         refusal = check(_visitor(request, source), _token(source), writes=False)
-        return (
-            _refuse(refusal) if refusal else Response(document(), media_type="application/json", headers=_API_HEADERS)
-        )
+        if refusal is not None:
+            return _refuse(request, refusal)
+        return Response(document(), media_type="application/json", headers=_API_HEADERS)
 
     def endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         async def serve(request: Request) -> Response:
             refusal = check(_visitor(request, source), _token(source), writes=operation.writes)
             if refusal is not None:
-                return _refuse(refusal)
+                return _refuse(request, refusal)
             caller = Caller(source, operations, _who(request), feed.frame)
             try:
                 return _json(await operation.run(caller, await _asked(request, operation.asks)))
@@ -173,7 +173,10 @@ def _json(value: object, code: int = 200, headers: dict[str, str] | None = None)
     )
 
 
-def _refuse(refusal: Refusal) -> Response:
+def _refuse(request: Request, refusal: Refusal) -> Response:
+    """Log who tries what it may not; not who has just not given its token yet."""
+    level = logging.DEBUG if refusal is NO_TOKEN else logging.WARNING
+    log.log(level, "%s may not %s %s: %s", _who(request), request.method, request.url.path, refusal.error)
     headers = {"www-authenticate": "Bearer"} if refusal.code == NO_TOKEN.code else None
     return _json({"error": refusal.error}, refusal.code, headers)
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pymysql
 import trio
@@ -25,6 +25,14 @@ from odp_trio.testing.demo_verbs import HELP, read_verbs
 
 CLUSTER = "demo"
 HOST = "127.0.0.1"
+NOTICES_SOON: Final[Mapping[str, Any]] = {
+    "server_state_refresh_interval": 1.0,
+    "server_detect_mode": 2,
+    "server_detect_refresh_interval": 0.3,
+    "min_keep_congestion_interval": 1.0,
+    "congestion_retry_interval": 1.0,
+}
+"""Options of the demo: who breaks a server wants to see it within two seconds, clients or not."""
 
 
 def settings_for(bed: Testbed, *, port: int = 0, http_port: int = 0, **changes: Any) -> Settings:
@@ -55,6 +63,7 @@ def environment(bed: Testbed, proxy: Proxy) -> dict[str, str]:
         "ODP_CLUSTER": bed.cluster,
         "ODP_RSLIST": bed.rslist,
         "ODP_ADMIN_PASSWORD": proxy.settings().obproxy_sys_password.value,
+        "ODP_HTTP_TOKEN": proxy.settings().http_token.value,
     }
 
 
@@ -62,11 +71,12 @@ async def demo(*, observers: int, port: int, http_port: int, directory: Path | N
     """Start everything, run ``command`` or wait for Ctrl-C, tear everything down; return the exit status."""
     console = Console(stderr=True, highlight=False)
     progress = partial(say, console)
+    token = Secret(secrets.token_urlsafe(9))
 
     async def work() -> int:
         async with (
             open_testbed(observers=observers, directory=directory, cluster=CLUSTER, progress=progress) as bed,
-            open_proxy(settings_for(bed, port=port, http_port=http_port)) as proxy,
+            open_proxy(settings_for(bed, port=port, http_port=http_port, http_token=token, **NOTICES_SOON)) as proxy,
         ):
             values = environment(bed, proxy)
             if command:
@@ -146,10 +156,13 @@ def _show(console: Console, values: Mapping[str, str], answer: Sequence[Any]) ->
     show(f"  mariadb -h {host} -P {port} -u '{user}'{given}")
     show(f"  mariadb -h {host} -P {port} -u root@proxysys -p{values['ODP_ADMIN_PASSWORD']} -e 'show proxyserver'")
     if values["ODP_HTTP_PORT"]:
-        show(f"  curl http://{HOST}:{values['ODP_HTTP_PORT']}/metrics")
+        url = f"http://{HOST}:{values['ODP_HTTP_PORT']}"
+        show(f"  curl {url}/metrics")
     literal = f"host={host!r}, port={port}, user={user!r}, password={password!r}"
     show(
         f'  {sys.executable} -c "import pymysql; c = pymysql.connect({literal}).cursor(); '
         "c.execute('show databases'); print(c.fetchall())\""
     )
+    if values["ODP_HTTP_PORT"]:
+        show(f"\nThe console: [bold]{url}/[/], with the token {values['ODP_HTTP_TOKEN']} for what changes something.")
     show("\n[bold]Ctrl-C ends it.[/]")

@@ -219,3 +219,15 @@ async def test_another_token_is_in_force_at_once(source: FakeSource) -> None:
     assert (await ask(source, "POST", "/api/drain", headers=BEARER)).status_code == 401
     other = {"authorization": "Bearer another one"}
     assert (await ask(source, "POST", "/api/drain", headers=other)).status_code == 200
+
+
+async def test_a_wrong_token_is_logged_and_the_token_never_is(
+    source: FakeSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    await ask(source, "POST", "/api/kill", json={"id": 1})
+    assert not caplog.records
+
+    await ask(source, "POST", "/api/kill", json={"id": 1}, headers={"authorization": f"Bearer {TOKEN}x"})
+
+    (line,) = caplog.messages
+    assert line == "HTTP from 127.0.0.1:5 may not POST /api/kill: the token is wrong"

@@ -19,7 +19,7 @@ import os, pymysql
 e = os.environ
 c = pymysql.connect(host=e["ODP_HOST"], port=int(e["ODP_PORT"]), user=e["ODP_USER"], password=e["ODP_PASSWORD"]).cursor()
 c.execute("select 6 * 7")
-print("answer", c.fetchone()[0], e["ODP_CLUSTER"], len(e["ODP_RSLIST"].split(";")), bool(e["ODP_HTTP_PORT"]), bool(e["ODP_ADMIN_PASSWORD"]))
+print("answer", c.fetchone()[0], e["ODP_CLUSTER"], len(e["ODP_RSLIST"].split(";")), bool(e["ODP_HTTP_PORT"]), bool(e["ODP_ADMIN_PASSWORD"]), bool(e["ODP_HTTP_TOKEN"]))
 raise SystemExit(7)
 """
 
@@ -32,7 +32,7 @@ def odp_trio(*arguments: str, **options: object) -> subprocess.CompletedProcess[
 def test_the_demo_runs_a_command_in_its_environment_and_ends_with_its_status() -> None:
     done = odp_trio("demo", "--port", "0", "--http-port", "0", "--observers", "2", "--", sys.executable, "-c", CHILD)
 
-    assert done.stdout == "answer 42 demo 2 True True\n", done.stderr
+    assert done.stdout == "answer 42 demo 2 True True True\n", done.stderr
     assert done.returncode == 7
 
 
@@ -79,7 +79,7 @@ def test_a_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
     subprocess.run(build, check=True, capture_output=True, timeout=120)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"odp_trio/sql/odp_sql.lark", "odp_trio/etc/odp.toml"} <= names
+    assert {"odp_trio/sql/odp_sql.lark", "odp_trio/etc/odp.toml", "odp_trio/admin/console/index.html"} <= names
     assert not any(name.startswith(("tests", "benchmarks")) for name in names)
     target = tmp_path / "site"
     subprocess.run(

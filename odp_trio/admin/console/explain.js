@@ -40,7 +40,7 @@ function answer(found) {
     table(["", ""], facts.map(([name, value]) => [name, value])),
     make("h3", {}, "Why"),
     table(["rule", "what it does"], found.steps.map((step) => [step.rule, step.says]), found.steps.map((step) => (step.answered ? "answered" : "")), "why"),
-    ...(found.candidates.length ? [make("h3", {}, "Servers"), table(["server", "how near", "refused"], found.candidates.map((one) => [one.server, one.letters, one.refused]))] : []),
+    ...(found.candidates.length ? [make("h3", {}, "Servers"), table(["server", "letters (docs/explain.md)", "refused"], found.candidates.map((one) => [one.server, one.letters, one.refused]))] : []),
   ];
 }
 
