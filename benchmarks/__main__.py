@@ -11,7 +11,7 @@ import msgspec
 import trio
 from rich.console import Console
 
-from benchmarks import canned, cold, contenders, live, micro, routing
+from benchmarks import canned, cold, contenders, live, micro, observed, routing
 from benchmarks.figures import Report, Sample, Skipped, figures, machine
 from benchmarks.processes import Failed
 from benchmarks.report import print_report, write_json
@@ -20,7 +20,7 @@ from benchmarks.session import WrongAnswer
 from odp_trio.testing.live import KernelUnavailable
 
 _WIDTH = 150
-PARTS = ("canned", "live", "micro", "routing", "cold")
+PARTS = ("canned", "live", "micro", "routing", "cold", "observed")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,6 +65,8 @@ async def run(plan: Plan, parts: tuple[str, ...], logs: Path) -> tuple[list[Samp
         more, why_not = await cold.measure(plan, logs)
         samples += more
         skipped += why_not
+    if "observed" in parts:
+        samples += await observed.measure(plan, logs)
     return samples, skipped
 
 

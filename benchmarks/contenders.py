@@ -74,16 +74,17 @@ def _haproxy_command(backend: Backend, port: int) -> list[str]:
     return ["haproxy", "-db", "-f", str(config)]
 
 
-def _odp_trio_command(backend: Backend, port: int, more: str = "") -> list[str]:
+def odp_trio_command(backend: Backend, port: int, more: str = "", http: int = 0) -> list[str]:
+    """Return the command that runs it: ``more`` options for ``-o``, ``http`` the port of HTTP, 0 for any."""
     options = f"observer_sys_password={backend.proxyro_password},local_bound_ip=127.0.0.1{more}"
-    command = python("odp_trio", "run", "-p", str(port), "-l", str(free_port()), "-c", backend.cluster)
+    command = python("odp_trio", "run", "-p", str(port), "-l", str(http or free_port()), "-c", backend.cluster)
     command += ["-r", f"{backend.account.host}:{backend.account.port}", "-o", options]
     return [*command, "--ready-file", str(backend.log_dir / f"odp-trio-{port}.ready")]
 
 
 _COMMANDS: Mapping[str, Callable[[Backend, int], list[str]]] = {
     HAPROXY: _haproxy_command,
-    **{name: partial(_odp_trio_command, more=more) for name, more in _OPTIONS.items()},
+    **{name: partial(odp_trio_command, more=more) for name, more in _OPTIONS.items()},
 }
 
 
@@ -118,7 +119,7 @@ async def open_tls_contender(backend: Backend) -> AsyncIterator[Contender]:
     account = replace(backend.account, port=free_port(), host="127.0.0.1", tls=True)
     log = backend.log_dir / f"odp-trio-tls-{account.port}.log"
     more = f",enable_client_ssl=true,ssl_cert_file={cert},ssl_key_file={key}"
-    async with running(_odp_trio_command(backend, account.port, more), log) as process:
+    async with running(odp_trio_command(backend, account.port, more), log) as process:
         await first_answer(account, process, log)
         yield Contender(ODP_TRIO, account, process.pid)
 
