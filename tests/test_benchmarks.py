@@ -65,6 +65,11 @@ def test_cold_statements_are_measured_before_both_back_ends(tmp_path: Path) -> N
     assert {figure["scenario"] for figure in found} == {"cold, canned server", "cold, kernel"}
 
 
+@pytest.mark.slow
+def test_what_it_costs_to_be_looked_at_is_measured_three_ways(tmp_path: Path) -> None:
+    assert contenders(smoke("observed", tmp_path)) == {"nothing on", "metrics", "everything on"}
+
+
 def test_the_microbenchmarks_give_figures(tmp_path: Path) -> None:
     assert contenders(smoke("micro", tmp_path)) == {"odp_trio"}
 
