@@ -55,3 +55,6 @@ def test_only_statements_have_spans_and_each_its_own() -> None:
     ((kind, inner),) = entries(value)
     assert (key, kind) == (Key.FULL_TRC, 2004)
     assert {name: len(part) for name, part in entries(inner)} == {2030: 1, 2031: 1, 2032: 16, 2033: 1, 2034: 16}
+    assert dict(entries(inner))[2032] == tracer.trace_id  # the records of statements have it
+    tracer.span(Com.PING)
+    assert tracer.trace_id == b""
