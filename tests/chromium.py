@@ -111,8 +111,10 @@ class Page:
 
     async def press(self, key: str) -> None:
         """Press a key."""
-        await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=key if len(key) == 1 else "")
-        await self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+        text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
+        code = {"Enter": 13}.get(key, 0)
+        await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=text, windowsVirtualKeyCode=code)
+        await self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
 
     async def write(self, text: str) -> None:
         """Write into what has the focus."""

@@ -159,8 +159,8 @@ async def test_a_session_is_found_and_killed_with_the_token(bed: Testbed) -> Non
         await page.until("document.querySelector('#kill-dialog').open")
         await page.run("document.querySelector('#kill-dialog .danger').click()")
         await page.until("document.querySelector('#token-dialog').open")  # it is not known yet
-        await page.run(f"document.querySelector('#token-value').value = {TOKEN!r}")
-        await page.run("document.querySelector('#token-dialog .first').click()")
+        await page.write(TOKEN)  # the field has the focus
+        await page.press("Enter")
 
         await until(lambda: session.id not in proxy.sessions.table, "the session is gone")
         await page.until("document.querySelectorAll('#session-list .row:not(.head)').length === 0")
