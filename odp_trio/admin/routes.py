@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 import trio
 
+from odp_trio.config.like import is_like
 from odp_trio.model import TenantKey
-from odp_trio.sql.like import is_like
 from odp_trio.topology.location import Locations, TableEntry, TableKey, Tallies
 from odp_trio.topology.snapshot import TableRecord, write_table
 

@@ -14,6 +14,7 @@ foot_guns  the table of these, of foot_guns_of_routing and foot_guns_of_operatio
 impact     which of these a change sets off, and for whom
 visibility  who an option is meant for
 listing    the rows of SHOW PROXYCONFIG
+like       LIKE of ODP's own commands
 """
 
 from odp_trio.config.options import ClusterSettings, Option, Settings, options

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from odp_trio.config.changes import GLOBAL, Scope, own_value, shown_value
+from odp_trio.config.like import is_like
 from odp_trio.config.options import Settings, options
 from odp_trio.config.settings import Built, allowed
 from odp_trio.config.visibility import visible_level
@@ -44,9 +43,8 @@ def config_rows(
         for cluster, of_cluster in settings.clusters.items()
         for tenant, user in sorted(of_cluster.scopes)
     ]
-    wanted = pattern(like)
     for name, described in options().items():
-        if not wanted.fullmatch(name):
+        if not is_like(name, like):
             continue
         option = described.option
         for scope in (GLOBAL, *scopes) if all_scopes else (GLOBAL,):
@@ -72,9 +70,3 @@ def config_rows(
                 )
             )
     return rows
-
-
-def pattern(like: str) -> re.Pattern[str]:
-    """Return LIKE's pattern, where ``%`` is anything and ``_`` one character; an empty one is everything."""
-    words = {"%": ".*", "_": "."}
-    return re.compile("".join(words.get(mark, re.escape(mark)) for mark in like or "%"), re.DOTALL)

@@ -14,6 +14,5 @@ grammar     ``odp_sql.lark``
 dml         the grammar's callbacks: tables and conditions
 sources     queries put together: which table is the first, what is said of it
 conditions  AND, OR and comparisons in disjunctive form
-like        LIKE of ODP's own commands
 literals    a literal's text to a value; annotations of the first comment
 """

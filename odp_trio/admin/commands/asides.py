@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import odp_trio
 from odp_trio.admin.commands.command import Column
+from odp_trio.config.like import is_like
 from odp_trio.errors import NotSupported
 from odp_trio.session.services import Session
-from odp_trio.sql.like import is_like
 
 if TYPE_CHECKING:
     from odp_trio.admin.commands.syntax import Text

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final, final
 import msgspec
 
 from odp_trio.admin.commands.syntax import Found, Syntax
+from odp_trio.config.like import is_like
 from odp_trio.errors import OutOfRange
 from odp_trio.session.kill import Killer
 from odp_trio.session.services import Session
-from odp_trio.sql.like import is_like
 
 if TYPE_CHECKING:
     from odp_trio.app import Proxy
