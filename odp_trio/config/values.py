@@ -61,7 +61,8 @@ def read_duration(value: object) -> float:
     match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([a-z]*)", _word(value))
     if match is None or match[2] not in _UNITS:
         raise ConfigError('is no duration; write it like "15s", "10ms", "2h"')
-    return _to_float(match[1]) * _UNITS[match[2]]
+    number, unit = _to_float(match[1]), _UNITS[match[2]]
+    return number * unit if unit >= 1 else number / round(1 / unit)  # 100000us are 100ms, to the last bit
 
 
 def is_bare(value: object) -> bool:
