@@ -69,10 +69,12 @@ class Changed(msgspec.Struct, frozen=True):
     scope: Scope = GLOBAL
     restart: bool = False
     """It is kept, and takes effect at the next start."""
+    in_force: str = "at once"
+    """``at once``, ``at the next start``, or ``for`` those who come from now on."""
 
     def __str__(self) -> str:
         whom = f" for {self.scope}" if self.scope != GLOBAL else ""
-        later = " at the next start" if self.restart else ""
+        later = "" if self.in_force == "at once" else f", in force {self.in_force}"
         return f"{self.name}{whom}: {self.old!r} -> {self.new!r}{later}"
 
 
@@ -211,7 +213,8 @@ def differences(old: Built, new: Built, changes: Sequence[Change]) -> tuple[Chan
         described = options()[name]
         before, after = (own_value(built.settings, scope, name) for built in (old, new))
         texts = [shown_value(described, value) for value in (before, after)]
-        found.append(Changed(name, texts[0], texts[1], scope, described.option.restart))
+        option = described.option
+        found.append(Changed(name, texts[0], texts[1], scope, option.restart, option.in_force))
     return tuple(found)
 
 

@@ -35,6 +35,13 @@ class Option(msgspec.Struct, frozen=True):
     section: str = ""
     scoped: bool = False
     """May also be set for a cluster, a tenant or a user: ``[clusters.NAME.tenants.TENANT.users.USER]``."""
+    takes: str = ""
+    """For whom a change at run time is in force; empty: for everything, at once."""
+
+    @property
+    def in_force(self) -> str:
+        """When a change at run time is in force."""
+        return "at the next start" if self.restart else f"for {self.takes}" if self.takes else "at once"
 
 
 class ClusterSettings(msgspec.Struct, frozen=True):
@@ -76,11 +83,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     app_name: Annotated[str, Option("text", "Name of the application that this proxy serves; shown in logs.", restart=True, section="Identity")] = "undefined"
     proxy_id: Annotated[int, Option("int", "Number of this proxy, part of every connection id; 0 takes a random one at each start.", 0, 8191, restart=True)] = 0
     client_session_id_version: Annotated[int, Option("int", "Layout of connection ids, and who knows them: 2 tells them to servers, so that KILL and SHOW PROCESSLIST work through any proxy of the cluster; with 1 this proxy alone knows them, and proxy_id is at most 255.", 1, 2, restart=True)] = 2
-    mysql_version: Annotated[str, Option("version", "Server version in the greeting: digits and dots.")] = "5.7.25"
+    mysql_version: Annotated[str, Option("version", "Server version in the greeting: digits and dots.", takes="new clients")] = "5.7.25"
 
     rootservice_list: Annotated[str, Option("rslist", "Root servers of one cluster, ip:port;ip:port (sql ports); the flag -r.", restart=True, section="Clusters")] = ""
     rootservice_cluster_name: Annotated[str, Option("text", "Name of the cluster of rootservice_list, and the default cluster of logins that name none; the flag -c.", restart=True)] = ""
-    proxy_tenant_name: Annotated[str, Option("text", "Tenant of logins that name neither tenant nor cluster.")] = ""
+    proxy_tenant_name: Annotated[str, Option("text", "Tenant of logins that name neither tenant nor cluster.", takes="new clients")] = ""
     obproxy_config_server_url: Annotated[str, Option("url", "Config server (OCP) that names the clusters: its whole URL, used as it is. Empty: only configured clusters can be logged in to.", restart=True)] = ""
     config_server_refresh_interval: Annotated[float, Option("duration", "How often, at most, the config server is asked for its clusters: after half to all of this time.", 10.0, _DAY)] = 60.0
     ignore_local_config: Annotated[bool, Option("bool", "Do not use the rslists that were kept in etc_dir when the config server fails.")] = True
@@ -109,8 +116,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     enable_read_write_split: Annotated[bool, Option("bool", "Reads outside transactions are weak reads, unless a hint says STRONG.", scoped=True)] = False
     enable_transaction_split: Annotated[bool, Option("bool", "With autocommit = 0 too, reads before the transaction's first write are weak (needs enable_read_write_split).", scoped=True)] = False
     enable_transaction_internal_routing: Annotated[bool, Option("bool", "DML of a transaction goes to the leaders of its tables where servers allow it (OB 2.0, from version 4 on); the rest of it goes where it began.")] = True
-    obproxy_read_consistency: Annotated[int, Option("int", "1 makes every session's ob_read_consistency WEAK, 0 leaves it alone.", 0, 1, scoped=True)] = 0
-    obproxy_read_only: Annotated[int, Option("int", "0 makes every session's tx_read_only ON, 1 leaves it alone.", 0, 1, scoped=True)] = 1
+    obproxy_read_consistency: Annotated[int, Option("int", "1 makes every session's ob_read_consistency WEAK, 0 leaves it alone.", 0, 1, scoped=True, takes="new clients")] = 0
+    obproxy_read_only: Annotated[int, Option("int", "0 makes every session's tx_read_only ON, 1 leaves it alone.", 0, 1, scoped=True, takes="new clients")] = 1
     request_buffer_length: Annotated[int, Option("capacity", "How much of a statement is looked at for routing.", 1024, 16 << 20)] = 4096
     statement_cache_size: Annotated[int, Option("int", "Statement shapes whose facts are kept.", 100, 10_000_000, own=True, restart=True)] = 10_000
     enable_global_ps_cache: Annotated[bool, Option("bool", "Sessions share what is known of the texts that they prepare: text, literals, what routing reads, number of parameters.")] = True
@@ -138,16 +145,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server_detect_fail_threshold: Annotated[int, Option("int", "Failed probes in a row that take a server off the routes.", 1, 10_000)] = 3
     congestion_changes_per_second: Annotated[int, Option("int", "Servers that may be put on or taken off the lists in a second by failures and probes; further ones wait. 0: no bound.", 0, 100_000, own=True)] = 20
 
-    init_sql: Annotated[str, Option("text", "Statements that each session executes on its server before its first one; one that fails ends the session.", scoped=True, section="Logins")] = ""
-    username_separator: Annotated[str, Option("separators", "Separators of the form cluster:tenant:user, parted by semicolons; the first one that occurs twice counts.")] = ":;-;."
-    enable_cluster_checkout: Annotated[bool, Option("bool", "Tell servers the cluster's name, so that they refuse a login to the wrong cluster.")] = True
-    enable_client_ip_checkout: Annotated[bool, Option("bool", "Tell servers the client's address, which they check against the account's host.")] = True
-    enable_full_username: Annotated[bool, Option("bool", "Refuse logins that do not name tenant and cluster.")] = False
-    skip_proxyro_check: Annotated[bool, Option("bool", "Let clients log in as the account of metadata queries.")] = False
-    proxy_protocol_networks: Annotated[str, Option("networks", "Load balancers that may say who a client is, by the PROXY protocol (version 1 or 2): networks, parted by commas. From others such a header is refused.", own=True)] = ""
-    login_timeout: Annotated[float, Option("duration", "How long a client may take to log in.", 0.1, 3600.0, own=True)] = 10.0
-    obproxy_sys_password: Annotated[Secret, Option("secret", "Password of root@proxysys, the login to the proxy itself; without one nobody may.")] = Secret()
-    inspector_password: Annotated[Secret, Option("secret", "Password of inspector@proxysys, who may say PING PROXY and nothing else; without one nobody may.")] = Secret()
+    init_sql: Annotated[str, Option("text", "Statements that each session executes on its server before its first one; one that fails ends the session.", scoped=True, section="Logins", takes="new clients")] = ""
+    username_separator: Annotated[str, Option("separators", "Separators of the form cluster:tenant:user, parted by semicolons; the first one that occurs twice counts.", takes="new clients")] = ":;-;."
+    enable_cluster_checkout: Annotated[bool, Option("bool", "Tell servers the cluster's name, so that they refuse a login to the wrong cluster.", takes="new clients")] = True
+    enable_client_ip_checkout: Annotated[bool, Option("bool", "Tell servers the client's address, which they check against the account's host.", takes="new clients")] = True
+    enable_full_username: Annotated[bool, Option("bool", "Refuse logins that do not name tenant and cluster.", takes="new clients")] = False
+    skip_proxyro_check: Annotated[bool, Option("bool", "Let clients log in as the account of metadata queries.", takes="new clients")] = False
+    proxy_protocol_networks: Annotated[str, Option("networks", "Load balancers that may say who a client is, by the PROXY protocol (version 1 or 2): networks, parted by commas. From others such a header is refused.", own=True, takes="new clients")] = ""
+    login_timeout: Annotated[float, Option("duration", "How long a client may take to log in.", 0.1, 3600.0, own=True, takes="new clients")] = 10.0
+    obproxy_sys_password: Annotated[Secret, Option("secret", "Password of root@proxysys, the login to the proxy itself; without one nobody may.", takes="new clients")] = Secret()
+    inspector_password: Annotated[Secret, Option("secret", "Password of inspector@proxysys, who may say PING PROXY and nothing else; without one nobody may.", takes="new clients")] = Secret()
 
     enable_client_ssl: Annotated[bool, Option("bool", "Offer TLS to clients, once certificate and key are loaded.", restart=True, section="TLS")] = False
     ssl_cert_file: Annotated[str, Option("text", "Certificate of the proxy, with the certificates that lead to an authority behind it (PEM).", own=True, restart=True)] = ""
@@ -162,35 +169,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server_ssl_cert_file: Annotated[str, Option("text", "Certificate (PEM) that servers are shown when they ask for one; empty: none. An OBServer refuses one whose name is not in ob_ssl_invited_common_names.", own=True, restart=True)] = ""
     server_ssl_key_file: Annotated[str, Option("text", "Its private key (PEM); empty: it is in server_ssl_cert_file.", own=True, restart=True)] = ""
 
-    client_max_connections: Annotated[int, Option("int", "Clients at a time, those that are logging in among them; logins to the proxy itself do not count. 0 means no limit.", 0, 1_000_000, section="Connections")] = 8192
-    client_max_connections_policy: Annotated[str, Option("text", "What becomes of further clients: refuse tells them 1203 when they log in, wait leaves them (and logins to the proxy itself) in the listen queue.", choices=("refuse", "wait"), own=True)] = "refuse"
-    enable_client_connection_lru_disconnect: Annotated[bool, Option("bool", "Instead of refusing a further client, close the one that has been idle for longest outside a transaction.")] = False
-    tenant_max_connections: Annotated[int, Option("int", "Clients of one tenant at a time; further ones are refused with 1040. 0 means no limit.", 0, 1_000_000, own=True, scoped=True)] = 0
-    user_max_connections: Annotated[int, Option("int", "Clients of one user of one tenant at a time; further ones are refused with 1203. 0 means no limit.", 0, 1_000_000, own=True, scoped=True)] = 0
+    client_max_connections: Annotated[int, Option("int", "Clients at a time, those that are logging in among them; logins to the proxy itself do not count. 0 means no limit.", 0, 1_000_000, section="Connections", takes="new clients")] = 8192
+    client_max_connections_policy: Annotated[str, Option("text", "What becomes of further clients: refuse tells them 1203 when they log in, wait leaves them (and logins to the proxy itself) in the listen queue.", choices=("refuse", "wait"), own=True, takes="new clients")] = "refuse"
+    enable_client_connection_lru_disconnect: Annotated[bool, Option("bool", "Instead of refusing a further client, close the one that has been idle for longest outside a transaction.", takes="new clients")] = False
+    tenant_max_connections: Annotated[int, Option("int", "Clients of one tenant at a time; further ones are refused with 1040. 0 means no limit.", 0, 1_000_000, own=True, scoped=True, takes="new clients")] = 0
+    user_max_connections: Annotated[int, Option("int", "Clients of one user of one tenant at a time; further ones are refused with 1203. 0 means no limit.", 0, 1_000_000, own=True, scoped=True, takes="new clients")] = 0
     connect_timeout: Annotated[float, Option("duration", "Limit for connecting to a server, and for its answer to a login.", 0.05, 3600.0, own=True)] = 5.0
     connect_observer_max_retries: Annotated[int, Option("int", "Least number of servers tried for one statement, or for one login, before the client is told.", 2, 5)] = 3
     observer_query_timeout_delta: Annotated[float, Option("duration", "A server that has not begun to answer for this long after the statement's own time-out (ob_query_timeout) is given up.", 1.0, 30.0)] = 20.0
     client_max_memory_size: Annotated[int, Option("capacity", "What may be kept for one client: variables, prepared statements, bytes on their way. Beyond it, its session ends with error 4080.", 8 << 10, 64 << 20)] = 8 << 20
     default_inactivity_timeout: Annotated[float, Option("duration", "Limit of a wait that no other limit holds for: the silence of a server during DDL, routines and what is not understood; an idle login to the proxy itself.", 1.0, 30 * _DAY)] = 180_000.0
-    client_compression_level: Annotated[int, Option("int", "Level of zlib at which clients that ask for compression (mariadb --compress) are answered; 0: compression is not offered.", 0, 9, own=True)] = 0
-    client_tcp_keepidle: Annotated[int, Option("int", "Seconds of silence before a client is probed; 0 leaves the kernel's value.", 0, 7200)] = 5
-    client_tcp_keepintvl: Annotated[int, Option("int", "Seconds between probes of a client.", 0, 75)] = 5
-    client_tcp_keepcnt: Annotated[int, Option("int", "Probes without an answer before a client is given up.", 0, 9)] = 5
-    client_tcp_user_timeout: Annotated[int, Option("int", "Seconds for which what was sent to a client may stay unacknowledged before its connection is given up; 0 leaves the kernel's value.", 0, 20)] = 0
-    client_sock_option_flag_out: Annotated[int, Option("int", "Options of connections from clients, added: 1 no delay, 2 keep-alive.", 0, 3)] = 3
-    server_tcp_keepidle: Annotated[int, Option("int", "Seconds of silence before a server is probed; 0 leaves the kernel's value.", 0, 7200)] = 5
-    server_tcp_keepintvl: Annotated[int, Option("int", "Seconds between probes of a server.", 0, 75)] = 5
-    server_tcp_keepcnt: Annotated[int, Option("int", "Probes without an answer before a server is given up.", 0, 9)] = 5
-    server_tcp_user_timeout: Annotated[int, Option("int", "Seconds for which what was sent to a server may stay unacknowledged before its connection is given up; 0 leaves the kernel's value.", 0, 20)] = 0
-    sock_option_flag_out: Annotated[int, Option("int", "Options of connections to servers, added: 1 no delay, 2 keep-alive.", 0, 3)] = 3
-    sock_recv_buffer_size_out: Annotated[int, Option("capacity", "The kernel's receive buffer of a connection to a server; 0: the kernel decides.", 0, 8 << 20)] = 0
-    sock_send_buffer_size_out: Annotated[int, Option("capacity", "The kernel's send buffer of a connection to a server; 0: the kernel decides.", 0, 8 << 20)] = 0
+    client_compression_level: Annotated[int, Option("int", "Level of zlib at which clients that ask for compression (mariadb --compress) are answered; 0: compression is not offered.", 0, 9, own=True, takes="new clients")] = 0
+    client_tcp_keepidle: Annotated[int, Option("int", "Seconds of silence before a client is probed; 0 leaves the kernel's value.", 0, 7200, takes="new clients")] = 5
+    client_tcp_keepintvl: Annotated[int, Option("int", "Seconds between probes of a client.", 0, 75, takes="new clients")] = 5
+    client_tcp_keepcnt: Annotated[int, Option("int", "Probes without an answer before a client is given up.", 0, 9, takes="new clients")] = 5
+    client_tcp_user_timeout: Annotated[int, Option("int", "Seconds for which what was sent to a client may stay unacknowledged before its connection is given up; 0 leaves the kernel's value.", 0, 20, takes="new clients")] = 0
+    client_sock_option_flag_out: Annotated[int, Option("int", "Options of connections from clients, added: 1 no delay, 2 keep-alive.", 0, 3, takes="new clients")] = 3
+    server_tcp_keepidle: Annotated[int, Option("int", "Seconds of silence before a server is probed; 0 leaves the kernel's value.", 0, 7200, takes="new server sessions")] = 5
+    server_tcp_keepintvl: Annotated[int, Option("int", "Seconds between probes of a server.", 0, 75, takes="new server sessions")] = 5
+    server_tcp_keepcnt: Annotated[int, Option("int", "Probes without an answer before a server is given up.", 0, 9, takes="new server sessions")] = 5
+    server_tcp_user_timeout: Annotated[int, Option("int", "Seconds for which what was sent to a server may stay unacknowledged before its connection is given up; 0 leaves the kernel's value.", 0, 20, takes="new server sessions")] = 0
+    sock_option_flag_out: Annotated[int, Option("int", "Options of connections to servers, added: 1 no delay, 2 keep-alive.", 0, 3, takes="new server sessions")] = 3
+    sock_recv_buffer_size_out: Annotated[int, Option("capacity", "The kernel's receive buffer of a connection to a server; 0: the kernel decides.", 0, 8 << 20, takes="new server sessions")] = 0
+    sock_send_buffer_size_out: Annotated[int, Option("capacity", "The kernel's send buffer of a connection to a server; 0: the kernel decides.", 0, 8 << 20, takes="new server sessions")] = 0
     session_ends_kept: Annotated[int, Option("int", "Ends of clients, and of server sessions as many, that SHOW PROXYENDS and /api/ends know of; older ones are forgotten.", 0, 1_000_000, own=True, restart=True)] = 1000
 
-    enable_ob_protocol_v2: Annotated[bool, Option("bool", "Talk to servers in OB 2.0 frames where they can: checksums over everything, session info and transaction-internal routing, at the price of CPU time. New sessions.", section="Framing towards servers")] = False
-    enable_compression_protocol: Annotated[bool, Option("bool", "Talk to servers in frames of MySQL's compressed protocol where OB 2.0 is off or not had: checksums over everything, at the price of CPU time. New sessions.")] = False
-    compression_algorithm: Annotated[str, Option("compression", "zlib:N (N from 0 to 9): compress what goes to servers in such frames, and in OB 2.0 let them compress. Empty, or level 0: do not.")] = ""
-    enable_full_link_trace: Annotated[bool, Option("bool", "Take part in full-link tracing: servers say which statements are traced, and get a span for each of those (OB 2.0; not to be had without).")] = False
+    enable_ob_protocol_v2: Annotated[bool, Option("bool", "Talk to servers in OB 2.0 frames where they can: checksums over everything, session info and transaction-internal routing, at the price of CPU time. New sessions.", section="Framing towards servers", takes="new server sessions")] = False
+    enable_compression_protocol: Annotated[bool, Option("bool", "Talk to servers in frames of MySQL's compressed protocol where OB 2.0 is off or not had: checksums over everything, at the price of CPU time. New sessions.", takes="new server sessions")] = False
+    compression_algorithm: Annotated[str, Option("compression", "zlib:N (N from 0 to 9): compress what goes to servers in such frames, and in OB 2.0 let them compress. Empty, or level 0: do not.", takes="new server sessions")] = ""
+    enable_full_link_trace: Annotated[bool, Option("bool", "Take part in full-link tracing: servers say which statements are traced, and get a span for each of those (OB 2.0; not to be had without).", takes="new server sessions")] = False
     enable_reroute: Annotated[bool, Option("bool", "Let servers answer a strong read or a write that they do not lead with the address of the one that does (OB 2.0).")] = False
     enable_weak_reroute: Annotated[bool, Option("bool", "The same for weak reads (OB 2.0).")] = True
 
@@ -216,7 +223,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     otel_traces_endpoint: Annotated[str, Option("url", "Where spans of statements are sent by OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces (needs odp-trio[otel]); empty: nowhere.", own=True, restart=True)] = ""
     otel_sample_rate: Annotated[float, Option("fraction", "Share of statements that get a span, besides those that are slow or fail.", 0.0, 1.0, own=True)] = 0.0
 
-    enable_monitor_stat: Annotated[bool, Option("bool", "Count statements and what they take, by tenant, kind and route, for the metrics. New sessions.", section="Metrics")] = True
+    enable_monitor_stat: Annotated[bool, Option("bool", "Count statements and what they take, by tenant, kind and route, for the metrics. New sessions.", section="Metrics", takes="new clients")] = True
     monitor_item_limit: Annotated[int, Option("int", "Combinations of tenant, kind of statement and route that are measured apart from each other; further ones are summed up under empty names.", 0, 10000)] = 3000
 
     hot_upgrade_exit_timeout: Annotated[float, Option("duration", "How long a shutdown waits for transactions to end.", 0.0, _DAY, odp_unit="us", section="Process")] = 30.0

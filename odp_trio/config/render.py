@@ -91,6 +91,8 @@ def render_example() -> str:
             notes.append("always with a unit")
         if option.restart:
             notes.append("takes effect at a restart")
+        elif option.takes:
+            notes.append(f"takes effect for {option.takes}")
         if option.scoped:
             notes.append("also for a cluster, a tenant, a user")
         lines += ["", f"# {option.text}", f"# ({'; '.join(notes)})"]
@@ -103,7 +105,8 @@ def render_markdown() -> str:
     lines = [
         "# Options",
         "",
-        "Written in a TOML file (`odp-trio run --config FILE`), or as `-o name=value,name=value`.",
+        "Written in a TOML file (`odp-trio run --config FILE`), as `-o name=value,name=value`, as variables of the "
+        "environment or by `ALTER PROXYCONFIG`: see [configuration.md](configuration.md).",
         "Names are those of ODP where ODP has the option. Durations are written `15s`, `10ms`, `2h`.",
         "This page is made from the table of options; a test holds it against the table.",
     ]
@@ -114,13 +117,13 @@ def render_markdown() -> str:
                 "",
                 f"## {option.section}",
                 "",
-                "| option | default | allowed | restart | scopes | ODP | meaning |",
+                "| option | default | allowed | a change is in force | scopes | ODP | meaning |",
             ]
             lines += ["|---|---|---|---|---|---|---|"]
         default = value_text(described, described.default)
-        flags = " | ".join("yes" if flag else "no" for flag in (option.restart, option.scoped, not option.own))
+        flags = " | ".join("yes" if flag else "no" for flag in (option.scoped, not option.own))
         words = allowed(described).replace("|", "or")
-        lines.append(f"| `{described.name}` | `{default}` | {words} | {flags} | {option.text} |")
+        lines.append(f"| `{described.name}` | `{default}` | {words} | {option.in_force} | {flags} | {option.text} |")
     lines += ["", "## `[clusters.NAME]`", "", "| key | meaning |", "|---|---|"]
     lines += [
         '| `rslist` | root servers, `"ip:port;ip:port"` or a list; SQL ports |',
