@@ -11,7 +11,10 @@ from odp_trio import errors as proxy_errors
 from odp_trio.admin.api import render_operations
 from odp_trio.admin.commands.render import render_commands, render_nothing
 from odp_trio.admin.metric_table import render_labels, render_metrics, render_routes
+from odp_trio.config.environment import PLAIN, PREFIX
+from odp_trio.config.foot_guns import render_foot_guns
 from odp_trio.config.foreign import FOREIGN
+from odp_trio.config.impact import OF_LAYERS
 from odp_trio.config.options import options
 from odp_trio.config.render import render_example, render_markdown
 from odp_trio.logs.diagnosis import render_trace_types
@@ -199,6 +202,16 @@ def reason_table(reasons: Iterable[Reason]) -> str:
     return "\n".join(["| reason | meaning |", "|---|---|", *rows])
 
 
+def configuration_tables() -> dict[str, str]:
+    """Return variables of the environment, foot-guns, and what else an impact report has."""
+    variables = ["| variable | option |", "|---|---|"]
+    variables += [f"| `{variable}` | `{option}` |" for variable, option in PLAIN.items()]
+    variables += ["| `OBPROXY_ROOT` | `etc_dir`: `etc` in this directory |"]
+    variables += [f"| `{PREFIX}NAME` | any option: `{PREFIX}SYSLOG_LEVEL=WARN` |"]
+    others = ["| name | what to expect |", "|---|---|", *(f"| `{name}` | {text} |" for name, text in OF_LAYERS.items())]
+    return {"environment": "\n".join(variables), "foot_guns": render_foot_guns(), "of_layers": "\n".join(others)}
+
+
 def pages() -> dict[Path, str]:
     """Return every made file and what it should hold."""
     admin, wire, routing, failover, ends, drivers, limits, errors, migration, metrics, logs = (
@@ -218,10 +231,12 @@ def pages() -> dict[Path, str]:
         )
     )
     http = ROOT / "docs" / "http.md"
+    configuration = ROOT / "docs" / "configuration.md"
     return {
         http: filled(http.read_text(), operations=render_operations()),
         ROOT / "etc" / "odp.toml": render_example(),
         ROOT / "docs" / "options.md": render_markdown(),
+        configuration: filled(configuration.read_text(encoding="utf-8"), **configuration_tables()),
         drivers: filled(drivers.read_text(encoding="utf-8"), **driver_tables()),
         admin: filled(admin.read_text(encoding="utf-8"), commands=render_commands(), nothing=render_nothing()),
         wire: filled(wire.read_text(encoding="utf-8"), phases=render_phases()),

@@ -100,7 +100,10 @@ def test_every_mistake_is_named_at_once() -> None:
 def test_options_of_odp_in_an_optstr_are_named_and_passed_over() -> None:
     built = build(from_optstr("enable_qos=true,observer_sys_password=abc, work_thread_num=8"))
 
-    assert built.warnings[0] == "-o: enable_qos is an option of ODP that means nothing here: this proxy does not do it"
+    assert built.warnings[0] == (
+        "-o: enable_qos is an option of ODP that means nothing here: limits are "
+        "client_max_connections, tenant_max_connections and user_max_connections"
+    )
     assert [warning.split()[1] for warning in built.warnings] == ["enable_qos", "work_thread_num"]
     assert built.settings.observer_sys_password == Secret("abc")
 

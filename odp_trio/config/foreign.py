@@ -19,10 +19,26 @@ _GROUPS: Final = {
         rpc_srv_session_pool_inactive_timeout rpc_sub_req_max_retries
         rpc_support_key_partition_shard_request
     """,
-    "not offered: every table is looked up": """
-        enable_bad_route_reject enable_causal_order_read enable_index_route enable_pl_route
-        enable_single_leader_node_routing ob_max_read_stale_time
-        obproxy_force_parallel_query_dop read_stale_remove_interval read_stale_retry_interval test_server_addr
+    "a statement that cannot be routed goes where its session was last, or to any server of the tenant": """
+        enable_bad_route_reject
+    """,
+    "weak reads go by proxy_route_policy and nearness; how stale a replica may be is the servers' own limit": """
+        enable_causal_order_read ob_max_read_stale_time read_stale_remove_interval read_stale_retry_interval
+    """,
+    "statements are routed by their tables, not by global indexes": """
+        enable_index_route
+    """,
+    "CALL goes where statements without a table go: where the session was last, or to the primary zone": """
+        enable_pl_route
+    """,
+    "statements without a table go where the session was last, or to the tenant's primary zone": """
+        enable_single_leader_node_routing
+    """,
+    "init_sql can set _force_parallel_query_dop": """
+        obproxy_force_parallel_query_dop
+    """,
+    "target_db_server names servers that every statement goes to": """
+        test_server_addr
     """,
     "a transaction stays with the server where it began": """
         enable_xa_route
@@ -30,13 +46,21 @@ _GROUPS: Final = {
     "client_max_connections is the limit": """
         max_connections
     """,
-    "there is no metadata database, and nothing is refreshed by setting an option": """
-        binlog_service_ip
-        current_local_config_version enable_ldg enable_metadb_used
-        ldg_info_refresh_interval local_vip_tenant_version
-        long_async_task_timeout metadb_batch_interval metadb_batch_size metadb_server_state_refresh_interval
-        mysql_client_num need_convert_vip_to_tname proxy_info_check_interval
-        refresh_config refresh_idc_list refresh_json_config refresh_rslist
+    "there is no metadata database: options are kept in etc_dir, statistics are at /metrics": """
+        current_local_config_version enable_metadb_used metadb_batch_interval metadb_batch_size
+        metadb_server_state_refresh_interval proxy_info_check_interval refresh_config
+    """,
+    "clusters, rslists and IDCs are asked for again by themselves, at their intervals": """
+        refresh_idc_list refresh_json_config refresh_rslist
+    """,
+    "logins name cluster and tenant; there are no virtual addresses that stand for them": """
+        local_vip_tenant_version need_convert_vip_to_tname
+    """,
+    "logical data guard and binlog services are not offered": """
+        binlog_service_ip enable_ldg ldg_info_refresh_interval
+    """,
+    "metadata queries have short_async_task_timeout, and as many connections as they need": """
+        long_async_task_timeout mysql_client_num
     """,
     "connection ids always carry proxy_id": """
         proxy_service_mode
@@ -73,10 +97,10 @@ _GROUPS: Final = {
         fetch_proxy_bin_random_time fetch_proxy_bin_timeout hot_upgrade_failure_retries
         hot_upgrade_rollback_timeout proxy_hot_upgrade_check_interval
     """,
-    "see enable_http": """
+    "enable_http serves metrics": """
         enable_prometheus
     """,
-    "see hot_upgrade_exit_timeout": """
+    "a shutdown drains for hot_upgrade_exit_timeout at most": """
         delay_exit_time
     """,
     "send the process a signal instead": """
@@ -102,17 +126,29 @@ _GROUPS: Final = {
     "there is one application: app_name": """
         proxy_cluster
     """,
-    "this limit or socket option cannot be set": """
+    "the kernel's value is used": """
         net_config_poll_timeout server_tcp_init_cwnd sock_packet_mark_out sock_packet_tos_out
     """,
-    "this proxy does not do it": """
-        enable_cloud_full_username enable_qa_mode enable_qos
-        enable_session_info_verification error_inject
-        qa_mode_mock_public_cloud_slb_addr qa_mode_mock_public_cloud_vid qos_stat_clean_interval
-        qos_stat_item_limit qos_stat_item_max_idle_period skip_proxy_sys_private_check
+    "logins name cluster and tenant, and are taken as they are": """
+        enable_cloud_full_username
     """,
-    "what servers are offered is fixed": """
-        enable_ob_protocol_v2_with_client protocol_diagnosis_level
+    "faults are made by odp_trio.testing, not by options": """
+        enable_qa_mode error_inject qa_mode_mock_public_cloud_slb_addr qa_mode_mock_public_cloud_vid
+    """,
+    "limits are client_max_connections, tenant_max_connections and user_max_connections": """
+        enable_qos qos_stat_clean_interval qos_stat_item_limit qos_stat_item_max_idle_period
+    """,
+    "servers are not asked to compare what they know of a session": """
+        enable_session_info_verification
+    """,
+    "whoever has its password may log in as root@proxysys, from anywhere": """
+        skip_proxy_sys_private_check
+    """,
+    "clients are served in MySQL's own protocol, compressed or not": """
+        enable_ob_protocol_v2_with_client
+    """,
+    "servers are not asked for diagnosis of the protocol": """
+        protocol_diagnosis_level
     """,
 }
 

@@ -20,7 +20,7 @@ from odp_trio.config.changes import GLOBAL, Overlay, Scope
 from odp_trio.config.sources import KEPT_NAME, Sources, render_kept
 
 SCOPES = [Scope("demo", f"tenant{number}") for number in range(10)]
-LONG = "x" * 300_000
+LONG = "x" * 60_000
 
 
 def read(directory: Path) -> Sources:
