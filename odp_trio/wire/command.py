@@ -99,9 +99,12 @@ HANDLING: Final[tuple[Handling, ...]] = tuple(
 """By command byte."""
 
 
+_NAMES: Final = {int(command): f"COM_{command.name}" for command in Com}
+
+
 def command_name(byte: int) -> str:
     """Return ``COM_QUERY`` for 3, and the number in hexadecimal for what has no name."""
-    return f"COM_{Com(byte).name}" if byte <= max(Com) else f"command 0x{byte:02x}"
+    return _NAMES.get(byte) or f"command 0x{byte:02x}"
 
 
 _HEAD_BYTES: Final = 32
