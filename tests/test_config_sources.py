@@ -168,3 +168,29 @@ def test_check_config_with_the_options_of_run_counts_everything(
     assert found["login_timeout"] == {"value": 3.0, "source": str(tmp_path / "proxyconfig.toml")}
     assert found["syslog_level"] == {"value": "WARN", "source": "$ODP_SYSLOG_LEVEL"}
     assert found["rootservice_cluster_name"]["source"] == "-c"
+
+
+def test_check_config_says_what_to_expect_and_strict_makes_it_a_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = tmp_path / "old.toml", tmp_path / "new.toml"
+    old.write_text(f'proxy_route_policy = "FOLLOWER_ONLY"\nserver_routing_mode = "random"\n{CLUSTER}')
+    new.write_text(f'proxy_route_policy = ""\nserver_routing_mode = "random"\n{CLUSTER}')
+
+    assert main(["check-config", str(new)]) == 0
+    assert capsys.readouterr().err.startswith("any_server: locations are not asked: ")
+
+    assert main(["check-config", "--strict", "--since", str(old), str(new)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("weak_reads_reach_leaders: cluster c1: weak reads may now reach leaders, because ")
+
+    assert main(["check-config", "--json", "--since", str(old), str(new)]) == 0
+    (impact,) = json.loads(capsys.readouterr().out)["impacts"]
+    assert impact["name"] == "weak_reads_reach_leaders"
+
+
+def test_check_config_wants_a_file_or_the_options_of_run(tmp_path: Path) -> None:
+    for words in ([], ["odp.toml", "-o", "proxy_id=1"]):
+        with pytest.raises(SystemExit) as caught:
+            main(["check-config", *words])
+        assert caught.value.code == 2

@@ -96,7 +96,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     enable_standby: Annotated[bool, Option("bool", "Clusters of one name may be several: a primary, which logins go to, and standbys. Without it roles are not looked at: the first is taken.")] = True
     cluster_expire_time: Annotated[float, Option("duration", "Clusters of the config server that nobody has used for so long are forgotten; 0: never.", 0.0, 365 * _DAY)] = _DAY
     cluster_count_high_water_mark: Annotated[int, Option("int", "Clusters kept; beyond that the least recently used without sessions go first.", 2, 102_400)] = 256
-    etc_dir: Annotated[str, Option("text", "Directory of obproxy_rslist_info.json, the rslists that were had from the config server.", own=True, restart=True)] = "etc"
+    etc_dir: Annotated[str, Option("text", "Directory of what is kept: proxyconfig.toml, what ALTER PROXYCONFIG has set, and obproxy_rslist_info.json, the rslists that were had from the config server.", own=True, restart=True)] = "etc"
     server_state_refresh_interval: Annotated[float, Option("duration", "How often each cluster's server list is fetched.", 0.01, 3600.0)] = 15.0
     server_state_refresh_jitter: Annotated[float, Option("fraction", "Share of that interval by which a fetch may come sooner or later, so that many proxies do not ask in step.", 0.0, 0.5, own=True)] = 0.1
     server_state_failures_before_rslist: Annotated[int, Option("int", "Failed refreshes in a row before the rslist is fetched anew; as many again and the cluster resource is built anew.", 1, 1000, own=True)] = 10

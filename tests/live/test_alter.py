@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -111,14 +110,20 @@ RARELY = {
     "monitor_item_limit": "when a tenant is met for the first time",
 }
 """Asked each time, at a moment that does not come here."""
-OF_LOGS: Collection[str] = {
-    *("connection_diagnosis_option", "digest_sql_length", "enable_syslog_wf", "log_cleanup_interval"),
-    *("log_dir_size_threshold", "log_file_percentage", "log_format", "log_repeats_per_minute", "max_log_file_size"),
-    *("max_syslog_file_count", "max_syslog_file_time", "otel_sample_rate", "query_digest_sample_rate"),
-    *("query_digest_time_threshold", "route_diagnosis_level", "slow_query_time_threshold"),
-    *("syslog_io_bandwidth_limit", "syslog_level"),
-}
-"""Those of the log have tests of their own."""
+
+
+def section(wanted: str) -> set[str]:
+    """Return the options of a section of the table."""
+    found, now = set(), ""
+    for name, described in options().items():
+        now = described.option.section or now
+        if now == wanted:
+            found.add(name)
+    return found
+
+
+OF_LOGS = section("Logs")
+"""ProxyLogs is told of all of them; tests/logs shows what it does."""
 
 
 async def test_every_dynamic_option_is_asked_for_again_or_told(bed: Testbed, tmp_path: Path) -> None:
