@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
-from odp_trio.admin.access import NO_TOKEN, WRONG_TOKEN, Refusal, Visitor, check, visitor
+from odp_trio.admin.access import NO_TOKEN, Refusal, Visitor, check, visitor
 from odp_trio.admin.api import API, Caller, Operation
 from odp_trio.admin.api_types import Operations, Source
 from odp_trio.admin.console_pages import PAGES, page
@@ -78,11 +78,10 @@ def make_app(source: Source, operations: Operations) -> Starlette:
 
     async def live(websocket: Any) -> None:
         who = _visitor(websocket, source)
-        if isinstance(who, Refusal) and who is not WRONG_TOKEN:
+        if isinstance(who, Refusal):
             await websocket.close()  # before it is accepted: status 403
             return
-        known = who if isinstance(who, Visitor) else Visitor.STRANGER
-        await serve_watcher(websocket, feed, known, lambda: _token(source))
+        await serve_watcher(websocket, feed, who, lambda: _token(source))
 
     return Starlette(
         routes=[

@@ -69,20 +69,23 @@ async def connected(url: str, token: str) -> AsyncIterator[WebSocketConnection]:
     headers = [(b"Authorization", f"Bearer {token}".encode())] if token else []
     name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     path = f"{parts.path.rstrip('/')}/api/live"
-    async with stream, trio.open_nursery() as nursery:
-        try:
-            with trio.fail_after(_PATIENCE):
+    try:
+        async with stream, trio.open_nursery() as nursery:
+            with trio.move_on_after(_PATIENCE) as patience:
                 connection = await wrap_client_stream(
                     nursery, stream, name, path, extra_headers=headers, max_message_size=_LONGEST
                 )
-        except ConnectionRejected as exc:
-            raise AccessDenied(f"{name} refuses (status {exc.status_code}): is {TOKEN_VARIABLE} its token?") from exc
-        except trio.TooSlowError as exc:
-            raise TimeoutError(f"{name} does not answer within {_PATIENCE:g} s") from exc
-        try:
+            if patience.cancelled_caught:
+                nursery.cancel_scope.cancel()
+                raise TimeoutError(f"{name} does not answer within {_PATIENCE:g} s")
+            if not token:
+                await connection.send_message('{"token": ""}')  # so that who needs one is told at once
             yield connection
-        finally:
             nursery.cancel_scope.cancel()
+    except* ConnectionRejected as group:
+        status = group.exceptions[0]
+        assert isinstance(status, ConnectionRejected)
+        raise AccessDenied(f"the proxy refuses (status {status.status_code}): is {TOKEN_VARIABLE} its token?") from None
 
 
 async def _once(url: str, token: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 
 from odp_trio.admin.access import Refusal, Visitor, check, is_loopback, names_us, visitor
 from odp_trio.admin.api import API
+from odp_trio.admin.console_pages import PAGES
 from odp_trio.admin.explain_answer import ExplainAnswer
 from odp_trio.admin.http import make_app
 from odp_trio.admin.openapi import describe
@@ -231,3 +233,11 @@ async def test_a_wrong_token_is_logged_and_the_token_never_is(
 
     (line,) = caplog.messages
     assert line == "HTTP from 127.0.0.1:5 may not POST /api/kill: the token is wrong"
+
+
+def test_the_console_asks_nobody_else_for_anything() -> None:
+    elsewhere = re.compile(rb"(?:https?:)?//(?!www\.w3\.org/2000/svg)[a-z0-9.-]+\.[a-z]{2,}", re.IGNORECASE)
+
+    assert {path: elsewhere.findall(content) for path, (content, _) in PAGES.items() if elsewhere.search(content)} == {}
+    assert {"/", "/console/console.js", "/console/console.css"} <= PAGES.keys()
+    assert all(content.count(b"\n") <= 400 for content, _ in PAGES.values())

@@ -112,7 +112,7 @@ function connect() {
   if (socket || document.hidden) return;
   const opened = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/live`);
   socket = opened;
-  opened.addEventListener("open", () => { if (token.value) opened.send(JSON.stringify({ token: token.value })); });
+  opened.addEventListener("open", () => opened.send(JSON.stringify({ token: token.value })));
   opened.addEventListener("message", (event) => {
     pause = 500;
     if (opened === socket) show(JSON.parse(event.data));
