@@ -122,6 +122,8 @@ def test_the_text_is_cut_behind_masking_and_not_before() -> None:
     long = record(sql=b"SELECT * FROM users WHERE password = '" + b"x" * 50 + b"'")
 
     assert fields(Log.DIGEST, long, Settings(digest_sql_length=45))["sql"] == "SELECT * FROM users WHERE password = ***"
+    behind = record(sql=b"SELECT 'hunter2' = password FROM users")
+    assert fields(Log.DIGEST, behind, Settings(digest_sql_length=20))["sql"] == "SELECT *** = passwor"
 
 
 def test_what_the_proxy_answers_itself() -> None:
