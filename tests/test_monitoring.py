@@ -127,6 +127,19 @@ def test_a_mistake_in_an_expression_is_found(expression: str, said: str) -> None
     assert said in "; ".join(mistakes(expression))
 
 
+def test_metrics_that_the_documentation_names_are_there() -> None:
+    of_odp = {name for family in FAMILIES.values() for name in re.findall(r"odp_\w+", family.odp)}
+    unknown: dict[str, str] = {}
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for name in re.findall(r"`(odp_[a-z_]+)", page.read_text()):
+            parts = name.startswith("odp_trio") or name.endswith("_")
+            known = family_of(name) or name in FAMILIES or f"{name}_total" in FAMILIES or name in of_odp
+            if not parts and not known:
+                unknown[name] = page.name
+
+    assert unknown == {}
+
+
 # ---- alert rules ----------------------------------------------------------------------------
 
 
