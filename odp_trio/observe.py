@@ -78,6 +78,11 @@ class Histogram:
         self.counts[(nanoseconds // 1000).bit_length()] += 1
         self.total_ns += nanoseconds
 
+    def merge(self, counts: list[int], total_ns: int) -> None:
+        """Count others in."""
+        self.counts = list(map(int.__add__, self.counts, counts))
+        self.total_ns += total_ns
+
 
 # ---- statements: what they took ------------------------------------------------------------
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import trio
 
-from odp_trio.observe import BUCKETS, Histogram, StatementTable, TenantStatements, Traffic
+from odp_trio.observe import Histogram, StatementTable, TenantStatements, Traffic
 
 if TYPE_CHECKING:
     from odp_trio.app import Proxy
@@ -115,9 +115,17 @@ class Measurements(msgspec.Struct, frozen=True):
     """Lines and records that were not written, by why."""
 
 
-def statement_counts(table: StatementTable) -> tuple[StatementCounts, ...]:
-    """Return the counts of every tenant; small ones that had no room come last, summed up."""
-    return tuple(
+async def statement_counts(table: StatementTable) -> tuple[StatementCounts, ...]:
+    """Return the counts of every tenant; what had no room comes last, summed up."""
+    counts: list[StatementCounts] = []
+    for tenant in table.all():
+        counts += _counts(tenant)
+        await trio.lowlevel.checkpoint()
+    return tuple(counts)
+
+
+def _counts(tenant: TenantStatements) -> list[StatementCounts]:
+    return [
         StatementCounts(
             tenant.cluster,
             tenant.tenant,
@@ -130,40 +138,48 @@ def statement_counts(table: StatementTable) -> tuple[StatementCounts, ...]:
             cell.server_ns / 1e9,
             cell.proxy_ns / 1e9,
         )
-        for tenant in table.all()
         for cell in tenant.cells.values()
-    )
+    ]
 
 
-def tenant_times(table: StatementTable, most: int = TIMED_TENANTS) -> tuple[TenantTimes, ...]:
+async def tenant_times(table: StatementTable, most: int = TIMED_TENANTS) -> tuple[TenantTimes, ...]:
     """Return what statements took, of at most so many tenants and of all others together."""
     tenants = [tenant for tenant in table.all() if tenant is not table.rest]
     rest = [*tenants[most:], *([table.rest] if table.rest.cells else ())]
-    found = [_times(tenant.cluster, tenant.tenant, (tenant,)) for tenant in tenants[:most]]
-    return (*found, _times("", "", rest)) if rest else tuple(found)
+    found: list[TenantTimes] = []
+    for tenant in tenants[:most]:
+        sums = _Sums()
+        sums.add(tenant)
+        found.append(sums.told(tenant.cluster, tenant.tenant))
+        await trio.lowlevel.checkpoint()
+    if rest:
+        sums = _Sums()
+        for tenant in rest:
+            sums.add(tenant)
+            await trio.lowlevel.checkpoint()
+        found.append(sums.told("", ""))
+    return tuple(found)
 
 
-def _times(cluster: str, tenant: str, members: Iterable[TenantStatements]) -> TenantTimes:
-    cells = [cell for member in members for cell in member.cells.values()]
-    return TenantTimes(
-        cluster,
-        tenant,
-        _sum((cell.total for cell in cells), sum(cell.total_ns for cell in cells)),
-        _sum((cell.server for cell in cells), sum(cell.server_ns for cell in cells)),
-        _sum((cell.proxy for cell in cells), sum(cell.proxy_ns for cell in cells)),
-    )
+class _Sums:
+    """What statements of some tenants took together."""
 
+    def __init__(self) -> None:
+        self._total, self._server, self._proxy = Histogram(), Histogram(), Histogram()
 
-def _sum(lists: Iterable[list[int]], nanoseconds: int) -> Times:
-    counts = [0] * BUCKETS
-    for each in lists:
-        counts = list(map(int.__add__, counts, each))
-    return Times(tuple(counts), nanoseconds / 1e9)
+    def add(self, tenant: TenantStatements) -> None:
+        for cell in tenant.cells.values():
+            self._total.merge(cell.total, cell.total_ns)
+            self._server.merge(cell.server, cell.server_ns)
+            self._proxy.merge(cell.proxy, cell.proxy_ns)
+
+    def told(self, cluster: str, tenant: str) -> TenantTimes:
+        return TenantTimes(cluster, tenant, times_of(self._total), times_of(self._server), times_of(self._proxy))
 
 
 def times_of(histogram: Histogram) -> Times:
     """Return a histogram as a record."""
-    return _sum((histogram.counts,), histogram.total_ns)
+    return Times(tuple(histogram.counts), histogram.total_ns / 1e9)
 
 
 async def measure(proxy: Proxy) -> Measurements:
@@ -183,8 +199,8 @@ async def measure(proxy: Proxy) -> Measurements:
             servers.update((router.key.cluster, str(address)) for address in router.servers.by_address)
         await trio.lowlevel.checkpoint()
     return Measurements(
-        statement_counts(table),
-        tenant_times(table),
+        await statement_counts(table),
+        await tenant_times(table),
         tuple(
             TenantBytes(*name, sums.client_bytes_in, sums.server_bytes_in) for name, sums in _not_empty(traffic).items()
         ),

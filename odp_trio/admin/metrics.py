@@ -90,7 +90,7 @@ class Source(Protocol):
 
 
 def collect(status: ProxyStatus, measured: Measurements, routes: RouteTotals) -> Iterator[Metric]:
-    """Yield every family of ours."""
+    """Yield every family of ours; long ones in pieces, each a family of the same name."""
     for name, field in COUNTERS.items():
         yield counter(name, getattr(status, field))
     for name, field in GAUGES.items():
@@ -211,22 +211,24 @@ class _One:
         yield self._metric
 
 
-def write_slices(metric: Metric) -> Iterator[bytes]:
-    """Write a family in slices that take a moment each: HELP and TYPE stand before the first one only."""
+def write_slices(metric: Metric, *, goes_on: bool = False) -> Iterator[bytes]:
+    """Write a family in slices that take a moment each: HELP and TYPE stand before the first one, unless it goes on."""
     samples = metric.samples
     for start in range(0, len(samples) or 1, SLICE):
         part = copy(metric)
         part.samples = samples[start : start + SLICE]
         text = generate_latest(cast("CollectorRegistry", _One(part)))
-        yield text.split(b"\n", 2)[2] if start else text
+        yield text.split(b"\n", 2)[2] if start or goes_on else text
 
 
 async def write_metrics(source: Source) -> bytes:
     """Return all metrics in Prometheus's text format; others run while they are written."""
     routes, measured = await count_routes(source.locations), await source.measurements()
     pieces: list[bytes] = []
+    before = ""
     for metric in chain(collect(source.statistics(), measured, routes), ProcessCollector(registry=None).collect()):
-        for piece in write_slices(metric):
+        for piece in write_slices(metric, goes_on=metric.name == before):
             pieces.append(piece)
             await trio.lowlevel.checkpoint()
+        before = metric.name
     return b"".join(pieces)

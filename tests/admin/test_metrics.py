@@ -157,6 +157,20 @@ def test_the_names_keep_to_prometheus_rules() -> None:
 # ---- slices ---------------------------------------------------------------------------------
 
 
+async def test_long_families_come_in_pieces_that_read_as_one() -> None:
+    source = FullSource()
+    cells = [StatementCounts("demo", f"t{n}", "select", "leader", n, 0, 0, 1.5, 1.0, 0.25) for n in range(250)]
+    times = [TenantTimes("demo", f"t{n}", TIMES, TIMES, TIMES) for n in range(12)]
+    source.measured = msgspec.structs.replace(source.measured, statements=tuple(cells), times=tuple(times))
+
+    families = await read(source)
+
+    assert [sample.value for sample in families["odp_tenant_statements_total"].samples] == list(range(250))
+    assert len(families["odp_tenant_statement_time_seconds_total"].samples) == 750
+    counts = [sample for sample in families["odp_statement_seconds"].samples if sample.name.endswith("_count")]
+    assert [sample.labels["tenant"] for sample in counts] == [f"t{n}" for n in range(12)]
+
+
 @pytest.mark.parametrize("count", [0, 1, SLICE, SLICE + 1, 3 * SLICE])
 def test_a_family_in_slices_reads_as_one(count: int) -> None:
     family = CounterMetricFamily("odp_many_total", "Many.\nOr not.", labels=["number"])
@@ -201,23 +215,23 @@ def fill(table: StatementTable, tenants: int) -> Iterator[tuple[str, str]]:
         yield "demo", f"t{number}"
 
 
-def test_times_of_tenants_beyond_the_bound_are_summed_up_and_none_is_lost() -> None:
+async def test_times_of_tenants_beyond_the_bound_are_summed_up_and_none_is_lost() -> None:
     table = StatementTable(lambda: 1000)
     names = list(fill(table, 130))
 
-    times = tenant_times(table)
+    times = await tenant_times(table)
 
     assert [(tenant.cluster, tenant.tenant) for tenant in times] == [*names[:100], ("", "")]
     assert sum(tenant.total.count for tenant in times) == 130
     assert times[-1].total.count == 30
-    assert len(statement_counts(table)) == 130
+    assert len(await statement_counts(table)) == 130
 
 
-def test_a_full_table_takes_no_more_cells() -> None:
+async def test_a_full_table_takes_no_more_cells() -> None:
     table = StatementTable(lambda: 10)
     list(fill(table, 50))
 
-    counts = statement_counts(table)
+    counts = await statement_counts(table)
 
     assert len(counts) == 11
     assert (counts[-1].cluster, counts[-1].tenant, counts[-1].statements) == ("", "", 40)
