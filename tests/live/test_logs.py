@@ -52,6 +52,11 @@ class Collector:
 
 
 @pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@pytest.fixture
 def collector() -> Iterator[Collector]:
     collector = Collector()
     thread = threading.Thread(target=collector.server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -66,7 +71,13 @@ def collector() -> Iterator[Collector]:
 def logging_proxy(kernel: KernelProcess, logs: Path, **options: object) -> Iterator[ProxyProcess]:
     nodes = [Node(number, f"127.0.0.{number + 1}", f"zone{number + 1}") for number in range(3)]
     kernel.run(*reset_statements(nodes, kernel.port, ("sys",)))
-    given = {"log_dir": logs, "obproxy_sys_password": ADMIN, "hot_upgrade_exit_timeout": "1s", **options}
+    given = {
+        "log_dir": logs,
+        "etc_dir": logs.parent / "etc",
+        "obproxy_sys_password": ADMIN,
+        "hot_upgrade_exit_timeout": "1s",
+        **options,
+    }
     text = ",".join(f"{name}={value}" for name, value in given.items())
     with proxy_process(f"127.0.0.1:{kernel.port}", "demo", PROXYRO_PASSWORD, options=text) as process:
         yield process
@@ -94,9 +105,9 @@ def wait_for(logs: Path, name: str, text: str) -> None:
         threading.Event().wait(0.02)
 
 
-def test_statements_connections_and_secrets(kernel: KernelProcess, tmp_path: Path) -> None:
+def test_statements_connections_and_secrets(kernel: KernelProcess, logs: Path) -> None:
     options = {"log_format": "json", "query_digest_time_threshold": "0s", "query_digest_sample_rate": 1}
-    with logging_proxy(kernel, tmp_path, **options) as proxy:
+    with logging_proxy(kernel, logs, **options) as proxy:
         for _ in range(30):  # health probes: some wait for the greeting
             with socket.create_connection((proxy.address.ip, proxy.address.port)) as probe:
                 probe.settimeout(5)
@@ -123,25 +134,25 @@ def test_statements_connections_and_secrets(kernel: KernelProcess, tmp_path: Pat
             assert any("login refused" in row[3] for row in run(admin, "show warnlog"))
         with closing(connect(proxy.address)) as client:
             run(client, "select sleep(0.2)")
-        wait_for(tmp_path, "slow", "sleep")
+        wait_for(logs, "slow", "sleep")
         error = proxy.log.read_text()
 
-    written = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    written = {path.name: path.read_text() for path in logs.iterdir()}
     assert PLANTED not in str(written) + error
     assert ADMIN not in str(written)
     assert error == ""
-    digest = {line["sql"]: line for line in lines(tmp_path, "digest")}
+    digest = {line["sql"]: line for line in lines(logs, "digest")}
     quick = digest["select 'quick', 1"]
     assert (quick["cluster"], quick["tenant"], quick["user"], quick["result"]) == ("demo", "sys", "root", "success")
     assert 0 < quick["server_us"] < quick["total_us"] < 10_000_000
     assert quick["server"].endswith(f":{kernel.port}")
-    (slow,) = lines(tmp_path, "slow")
+    (slow,) = lines(logs, "slow")
     assert (slow["sql"], slow["total_us"] > 150_000) == ("select sleep(0.2)", True)
-    errors = lines(tmp_path, "error")
+    errors = lines(logs, "error")
     assert (errors[0]["sql"], errors[0]["error_code"]) == ("select * from nowhere.at_all", 1146)
     assert "nowhere" in errors[0]["error_message"]
     assert any("***" in line["sql"] for line in errors)
-    diagnosis = lines(tmp_path, "diagnosis")
+    diagnosis = lines(logs, "diagnosis")
     assert [line["head"] for line in diagnosis[:2]] == ["REBOOT", "LOGIN"]
     assert (diagnosis[1]["login_result"], diagnosis[1]["trace_type"]) == ("failed", "LOGIN_TRACE")
     assert len(diagnosis) == 4  # two logins that succeed, nothing of probes
@@ -149,7 +160,7 @@ def test_statements_connections_and_secrets(kernel: KernelProcess, tmp_path: Pat
 
 
 def test_a_traced_statement_has_one_trace_id_everywhere(
-    kernel: KernelProcess, tmp_path: Path, collector: Collector
+    kernel: KernelProcess, logs: Path, collector: Collector
 ) -> None:
     options: dict[str, object] = {
         "log_format": "json",
@@ -159,15 +170,15 @@ def test_a_traced_statement_has_one_trace_id_everywhere(
         "otel_sample_rate": 1,
         "otel_traces_endpoint": collector.url,
     }
-    with logging_proxy(kernel, tmp_path, **options) as proxy:
+    with logging_proxy(kernel, logs, **options) as proxy:
         with closing(connect(proxy.address)) as client:
             run(client, "set ob_enable_show_trace = 1")
             run(client, "select 'traced'")
             shown = run(client, "show trace format = 'json'")
-        wait_for(tmp_path, "digest", "traced")
+        wait_for(logs, "digest", "traced")
 
     trace_ids = {entry["trace_id"].replace("-", "") for (text,) in shown for entry in json.loads(text)}
-    (line,) = [line for line in lines(tmp_path, "digest") if line["sql"] == "select 'traced'"]
+    (line,) = [line for line in lines(logs, "digest") if line["sql"] == "select 'traced'"]
     assert trace_ids == {line["full_link_trace_id"]}
     queries = {
         attribute.value.string_value: span.trace_id.hex()
