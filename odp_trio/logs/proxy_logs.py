@@ -138,7 +138,9 @@ class ProxyLogs:
         span = settings.otel_sample_rate if settings.otel_traces_endpoint else 0.0
         share = max(digest, span)
         failed = bool(settings.log_dir or settings.otel_traces_endpoint)
-        self._watch.want(self.statement, slow=least_threshold(settings), share=share, failed=failed)
+        slow = least_threshold(settings)
+        wanted = self.statement if slow or share or failed else None
+        self._watch.want(wanted, slow=slow, share=share, failed=failed)
         every = self._watch.every if share else 0  # a whole number: some more may come than are to have lines
         self._digests, self._spans = min(digest * every, 1.0), min(span * every, 1.0)
 

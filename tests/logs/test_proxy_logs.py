@@ -55,6 +55,12 @@ def test_without_files_only_slow_statements_are_asked_for_and_kept(make: Made) -
     assert list(logs.slow) == [slow]
 
 
+def test_when_nothing_is_wanted_nothing_is_asked_for(make: Made) -> None:
+    _, watch = make(slow_query_time_threshold=0.0, query_digest_time_threshold=0.0)
+
+    assert watch.log is None
+
+
 def test_with_files_those_that_fail_and_a_share_too(make: Made, tmp_path: Path) -> None:
     _, watch = make(log_dir=str(tmp_path), query_digest_sample_rate=0.01)
 
