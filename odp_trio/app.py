@@ -172,8 +172,7 @@ class Proxy:
         ``handed_over``: another process serves the same ports.  HTTP is left to it
         at once, and idle sessions are sent away one after the other.
         """
-        self.handed_over = handed_over
-
+        self.handed_over = self.configuration.handed_over = handed_over
         self._shutdown.set()
 
     @property

@@ -43,6 +43,8 @@ class Configuration:
         self._started = self._settings = self._configured.settings
         self._subscribers: list[Subscriber] = []
         self._lock = trio.Lock()
+        self.handed_over = False
+        """Another process serves by now: what this one would keep would undo that one's changes."""
         self._reread: Callable[[], Sources] | None = None
         self.look: Callable[[], Seen] = Seen
         """Says what the proxy knows of its surroundings, for impact reports."""
@@ -93,6 +95,8 @@ class Configuration:
         FixedOption (1235) where the first mistake is such a one, and for a file that cannot be written.
         """
         async with self._lock:
+            if self.handed_over and not dry_run:
+                raise ConfigError("nothing is changed: another process serves by now; connect anew, and tell that one")
             changes = canonical(changes)
             sources = self._with(changes)
             check_scopes(changes, self._configured.settings)

@@ -131,6 +131,16 @@ async def test_a_file_that_cannot_be_written_refuses_the_change(tmp_path: Path) 
     assert configuration.settings().connect_timeout == 7.0
 
 
+async def test_a_process_that_has_handed_its_ports_over_changes_nothing(tmp_path: Path) -> None:
+    configuration = kept(tmp_path)
+    configuration.handed_over = True
+
+    with pytest.raises(ConfigError, match="another process serves by now"):
+        await configuration.alter([Change("connect_timeout", "9s")])
+
+    assert names(tmp_path) == []
+
+
 async def test_changes_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
     configuration = kept(tmp_path)
 
