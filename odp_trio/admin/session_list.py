@@ -75,12 +75,16 @@ async def list_sessions(
         found += [
             session
             for session in everybody[start : start + _SLICE]
-            if (not state or session.activity == state) and all(word in _text(session) for word in words)
+            if (not state or session.activity == state) and (not words or _has(words, _text(session)))
         ]
         await trio.lowlevel.checkpoint()
     now = trio.current_time()
     busiest = nlargest(limit, found, key=lambda session: (session.traffic.statements, session.id))
     return tuple(session_status(session, now) for session in busiest), len(found)
+
+
+def _has(words: list[str], text: str) -> bool:
+    return all(word in text for word in words)
 
 
 def _text(session: Session) -> str:
