@@ -94,4 +94,13 @@ def test_what_takes_long_to_import_is_not_imported_before_the_port_is_open() -> 
     code = "import sys, odp_trio.cli, odp_trio.app, odp_trio.service; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
-    assert not {"prometheus_client", "starlette", "hypercorn", "httpx", "hypothesis"} & set(loaded)
+    assert not {
+        "prometheus_client",
+        "starlette",
+        "hypercorn",
+        "httpx",
+        "hypothesis",
+        "structlog",
+        "opentelemetry",
+        "rich",
+    } & set(loaded)

@@ -47,6 +47,7 @@ class Lent:
         self.dirty: list[Location] = []
         self.moved: list[TenantKey] = []
         self.answered: list[Address] = []
+        self.astray: list[tuple[Address, bytes]] = []
 
     def view(self, key: TenantKey, user: str) -> View | None:
         return self.world.view
@@ -67,7 +68,7 @@ class Lent:
         return None
 
     def misrouted(self, key: TenantKey, route: Route, sql: bytes) -> None:
-        pass
+        self.astray.append((route.server, sql))
 
     def server_answered(self, key: TenantKey, address: Address) -> None:
         self.answered.append(address)
@@ -176,6 +177,7 @@ def test_a_missed_partition_makes_the_location_dirty_and_counts() -> None:
     bed.router.answered()
 
     assert bed.lent.dirty == [bed.world.entry.location]
+    assert [sql for _, sql in bed.lent.astray] == [bed.router.text]
     assert bed.world.entry.tallies["leader"] == [1, 1]
 
 
