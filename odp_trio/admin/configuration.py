@@ -16,10 +16,20 @@ import msgspec
 import trio
 
 from odp_trio.catalog.files import remove_temporaries, replace_whole, temporary_name
-from odp_trio.config.changes import AlterReport, Change, canonical, check_scopes, differences, running
+from odp_trio.config.changes import (
+    AlterReport,
+    Change,
+    Changed,
+    Impact,
+    canonical,
+    check_scopes,
+    differences,
+    running,
+)
 from odp_trio.config.impact import Seen, impacts, of_layers
 from odp_trio.config.listing import ConfigRow, config_rows
 from odp_trio.config.options import Settings
+from odp_trio.config.settings import Built
 from odp_trio.config.sources import Sources, render_kept
 from odp_trio.errors import ConfigError
 
@@ -97,42 +107,46 @@ class Configuration:
         async with self._lock:
             if self.handed_over and not dry_run:
                 raise ConfigError("nothing is changed: another process serves by now; connect anew, and tell that one")
-            changes = canonical(changes)
-            sources = self._with(changes)
-            check_scopes(changes, self._configured.settings)
-            configured = sources.build()
-            settings = running(configured.settings, self._started)
-            report = AlterReport(
-                differences(self._configured, configured, changes),
-                (
-                    *of_layers(configured, sources.next_start(), changes),
-                    *impacts(self._configured.settings, configured.settings, self.look()),
-                ),
-                dry_run,
-                sources.kept_in,
-            )
+            planned = await trio.to_thread.run_sync(_plan, self._sources, self._configured, changes, self.look())
+            report = AlterReport(planned.changed, planned.impacts, dry_run, planned.sources.kept_in)
             if dry_run:
                 return report
             with trio.CancelScope(shield=True):  # what is kept and what is in force are the same
-                if sources.kept_in:
-                    await trio.to_thread.run_sync(keep, Path(sources.kept_in), render_kept(sources.kept))
-                self._put_in_force(sources, settings)
+                if report.kept_in:
+                    await trio.to_thread.run_sync(keep, Path(report.kept_in), render_kept(planned.sources.kept))
+                self._put_in_force(planned)
         log.info("altered: %s", "; ".join(map(str, report.changed)))
         return report
 
-    def _with(self, changes: Sequence[Change]) -> Sources:
-        return msgspec.structs.replace(
-            self._sources, kept=self._sources.kept.having(changes), altered=self._sources.altered.having(changes)
-        )
-
-    def _put_in_force(self, sources: Sources, settings: Settings) -> None:
-        old, self._settings = self._settings, settings
-        self._sources, self._configured = sources, sources.build()
+    def _put_in_force(self, planned: _Planned) -> None:
+        self._sources, self._configured = planned.sources, planned.configured
+        old, self._settings = self._settings, running(self._configured.settings, self._started)
+        settings = self._settings
         for callback in self._subscribers:
             try:
                 callback(old, settings)
             except Exception:  # the others are to know all the same
                 log.exception("a change of settings")
+
+
+class _Planned(msgspec.Struct, frozen=True):
+    """What changes would make."""
+
+    sources: Sources
+    configured: Built
+    changed: tuple[Changed, ...]
+    impacts: tuple[Impact, ...]
+
+
+def _plan(sources: Sources, configured: Built, changes: Sequence[Change], seen: Seen) -> _Planned:
+    """Make the settings, and say what is to be expected; in a thread, since there may be thousands of tenants."""
+    changes = canonical(changes)
+    check_scopes(changes, configured.settings)
+    new = msgspec.structs.replace(sources, kept=sources.kept.having(changes), altered=sources.altered.having(changes))
+    built = new.build()
+    of_changes = impacts(configured.settings, built.settings, seen)
+    found = (*of_layers(built, new.next_start(), changes), *of_changes)
+    return _Planned(new, built, differences(configured, built, changes), found)
 
 
 def keep(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from odp_trio.config.changes import GLOBAL, Scope, own_value, shown_value
 from odp_trio.config.like import is_like
 from odp_trio.config.options import Settings, options
-from odp_trio.config.settings import Built, allowed
+from odp_trio.config.settings import Built, allowed, scoped_source
 from odp_trio.config.visibility import visible_level
 
 
@@ -38,21 +38,21 @@ def config_rows(
     """
     rows = []
     settings = configured.settings
-    scopes = [
-        Scope(cluster, tenant, user)
-        for cluster, of_cluster in settings.clusters.items()
-        for tenant, user in sorted(of_cluster.scopes)
-    ]
+    scopes: dict[str, list[Scope]] = {}
+    for cluster, of_cluster in settings.clusters.items() if all_scopes else ():
+        for (tenant, user), values in sorted(of_cluster.scopes.items()):
+            for name in values:
+                scopes.setdefault(name, []).append(Scope(cluster, tenant, user))
     for name, described in options().items():
         if not is_like(name, like):
             continue
         option = described.option
-        for scope in (GLOBAL, *scopes) if all_scopes else (GLOBAL,):
+        for scope in (GLOBAL, *scopes.get(name, ())):
             value = own_value(settings, scope, name)
-            if value is None or (diff and value == described.default):
+            if diff and value == described.default:
                 continue
             narrowest = "LEVEL_USER" if option.scoped else "LEVEL_GLOBAL"
-            of_cluster = configured.sources.get(f"clusters.{scope.cluster}", "default")
+            key = name if scope == GLOBAL else scoped_source(scope.cluster, scope.tenant, scope.user, name)
             in_force = own_value(running, scope, name)
             rows.append(
                 ConfigRow(
@@ -64,7 +64,7 @@ def config_rows(
                     visible_level=visible_level(name),
                     range=allowed(described),
                     config_level=scope.level if all_scopes else narrowest,
-                    source=configured.sources.get(name, "default") if scope == GLOBAL else of_cluster,
+                    source=configured.sources.get(key, "default"),
                     running="***" if option.kind == "secret" and in_force else shown_value(described, in_force),
                     scope=scope,
                 )

@@ -155,16 +155,18 @@ class _Check:
                 values[key] = _read_cluster_key(key, value)
             except ConfigError as exc:
                 self.mistakes.append(f"{where}: {exc}")
-        self._take_scope(where, ("", ""), {key: table[key] for key in table if is_scoped(key)}, scopes)
+        mine: list[tuple[str, str, str]] = []
+        self._take_scope(where, ("", ""), {key: table[key] for key in table if is_scoped(key)}, scopes, mine)
         for tenant, inner in self._tables(where, "tenants", table):
             below = f"{where[:-1]}.tenants.{tenant}]"
-            self._take_scope(below, (tenant, ""), {key: inner[key] for key in inner if key != "users"}, scopes)
+            self._take_scope(below, (tenant, ""), {key: inner[key] for key in inner if key != "users"}, scopes, mine)
             for user, options_of_user in self._tables(below, "users", inner):
-                self._take_scope(f"{below[:-1]}.users.{user}]", (tenant, user), options_of_user, scopes)
+                self._take_scope(f"{below[:-1]}.users.{user}]", (tenant, user), options_of_user, scopes, mine)
         if len(self.mistakes) == mistakes:
             self.clusters[name] = msgspec.structs.replace(known, **values, scopes=scopes)
             if values or f"clusters.{name}" not in self.sources:
                 self.sources[f"clusters.{name}"] = layer.source
+            self.sources |= {scoped_source(name, *scoped): layer.source for scoped in mine}
 
     def _tables(self, where: str, key: str, table: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
         """Return the named tables under a key."""
@@ -180,8 +182,9 @@ class _Check:
         scope: tuple[str, str],
         table: Mapping[str, Any],
         scopes: dict[tuple[str, str], dict[str, Any]],
+        taken: list[tuple[str, str, str]],
     ) -> None:
-        """Read options for a cluster, a tenant or a user."""
+        """Read options for a cluster, a tenant or a user; ``taken`` gets tenant, user and name of each."""
         for key, value in table.items():
             if not is_scoped(key):
                 known = tuple(name for name, described in options().items() if described.option.scoped)
@@ -190,6 +193,7 @@ class _Check:
                 continue
             try:
                 scopes.setdefault(scope, {})[key] = read_option(options()[key], value)
+                taken.append((*scope, key))
             except ConfigError as exc:
                 self.mistakes.append(f"{where}: {exc}")
 
@@ -234,6 +238,11 @@ class _Check:
             self.mistakes.append(
                 f"rootservice_cluster_name: cluster {name!r} is not configured and has no rslist{near}"
             )
+
+
+def scoped_source(cluster: str, tenant: str, user: str, name: str) -> str:
+    """Return the key of ``Built.sources`` for a value of a cluster, a tenant or a user."""
+    return f"clusters.{cluster}.tenants.{tenant}.users.{user}.{name}"
 
 
 def is_scoped(name: str) -> bool:

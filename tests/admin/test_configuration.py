@@ -99,6 +99,8 @@ async def test_a_value_for_a_user_beats_its_tenants_and_that_its_clusters() -> N
     assert found == [0, 1, 2, 3]
     rows = [(row.value, row.config_level) for row in configuration.rows("user_max%", all_scopes=True)]
     assert rows == [("0", "LEVEL_GLOBAL"), ("1", "LEVEL_CLUSTER"), ("2", "LEVEL_TENANT"), ("3", "LEVEL_USER")]
+    sources = [row.source for row in configuration.rows("user_max%", all_scopes=True)]
+    assert sources == ["default", *["ALTER PROXYCONFIG"] * 3]
 
 
 async def test_what_is_forgotten_is_as_the_file_has_it() -> None:
