@@ -66,6 +66,12 @@ def test_the_rest_of_a_text_may_be_long_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.syntax.notation)
+def test_a_key_word_is_not_taken_for_an_argument(command: Command) -> None:
+    found = find(take_apart(" ".join(command.syntax.head).lower()))
+    assert found is None or found[0].syntax.head == command.syntax.head
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.syntax.notation)
 def test_every_command_can_be_given_as_its_notation_says(command: Command) -> None:
     written = command.syntax.notation
     for left_out in ("[, ...]",):

@@ -37,12 +37,12 @@ _LONGEST_HEAD: Final = 4
 
 
 def find(text: Text, commands: Sequence[Command] = COMMANDS) -> tuple[Command, Found] | None:
-    """Return the command that a text is, with its arguments; None when it is none."""
-    for command in commands:
-        arguments = command.syntax.read(text)
-        if arguments is not None:
-            return command, arguments
-    return None
+    """Return the command that a text is, with its arguments; None when it is none.
+
+    A key word comes before a bare word that could be an argument: the command that begins with more of them is meant.
+    """
+    fits = [(command, arguments) for command in commands if (arguments := command.syntax.read(text)) is not None]
+    return max(fits, key=lambda fit: len(fit[0].syntax.head), default=None)
 
 
 def refusal(text: Text, commands: Sequence[Command] = COMMANDS) -> SyntaxRefused:

@@ -1,6 +1,6 @@
 """The table of commands: parser, SHOW PROXYHELP and docs/admin.md are made of it.
 
-The first line that a statement fits is the one that it is.
+A statement is the line that it fits; of several, the one that begins with more key words.
 """
 
 from __future__ import annotations
