@@ -151,6 +151,11 @@ class RawClient:
     def query(self, sql: str | bytes, upload: Callable[[bytes], bytes] | None = None) -> Answer:
         return self.command(bytes((Com.QUERY,)) + (sql.encode() if isinstance(sql, str) else sql), upload)
 
+    def last_query(self, sql: str) -> list[bytes]:
+        """Ask, and return every packet that comes until the server closes."""
+        self.send(bytes((Com.QUERY,)) + sql.encode())
+        return _split(self._until_closed())
+
     def answer(self, command: int, upload: Callable[[bytes], bytes] | None = None) -> Answer:
         """Receive the answer to a command that was sent."""
         tracker, buffer, at = self._tracker, self._buffer, 0

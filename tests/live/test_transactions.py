@@ -14,6 +14,7 @@ from odp_trio.session.services import Session
 from odp_trio.testing.bed import Testbed
 from odp_trio.wire.command import Com
 from odp_trio.wire.fields import Status
+from odp_trio.wire.resultset import parse_err
 from tests.live.clients import in_thread, until
 from tests.live.test_routing import proxied
 from tests.raw_client import RawClient
@@ -228,8 +229,10 @@ async def test_a_session_is_not_sent_away_between_its_begin_and_the_first_statem
         assert await run(client, "begin") == [(0, True)]
         (held,) = proxy.sessions.table.values()
         held.drain()
-        assert await run(client, "update t1 set v = 8", "select 1", "commit") == [(0, True), (0, True), (0, False)]
-        await until(lambda: not proxy.sessions.table, "it was sent away behind its transaction")
+        assert await run(client, "update t1 set v = 8", "select 1") == [(0, True), (0, True)]
+        done, farewell = await in_thread(client.last_query, "commit")
+    assert (done[4], parse_err(farewell[4:]).errno) == (0, 1053)
+    await until(lambda: not proxy.sessions.table, "it was sent away behind its transaction")
     assert proxy.counts.ends["drained"] == 1
     assert await bed.query(f"select v from {DATABASE}.t1") == [{"v": 8}]
 
@@ -241,8 +244,9 @@ async def test_a_session_whose_transaction_ends_unbegun_is_sent_away_then(
         assert await run(client, "begin") == [(0, True)]
         (held,) = proxy.sessions.table.values()
         held.drain()
-        assert await run(client, "commit") == [(0, False)]
-        await until(lambda: not proxy.sessions.table, "it was sent away behind its transaction")
+        done, farewell = await in_thread(client.last_query, "commit")
+    assert (done[4], parse_err(farewell[4:]).errno) == (0, 1053)
+    await until(lambda: not proxy.sessions.table, "it was sent away behind its transaction")
     assert proxy.counts.ends["drained"] == 1
 
 
