@@ -26,7 +26,7 @@ from odp_trio.testing.demo_verbs import HELP, read_verbs
 CLUSTER = "demo"
 HOST = "127.0.0.1"
 NOTICES_SOON: Final[Mapping[str, Any]] = {
-    "server_state_refresh_interval": 1.0,
+    "server_state_refresh_interval": 0.5,
     "server_detect_mode": 2,
     "server_detect_refresh_interval": 0.3,
     "min_keep_congestion_interval": 1.0,

@@ -123,7 +123,8 @@ async def test_the_console_shows_a_cluster_under_load(bed: Testbed) -> None:
         assert await page.run(f"{of_server(bed, 1)}.querySelector('.why').textContent")
         await shoot(page, "killed")
         await bed.revive(1)
-        await page.until(f"{health} === 'ok'", TURNS)
+        await page.until(f"{health} !== 'black'", TURNS)
+        await page.until(f"{health} === 'ok'", 10)  # who was dead for a moment only is refused for another second
 
         # a statement is explained, by the keyboard alone
         await page.press("e")

@@ -192,7 +192,7 @@ def test_proxies_are_told_who_the_client_is(proxies: list[ProxyProcess], tmp_pat
             connection.ping(False)
         with pytest.raises(pymysql.err.OperationalError, match="1045"):
             connect(address, password="wrong", bind_address="127.0.0.9")
-        assert any(" from 127.0.0.9:" in line for line in lines(proxies))
+        until(lambda: any(" from 127.0.0.9:" in line for line in lines(proxies)), "the log names the client")
 
 
 def lines(proxies: list[ProxyProcess]) -> list[str]:

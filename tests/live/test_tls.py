@@ -28,6 +28,7 @@ from odp_trio.wire.fields import Capability
 from tests.certificates import Authority, Signed
 from tests.live.corpus import corpus_files
 from tests.live.test_corpus import WAYS, Sides, compare
+from tests.live.threads import until
 from tests.proxy_process import ProxyProcess, proxy_process
 from tests.raw_client import LoginFailed, RawClient
 
@@ -199,9 +200,8 @@ def test_forced_tls_and_client_certificates(
         ours = authority.client_context(authority.sign("application"))
         with RawClient(process.address, "root@sys", tls=ours) as client:
             assert not client.query("select 1").errno
-        log = process.log.read_text()
-    assert "peer did not return a certificate" in log
-    assert "insecure transport" in log
+        until(lambda: "peer did not return a certificate" in process.log.read_text(), "the log says why")
+        until(lambda: "insecure transport" in process.log.read_text(), "the log says why")
 
 
 def test_a_least_version(kernel: KernelProcess, authority: Authority, proxy_certificate: Signed) -> None:

@@ -68,7 +68,7 @@ def test_a_hung_proxy_is_killed_and_one_that_drains_or_is_full_is_not(run_option
         assert ask(pair(watch.address), "select 1") == ((1,),)
         assert time.monotonic() - began < 4
         assert watch.status()["proxy"] != status["proxy"]
-        assert "is hung: no greeting 2 times in a row" in watch.log.read_text()
+        until(lambda: "is hung: no greeting 2 times in a row" in watch.log.read_text(), "the log says why")
 
 
 def test_one_that_dies_at_once_again_and_again_is_given_up(run_options: list[str]) -> None:
