@@ -61,7 +61,8 @@ def base_url() -> Iterator[str]:
 def test_no_question_breaks_the_proxy(case: schemathesis.Case, base_url: str) -> None:
     response = case.call(base_url=base_url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30)
 
-    if response.status_code == NOT_IMPLEMENTED and response.request.headers.get("transfer-encoding", "") != "chunked":
+    coding = response.request.headers.get("transfer-encoding", "chunked")
+    if response.status_code == NOT_IMPLEMENTED and coding != "chunked":
         return  # a coding that nobody knows: the answer that RFC 9112 (6.1) asks for, given before any operation
 
     checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
