@@ -21,6 +21,7 @@ from odp_trio.state.client import ClientState
 from odp_trio.state.weight import STATEMENT_BYTES, weight
 from odp_trio.topology.location import Location
 from odp_trio.wire.command import Com
+from odp_trio.wire.fields import Status
 from odp_trio.wire.reroute import VARIABLE
 from odp_trio.wire.response import ResponseTracker
 
@@ -208,6 +209,7 @@ class Answering:
         if self.begun:
             self.state.hold_begin(self.begun)
             self.begun = b""
+            self.tracker.status &= ~Status.IN_TRANS
             if not gone:
                 self.servers.drop(upstream, ServerEnd.TRANSACTION_MOVED)
 

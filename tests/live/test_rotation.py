@@ -105,6 +105,28 @@ async def test_random_scripts_leave_the_same_state(kernel: KernelProcess, kernel
     print(f"{done}: no difference")  # noqa: T201
 
 
+@pytest.mark.parametrize("command", [b"\x09", b"\x16insert into t values (6, 'y')"], ids=["statistics", "prepare"])
+async def test_a_transaction_stays_open_behind_an_answer_without_a_status(
+    kernel: KernelProcess, kernel_address: Address, command: bytes
+) -> None:
+    def counted(proxied: Address) -> bytes:
+        prepare_databases(kernel_address)
+        WHEEL.place = 0
+        with closing(Pair(kernel_address, proxied, first_id=1)) as pair:
+            client = pair.sides[1].client
+            for place, sql in enumerate(("begin", "", "insert into t values (5, 'x')", "rollback")):
+                WHEEL.place = place
+                answer = client.query(sql) if sql else client.command(command)
+                assert not answer.errno
+            return client.query("select count(*) from t").packets[-2][-1:]
+
+    async with rotating_proxy(kernel) as proxied:
+        try:
+            assert await trio.to_thread.run_sync(counted, proxied) == b"1"
+        finally:
+            WHEEL.place = None
+
+
 async def test_scripts_find_a_variable_that_is_not_replayed(
     kernel: KernelProcess, kernel_address: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
