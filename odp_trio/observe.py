@@ -222,6 +222,8 @@ class StatementRecord:
 
     wanted: str
     """Why there is a record: ``slow``, ``failed`` or ``sampled``."""
+    sampled: bool
+    """Its turn has come among the statements of which a share is recorded, whatever else it was."""
     command: int
     kind: str
     """As in the metrics: ``select``, ``ping`` …"""

@@ -91,7 +91,7 @@ class ProxyLogs:
         if is_slow(record, settings.scoped(record.cluster, record.tenant, record.user)):
             self.slow.append(record)
         digest = span = False
-        if record.wanted == "sampled":
+        if record.sampled:
             self._digest_credit += self._digests
             self._span_credit += self._spans
             if digest := self._digest_credit >= 1:

@@ -105,15 +105,15 @@ class Meter:
     ) -> None:
         """Make the record that somebody wants, and give it to him.  ``err`` is the payload of the ERR packet."""
         watch = self._watch
-        arrived, sent, first, ended = times
-        wanted = "failed" if errno and watch.failed else "slow" if ended - arrived >= watch.slow_ns else "sampled"
-        if watch.left <= 0:
+        wanted = "failed" if errno and watch.failed else "slow" if times[3] - times[0] >= watch.slow_ns else "sampled"
+        sampled = watch.left <= 0
+        if sampled:
             watch.left = watch.every
         if watch.log is None:
             return
         watch.records[wanted] += 1
         try:
-            watch.log(self._record(wanted, cell, arrived, sent, first, ended, proxy, errno, err if errno else b""))
+            watch.log(self._record(wanted, sampled, cell, times, proxy, errno, err if errno else b""))
         except Exception:  # it must not end the sessions of others
             log.exception("the log of statements fails, and gets no more of them")
             watch.want(None)
@@ -121,16 +121,15 @@ class Meter:
     def _record(
         self,
         wanted: str,
+        sampled: bool,
         cell: StatementCell,
-        arrived: int,
-        sent: int,
-        first: int,
-        ended: int,
+        times: tuple[int, int, int, int],
         proxy: int,
         errno: int,
         err: bytes,
     ) -> StatementRecord:
         session, router = self._session, self._router
+        arrived, sent, first, ended = times
         lane, destination, running = session.lane, session.destination, router.statements.running
         facts, decision, told = router.request.shape.facts, router.decision, router.tracker.state
         system = {} if told is None else told.system
@@ -138,6 +137,7 @@ class Meter:
         tracer = None if upstream is None or upstream.beside is None else upstream.beside.tracer
         return StatementRecord(
             wanted=wanted,
+            sampled=sampled,
             command=router.what,
             kind=cell.kind,
             cluster=router.key.cluster,

@@ -13,6 +13,7 @@ def record(**changed: Any) -> StatementRecord:
     """Return the record of a select that took 2 ms."""
     values: dict[str, Any] = {
         "wanted": "sampled",
+        "sampled": True,
         "command": 3,
         "kind": "select",
         "cluster": "demo",

@@ -92,8 +92,9 @@ def test_digests_and_spans_have_shares_of_their_own(make: Made, tmp_path: Path) 
     logs, watch = make(log_dir=str(tmp_path), otel_traces_endpoint="http://127.0.0.1:1/", **options)
     put: list[Any] = []
     logs.output.put = put.append  # type: ignore[method-assign]
-    for _ in range(400):
-        logs.statement(record())
+    for number in range(400):
+        logs.statement(record(wanted="slow" if number % 2 else "sampled"))
+        logs.statement(record(wanted="slow", sampled=False))
 
     assert watch.every == 2  # so these are half of 800 statements
     assert sum(finished.digest for finished in put) == pytest.approx(80, abs=1)

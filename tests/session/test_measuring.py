@@ -222,6 +222,17 @@ def test_slow_failed_and_sampled_statements_have_records() -> None:
     assert slow.total_ns == slow.server_ns + slow.proxy_ns
 
 
+def test_a_statement_whose_turn_has_come_is_of_the_share_also_when_it_is_slow() -> None:
+    metered = Metered()
+    metered.watch.want(metered.records.append, slow=0.5, share=0.25)
+    for number in range(8):
+        metered.run(f"select v from t where id = {number}", 600_000 if number in {1, 3} else 10)
+
+    assert [(record.wanted, record.sampled) for record in metered.records] == [
+        ("slow", False), ("slow", True), ("sampled", True),
+    ]  # fmt: skip
+
+
 def test_what_the_proxy_answers_counts_as_its_own() -> None:
     metered = Metered()
     metered.watch.want(metered.records.append)
