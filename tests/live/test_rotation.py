@@ -131,14 +131,14 @@ async def test_scripts_find_a_variable_that_is_not_replayed(
     kernel: KernelProcess, kernel_address: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forgetful(client: ClientState, server: ServerState) -> tuple[UseDatabase | SetVariables, ...]:
-        client.user.pop(b"b", None)
+        client.user.clear()
         return sync_plan(client, server)
 
     monkeypatch.setattr(replaying, "sync_plan", forgetful)
     async with rotating_proxy(kernel) as proxied:
         try:
             with pytest.raises(AssertionError, match="state"):
-                await trio.to_thread.run_sync(partial(_play_many, kernel_address, proxied, 300, shrink=False))
+                await trio.to_thread.run_sync(partial(_play_many, kernel_address, proxied, 3000, shrink=False))
         finally:
             WHEEL.place = None
 
