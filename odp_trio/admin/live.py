@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from heapq import nlargest
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Protocol, final
 
 import msgspec
@@ -247,7 +248,7 @@ class Feed:
         routed = missed = 0
         wrong: list[tuple[int, TableEntry]] = []
         since = 0
-        for entry in self._source.locations.entries():
+        for entry in chain.from_iterable(self._source.locations.slices(_SLICE)):
             misses = 0
             for right, astray in entry.tallies.values():
                 routed += right

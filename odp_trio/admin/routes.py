@@ -16,7 +16,8 @@ from odp_trio.topology.snapshot import TableRecord, write_table
 
 BUSIEST: Final = 50
 """Tables that have metrics of their own."""
-_SLICE: Final = 1000
+_RECORDS: Final = 100
+"""Tables that are written at a time."""
 
 
 class Tally(msgspec.Struct, frozen=True):
@@ -58,19 +59,18 @@ class RouteTotals(msgspec.Struct, frozen=True):
 
 async def count_routes(locations: Locations) -> RouteTotals:
     """Add up every table."""
-    entries = locations.entries()
     sums: dict[TenantKey, Tallies] = {}
     for key, gone in locations.forgotten.items():
         copied = {policy: [*tally] for policy, tally in gone.by_policy.items()}
         sums[key] = Tallies(copied, gone.not_computable)
     busiest: list[tuple[int, int, TableEntry]] = []
-    for start in range(0, len(entries), _SLICE):
-        for number, entry in enumerate(entries[start : start + _SLICE], start):
+    for entries in locations.slices():
+        for entry in entries:
             if not entry.tallies and not entry.not_computable:
                 continue
             key = TenantKey(entry.key.cluster, entry.key.tenant)
             sums.setdefault(key, Tallies()).add(entry)
-            item = (_routed(entry), -number, entry)
+            item = (_routed(entry), -entry.slot, entry)
             heappush(busiest, item) if len(busiest) < BUSIEST else heappushpop(busiest, item)
         await trio.lowlevel.checkpoint()
     return RouteTotals(
@@ -90,9 +90,8 @@ async def list_routes(
         return is_like(f"{key.database}.{key.table}", like)
 
     found: list[TableEntry] = []
-    entries = locations.entries()
-    for start in range(0, len(entries), _SLICE):
-        found += [entry for entry in entries[start : start + _SLICE] if wanted(entry.key)]
+    for entries in locations.slices():
+        found += [entry for entry in entries if wanted(entry.key)]
         await trio.lowlevel.checkpoint()
     return tuple(table_routes(entry) for entry in nlargest(limit, found, key=_routed)), len(found)
 
@@ -100,9 +99,8 @@ async def list_routes(
 async def table_records(locations: Locations, now: Callable[[], float]) -> tuple[TableRecord, ...]:
     """Return the records of every table for a snapshot."""
     records: list[TableRecord] = []
-    entries = locations.entries()
-    for start in range(0, len(entries), _SLICE):
-        records += [write_table(entry, now()) for entry in entries[start : start + _SLICE]]
+    for entries in locations.slices(_RECORDS):
+        records += [write_table(entry, now()) for entry in entries]
         await trio.lowlevel.checkpoint()
     return tuple(records)
 

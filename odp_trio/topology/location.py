@@ -1,17 +1,15 @@
 """Route entries: where tables and their partitions are, as far as we know.
 
 An entry is *available* or *dirty*.  A dirty one is still used, and renewed in
-the background (`catalog.lookup`), not more often than its time and a limiter
-for the whole process allow: after a change of leaders many entries become
-dirty at once, and the cluster must not be flooded with questions about them.
+the background (`catalog.locations`), not more often than its time and a limiter
+for the whole process (`renewal_limiter`) allow.
 
 Fetches in flight are not states of an entry; they belong to the one who fetches.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Final, final
@@ -28,6 +26,8 @@ DEFAULT_LIMIT: Final = 200_000
 FIRST_PAUSE: Final = 1 / 32
 """Share of the pause that follows the first renewal without news; it doubles with each further one."""
 FULL, READONLY = 0, 16
+_STEPS: Final = 1000
+"""Entries that eviction looks at in one go, and entries that it forgets: about a millisecond."""
 
 
 class TableKey(msgspec.Struct, frozen=True, gc=False):
@@ -127,6 +127,8 @@ class TableEntry:
     gone: bool = False
     """Replaced or dropped: nobody may go on using it."""
     used: bool = True
+    slot: int = -1
+    """Its place in ``Locations``."""
     not_computable: int = 0
     tallies: dict[str, list[int]] = field(default_factory=dict)
     """Statements routed and missed, by policy."""
@@ -180,33 +182,73 @@ class Tallies:
 
 @final
 class Locations:
-    """Table entries of every cluster, bounded: what was not used for longest goes first."""
+    """Table entries of every cluster, bounded: what was not used for longest goes first.
 
-    __slots__ = ("_deadlines", "_size", "_tables", "evictions", "forgotten", "limit")
+    A table is found by its tenant, its database and its name, one dictionary within the other, so that what a
+    look-up costs does not depend on how many tables others have.  Every entry has a slot as well: eviction is a hand
+    that goes round over the slots, and whoever reads all entries reads slots, some at a time.
+    """
+
+    __slots__ = (
+        "_count",
+        "_deadlines",
+        "_free",
+        "_hand",
+        "_size",
+        "_slots",
+        "_tenants",
+        "evictions",
+        "forgotten",
+        "limit",
+    )
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self.limit = limit
         self.evictions = 0
         self.forgotten: dict[TenantKey, Tallies] = {}
         """Counts of entries that are gone, so that sums over a tenant never shrink."""
-        self._tables: OrderedDict[TableKey, TableEntry] = OrderedDict()
+        self._tenants: dict[TenantKey, dict[str, dict[str, TableEntry]]] = {}
+        self._slots: list[TableEntry | None] = []
+        self._free: list[int] = []
+        self._hand = 0
+        self._count = 0
         self._deadlines: list[tuple[float, int, TableEntry]] = []
         self._size = 0
 
     def find(self, key: TableKey) -> TableEntry | None:
         """Return the entry of a table."""
-        entry = self._tables.get(key)
+        return self.look_up(TenantKey(key.cluster, key.tenant), key.database, key.table)
+
+    def look_up(self, tenant: TenantKey, database: str, table: str) -> TableEntry | None:
+        """Return the entry of a tenant's table."""
+        databases = self._tenants.get(tenant)
+        if databases is None:
+            return None
+        tables = databases.get(database)
+        if tables is None:
+            return None
+        entry = tables.get(table)
         if entry is not None:
             entry.used = True
         return entry
 
     def store(self, entry: TableEntry) -> None:
         """Keep an entry in the place of an older one."""
-        known = self._tables.pop(entry.key, None)
+        key = entry.key
+        databases = self._tenants.setdefault(TenantKey(key.cluster, key.tenant), {})
+        tables = databases.setdefault(key.database, {})
+        known = tables.get(key.table)
         if known is not None:
             entry.inherit(known)
+            entry.slot = known.slot
             self._leave(known)
-        self._tables[entry.key] = entry
+        elif self._free:
+            entry.slot = self._free.pop()
+        else:
+            entry.slot = len(self._slots)
+            self._slots.append(None)
+        tables[key.table] = self._slots[entry.slot] = entry
+        self._count += known is None
         self._size += entry.size
         if entry.expires_at != float("inf"):
             heappush(self._deadlines, (entry.expires_at, id(entry), entry))
@@ -218,8 +260,9 @@ class Locations:
         while self._deadlines and self._deadlines[0][0] <= now:
             entry = heappop(self._deadlines)[2]
             if not entry.gone:
-                self.drop(entry.key)
+                self._forget(entry)
                 expired += 1
+        self._evict()
         return expired
 
     def add_tablet(self, location: Location) -> None:
@@ -232,64 +275,98 @@ class Locations:
 
     def drop(self, key: TableKey) -> None:
         """Forget a table."""
-        self._forget(self._tables.pop(key, None))
+        entry = self._tenants.get(TenantKey(key.cluster, key.tenant), {}).get(key.database, {}).get(key.table)
+        if entry is not None:
+            self._forget(entry)
 
     def drop_tenant(self, cluster: str, tenant: str) -> None:
         """Forget every table of a tenant."""
-        for key in [key for key in self._tables if (key.cluster, key.tenant) == (cluster, tenant)]:
-            self.drop(key)
+        for entry in tuple(self._of(TenantKey(cluster, tenant))):
+            self._forget(entry)
 
     def drop_cluster(self, cluster: str) -> None:
         """Forget every table of a cluster, counts included."""
-        for key in [key for key in self._tables if key.cluster == cluster]:
-            self.drop(key)
-        for tenant in [tenant for tenant in self.forgotten if tenant.cluster == cluster]:
-            del self.forgotten[tenant]
+        for key in [key for key in self._tenants if key.cluster == cluster]:
+            self.drop_tenant(cluster, key.tenant)
+        for key in [key for key in self.forgotten if key.cluster == cluster]:
+            del self.forgotten[key]
 
     def expire_tenant(self, cluster: str, tenant: str, deadline: Callable[[], float]) -> None:
         """Forget every table of a tenant soon, each at a time of its own: they are not all asked about at once."""
-        for entry in self._tables.values():
-            if (entry.key.cluster, entry.key.tenant) == (cluster, tenant) and (at := deadline()) < entry.expires_at:
-                entry.expires_at = at
-                heappush(self._deadlines, (at, id(entry), entry))
+        self._hasten(self._of(TenantKey(cluster, tenant)), deadline)
 
     def expire_all(self, deadline: Callable[[], float]) -> None:
         """Forget every table by a time of its own, or earlier."""
-        for entry in self._tables.values():
-            if (at := deadline()) < entry.expires_at:
-                entry.expires_at = at
-                heappush(self._deadlines, (at, id(entry), entry))
+        self._hasten((entry for entry in self._slots if entry is not None), deadline)
 
     def resize(self, limit: int) -> None:
-        """Keep so many from now on."""
+        """Keep so many from now on; what is too many goes little by little."""
         self.limit = limit
         self._evict()
 
     def entries(self) -> tuple[TableEntry, ...]:
-        """Every entry."""
-        return tuple(self._tables.values())
+        """Every entry, at once; ``slices`` if there may be many."""
+        return tuple(entry for entry in self._slots if entry is not None)
+
+    def slices(self, size: int = 1000) -> Iterator[list[TableEntry]]:
+        """Yield the entries some at a time; the table may change in between.
+
+        What is there all the while comes once; a table that is looked up anew meanwhile comes as one or the other.
+        """
+        start = 0
+        while start < len(self._slots):
+            yield [entry for entry in self._slots[start : start + size] if entry is not None]
+            start += size
 
     def __len__(self) -> int:
         return self._size
 
-    def _forget(self, entry: TableEntry | None) -> None:
-        if entry is not None:
-            self._leave(entry)
-            if entry.tallies or entry.not_computable:
-                key = TenantKey(entry.key.cluster, entry.key.tenant)
-                self.forgotten.setdefault(key, Tallies()).add(entry)
+    def _of(self, tenant: TenantKey) -> Iterator[TableEntry]:
+        for tables in self._tenants.get(tenant, {}).values():
+            yield from tables.values()
+
+    def _hasten(self, entries: Iterable[TableEntry], deadline: Callable[[], float]) -> None:
+        for entry in entries:
+            if (at := deadline()) < entry.expires_at:
+                entry.expires_at = at
+                heappush(self._deadlines, (at, id(entry), entry))
+
+    def _forget(self, entry: TableEntry) -> None:
+        """Take an entry out, and keep its counts."""
+        key = entry.key
+        tenant = TenantKey(key.cluster, key.tenant)
+        databases = self._tenants[tenant]
+        tables = databases[key.database]
+        del tables[key.table]
+        if not tables:
+            del databases[key.database]
+            if not databases:
+                del self._tenants[tenant]
+        self._slots[entry.slot] = None
+        self._free.append(entry.slot)
+        self._count -= 1
+        self._leave(entry)
+        if entry.tallies or entry.not_computable:
+            self.forgotten.setdefault(tenant, Tallies()).add(entry)
 
     def _leave(self, entry: TableEntry) -> None:
         entry.gone = True
         self._size -= entry.size
 
     def _evict(self) -> None:
-        """Second chance: an entry that was used since it was last looked at goes to the end once more."""
-        while self._size > self.limit and len(self._tables) > 1:
-            key, entry = self._tables.popitem(last=False)
-            if entry.used:
+        """Second chance: an entry that was used since the hand was there stays for one more round.
+
+        A bounded number of steps: if there are more used entries in a row than that, one of them goes all the same.
+        """
+        slots, left = self._slots, _STEPS
+        while self._size > self.limit and self._count > 1 and left > -_STEPS:
+            self._hand = hand = (self._hand + 1) % len(slots)
+            entry = slots[hand - 1]
+            left -= 1
+            if entry is None:
+                continue
+            if entry.used and left > 0:
                 entry.used = False
-                self._tables[key] = entry
                 continue
             self._forget(entry)
             self.evictions += 1
@@ -301,47 +378,3 @@ def mark_dirty(entry: Location | TableEntry) -> bool:
         return False
     entry.state = EntryState.DIRTY
     return True
-
-
-@final
-class RenewalLimiter:
-    """How many renewals may start in a second, in the whole process.
-
-    Normally ``normal``.  When more than that become dirty within one second, only
-    ``limited`` for the next 10 to 20 seconds; ``chance`` says where in between (0 to 1).
-    """
-
-    __slots__ = ("_dirty", "_limited_until", "_second", "_started", "limited", "normal", "refused")
-
-    def __init__(self, normal: int = 100, limited: int = 10) -> None:
-        self.normal = normal
-        self.limited = limited
-        self.refused = 0
-        self._second = -1
-        self._started = 0
-        self._dirty = 0
-        self._limited_until = 0.0
-
-    def note_dirty(self, now: float, chance: float) -> None:
-        """One more entry became dirty."""
-        self._turn(now)
-        self._dirty += 1
-        if self._dirty > self.normal and now >= self._limited_until:
-            self._limited_until = now + 10.0 + 10.0 * chance
-
-    def admit(self, now: float) -> bool:
-        """Whether one more renewal may start now; counts it if so."""
-        self._turn(now)
-        if self._started >= (self.limited if now < self._limited_until else self.normal):
-            self.refused += 1
-            return False
-        self._started += 1
-        return True
-
-    def is_limited(self, now: float) -> bool:
-        """Whether the lower limit is in force."""
-        return now < self._limited_until
-
-    def _turn(self, now: float) -> None:
-        if (second := int(now)) != self._second:
-            self._second, self._started, self._dirty = second, 0, 0

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odp_trio.model import Address, TenantKey
-from odp_trio.topology.location import Location, Locations, RenewalLimiter, Replica, TableEntry, TableKey, mark_dirty
+from odp_trio.topology.location import Location, Locations, Replica, TableEntry, TableKey, mark_dirty
+from odp_trio.topology.renewal_limiter import RenewalLimiter
 from odp_trio.topology.tenant import EntryState
 
 HERE, THERE = Address("10.0.0.1", 2881), Address("10.0.0.2", 2881)
@@ -94,6 +95,49 @@ def test_a_tenant_is_dropped_with_all_its_tables_and_no_others() -> None:
     table.drop_tenant("demo", "t1")
 
     assert [(each.key.cluster, each.key.tenant) for each in table.entries()] == [("demo", "t2"), ("other", "t1")]
+
+
+@given(
+    st.lists(st.sampled_from("abcdefghij"), unique=True, max_size=10),
+    st.lists(st.tuples(st.sampled_from("abcdefghijkl"), st.sampled_from(["stored", "dropped"])), max_size=30),
+    st.integers(1, 5),
+)
+def test_slices_have_once_what_is_there_all_the_while(
+    before: list[str], changes: list[tuple[str, str]], size: int
+) -> None:
+    table, steps = Locations(), iter(changes)
+    for name in before:
+        table.store(entry(name))
+    changed: set[str] = set()
+    seen: Counter[str] = Counter()
+    for some in table.slices(size):
+        seen.update(each.key.table for each in some)
+        assert len(some) <= size
+        name, what = next(steps, ("", ""))
+        if what == "dropped":
+            table.drop(TableKey("demo", "t1", "test", name))
+        elif what:
+            table.store(entry(name))
+        changed.add(name)
+
+    assert {name: count for name, count in seen.items() if name not in changed} == dict.fromkeys(
+        set(before) - changed, 1
+    )
+    assert [each.gone for each in table.entries()] == [False] * len(table)
+
+
+def test_room_is_made_little_by_little() -> None:
+    table = Locations()
+    for number in range(5000):
+        table.store(entry(str(number)))
+
+    table.resize(10)
+    after_one_step = len(table)
+    for _ in range(10):
+        table.expire(0.0)
+
+    assert 10 < after_one_step < 5000
+    assert len(table) == len(table.entries()) == 10
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["routed", "replaced", "dropped"])), max_size=30))

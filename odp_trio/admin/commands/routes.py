@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 from odp_trio.admin.commands.command import LIKE, Asked, Command, Rows, Who, nothing, show
@@ -29,7 +30,7 @@ _PARTITIONS: Final = (
 def _entries(asked: Asked) -> Iterator[TableEntry | None]:
     """Yield the tables that LIKE admits, of the cluster that the one who asks may see; None for each other one."""
     seen, cluster = asked.killer.everything, asked.killer.cluster
-    for entry in asked.proxy.locations.entries():
+    for entry in chain.from_iterable(asked.proxy.locations.slices()):
         yield entry if (seen or entry.key.cluster == cluster) and asked.like(entry.key.table) else None
 
 
