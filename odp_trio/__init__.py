@@ -11,6 +11,7 @@ The map of the house, top to bottom; a layer imports only what is below it:
     session     one client: login, the express lane, the parked task
     catalog     what we ask OBServers about: server lists, tenants
     process     one process among others: watch, hot upgrade, inherited sockets
+    workers     several processes that are one proxy: what they ask one another
     net         reactor, listener, connecting
     supervise   children that may be born again
     ---- above: Trio; below: pure (no I/O, no clock, no chance) ----

@@ -51,7 +51,7 @@ from odp_trio.observe import Counts, Histogram, StatementTable
 from odp_trio.process.inherited import NOTHING_INHERITED, Inherited, bind_all
 from odp_trio.routing.own_rules import rule_set
 from odp_trio.session.admission import Admission
-from odp_trio.session.ids import LAYOUTS, ConnectionIds
+from odp_trio.session.ids import ConnectionIds, ids_for
 from odp_trio.session.ledger import Ends
 from odp_trio.session.services import Services
 from odp_trio.session.sessions import Sessions
@@ -65,6 +65,7 @@ from odp_trio.supervise.supervisor import ChildSpec, Supervisor, open_supervisor
 from odp_trio.topology.location import Locations
 from odp_trio.topology.snapshot import Snapshot
 from odp_trio.topology.tenant import TenantTable
+from odp_trio.workers.asking import Alone, Workers
 
 log = logging.getLogger("odp_trio")
 
@@ -85,9 +86,16 @@ class Proxy:
     """A running proxy.  Made by ``open_proxy``."""
 
     def __init__(
-        self, configuration: Configuration, reactor: Reactor, root: Supervisor, rng: random.Random, inherited: Inherited
+        self,
+        configuration: Configuration,
+        reactor: Reactor,
+        root: Supervisor,
+        rng: random.Random,
+        inherited: Inherited,
+        workers: Workers | None = None,
     ) -> None:
         self.configuration = configuration
+        self.workers = workers or Alone(self.shut_down)
         settings = configuration.settings()
         self.logs = ProxyLogs(settings)
         configuration.subscribe(self.logs.apply)
@@ -219,9 +227,7 @@ class Proxy:
         self.views.locations = TableLocations(
             self.clusters, self.locations, nursery, self.counts, self.settings, self._rng
         )
-        layout = self.settings().client_session_id_version
-        proxy_id = self.settings().proxy_id or self._rng.randrange(1, LAYOUTS[layout].proxy_id_limit)
-        ids = ConnectionIds(proxy_id, self._rng.randrange(1 << 17), version, version=layout)
+        ids = ids_for(self.settings(), self._rng, version, self.workers)
         self.clusters.in_use = self._clusters_in_use
         self.time_limits = TimeLimits(lambda: self.sessions.table.values(), self.settings, self.views.server_failed)
         self.services = self._services(ids)
@@ -256,6 +262,7 @@ class Proxy:
             admission=self.admission,
             ends=self.ends,
             ids=ids,
+            workers=self.workers,
             measured=self.measured,
             wall_clock_us=lambda: time.time_ns() // 1000,
         )
@@ -319,6 +326,7 @@ async def open_proxy(
     inherited: Inherited = NOTHING_INHERITED,
     version: int = 0,
     before_listening: Callable[[Proxy], Awaitable[None]] = no_wait,
+    workers: Workers | None = None,
 ) -> AsyncIterator[Proxy]:
     """Run a proxy for the length of the block; when it is entered, the port is open and served.
 
@@ -327,14 +335,14 @@ async def open_proxy(
     Raises OSError when a port cannot be had, ChildGaveUp when a part keeps crashing.
     ``rng`` is the source of scrambles and jitter: the operating system's, unless a test says otherwise.
     ``inherited`` are listening sockets of a parent, ``version`` counts the processes that served them, and no
-    client is taken before ``before_listening`` returns.
+    client is taken before ``before_listening`` returns.  ``workers``: those of which this is one.
     """
     chance = rng or random.SystemRandom()
     configuration = configuration_of(settings) if isinstance(settings, Settings) else settings
     reactor = open_reactor(configuration.settings().reactor)
     try:
         async with open_supervisor("proxy", rng=chance) as root:
-            proxy = Proxy(configuration, reactor, root, chance, inherited)
+            proxy = Proxy(configuration, reactor, root, chance, inherited, workers)
             try:
                 async with _running(proxy, root, chance, version, before_listening):
                     yield proxy

@@ -13,12 +13,15 @@ as the number of workers needs, none for one (ODP does so with its threads).  An
 
 from __future__ import annotations
 
+import random
 from collections.abc import Container
 from typing import Final
 
 import msgspec
 
+from odp_trio.config import Settings
 from odp_trio.errors import OdpError
+from odp_trio.workers.asking import Workers
 
 SERVER_ID: Final = 1 << 31
 """Set in the ids that OBServers give to sessions, never in ours."""
@@ -79,3 +82,12 @@ class ConnectionIds:
         if number >> self._proxy_bits != self._of_proxy:
             return None
         return (number & (1 << self._proxy_bits) - 1) >> self._sequence_bits
+
+
+def ids_for(settings: Settings, rng: random.Random, generation: int, workers: Workers) -> ConnectionIds:
+    """Return the ids of one process."""
+    version = settings.client_session_id_version
+    limit = LAYOUTS[version].proxy_id_limit
+    proxy_id = settings.proxy_id or workers.proxy_id % limit or rng.randrange(1, limit)
+    first = rng.randrange(1 << LAYOUTS[2].count_bits)
+    return ConnectionIds(proxy_id, first, generation, version=version, worker=workers.number, workers=workers.count)

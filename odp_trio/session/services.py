@@ -34,6 +34,7 @@ from odp_trio.sql.cache import Statements
 from odp_trio.state.login_answers import LoginAnswers
 from odp_trio.state.prepared_texts import PreparedTexts
 from odp_trio.topology.congestion import Failure
+from odp_trio.workers.asking import Alone, Workers
 
 T = TypeVar("T")
 
@@ -71,6 +72,8 @@ class Services:
     """Which statements somebody wants a record of, and who."""
     diagnosis: Diagnosing | None = None
     """Told of logins, of ends and of misroutes."""
+    workers: Workers = field(default_factory=Alone)
+    """All processes of this proxy."""
     login_answers: LoginAnswers = field(default_factory=LoginAnswers)
     table: dict[int, Session] = field(default_factory=dict)
     """Every session, by connection id."""
