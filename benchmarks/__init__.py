@@ -1,6 +1,6 @@
 """What a proxy costs: direct, HAProxy in TCP mode and odp_trio, measured in one run.
 
-python -m benchmarks [--suite first|smoke] [--only canned,live,micro,routing,cold] [--rounds N] [--json FILE]
+python -m benchmarks [--suite first|full|smoke] [--only PARTS] [--rounds N] [--json FILE [--resume]]
 
 packets         the few packets that the server and the clients below need
 canned_answers  what the canned server says
@@ -10,7 +10,11 @@ load            the load client, a process of its own
 processes       start, watch and end the processes of a run
 ob20_frames     OB 2.0 frames of the canned server
 compressed      compressed frames of the load client
-contenders      direct, HAProxy, odp_trio
+trio_relay      the relay that anybody would write first
+contenders      direct, HAProxy, the relay, odp_trio in several ways
+rounds          what a part of a run is
+parts           the parts, by name
+runner          runs them
 scenarios       what is measured over any back end
 canned, live    the two back ends: the canned server, an OceanBase kernel with sysbench
 micro           pure functions alone

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import product
 from pathlib import Path
 
@@ -15,10 +15,9 @@ from benchmarks import scenarios
 from benchmarks.canned_answers import POINT_VALUE, BigResult
 from benchmarks.contenders import (
     ODP_TRIO,
-    ODP_TRIO_COMPRESSED,
-    ODP_TRIO_OB20,
     TLS,
     Backend,
+    Contender,
     missing,
     open_contenders,
     open_tls_contender,
@@ -26,7 +25,8 @@ from benchmarks.contenders import (
 from benchmarks.figures import Sample
 from benchmarks.lateness import lateness
 from benchmarks.processes import first_answer, free_port, python, running
-from benchmarks.scenarios import Plan
+from benchmarks.rounds import Measured, Round, Run, rotated
+from benchmarks.scenarios import counted
 from benchmarks.session import Account, Session, check_routed
 
 _SQL = "select c from sbtest1 where id=5001"
@@ -34,7 +34,6 @@ _PREPARED = "select c from sbtest1 where id=?"
 _STATEMENTS = {"canned point select": _SQL, "canned point select, prepared": _PREPARED}
 _CLUSTER = "canned"
 _CONNECTIONS = (1, 16)
-_WAYS = (ODP_TRIO_OB20, ODP_TRIO_COMPRESSED)
 
 
 @asynccontextmanager
@@ -48,51 +47,70 @@ async def open_canned(log_dir: Path) -> AsyncIterator[Backend]:
         yield Backend(account, _CLUSTER, "any", process.pid, log_dir)
 
 
-async def measure(plan: Plan, log_dir: Path) -> list[Sample]:
-    """Run every scenario on every contender, in turn, as often as the plan says."""
-    samples: list[Sample] = []
-    async with open_canned(log_dir) as backend, open_contenders(backend, *_WAYS) as contenders:
-        size, checksum = expected_big(plan.big_mebibytes)
-        await trio.to_thread.run_sync(_check, next(one.account for one in contenders if one.name == ODP_TRIO))
-        once = [contender for contender in contenders if contender.name not in _WAYS]
-        for _ in range(plan.rounds):
-            for (scenario, sql), connections in product(_STATEMENTS.items(), _CONNECTIONS):
-                for contender in contenders:
-                    samples += await scenarios.point_select(
-                        scenario, contender, backend, plan, connections=connections, sql=sql, expect=POINT_VALUE
-                    )
-            for contender in contenders:
-                samples += await scenarios.big_result(
-                    contender, plan, sql=f"select {plan.big_mebibytes} big", size=size, checksum=checksum
-                )
-            for contender in once:
-                samples += await scenarios.idle(contender, backend, plan, sql=_SQL, expect=POINT_VALUE)
-        for contender in once:
-            samples += await scenarios.start_up(contender, backend, plan)
-        if TLS not in {skipped.what for skipped in missing()}:
-            samples += await _measure_tls(plan, backend)
-        samples += await lateness(backend, plan, sql=_SQL, expect=POINT_VALUE)
-    return samples
+@asynccontextmanager
+async def opened(run: Run) -> AsyncIterator[Round]:
+    """Start everybody; each round measures every scenario on every contender in turn."""
+    plan = run.plan
+    async with (
+        open_canned(run.logs) as backend,
+        open_contenders(backend, (*plan.contenders, *plan.ways)) as contenders,
+        AsyncExitStack() as stack,
+    ):
+        for contender in contenders:
+            if contender.name.startswith(ODP_TRIO) and not contender.account.compressed:
+                await trio.to_thread.run_sync(_check, contender.account)
+        with_tls = None
+        if plan.tls and TLS not in {skipped.what for skipped in missing()}:
+            with_tls = await stack.enter_async_context(open_tls_contender(backend))
+
+        async def one_round(number: int) -> Measured:
+            samples = await _measure(run, backend, rotated(contenders, number))
+            if with_tls is not None:
+                samples += await _measure_tls(run, backend, with_tls)
+            run.tell("100-ms timer")
+            return samples + await lateness(backend, plan, sql=_SQL, expect=POINT_VALUE), []
+
+        yield one_round
 
 
-async def _measure_tls(plan: Plan, backend: Backend) -> list[Sample]:
-    """Ask the same by TLS; the server is met in plain text."""
+async def _measure(run: Run, backend: Backend, contenders: Sequence[Contender]) -> list[Sample]:
+    plan = run.plan
     samples: list[Sample] = []
     size, checksum = expected_big(plan.big_mebibytes)
-    async with open_tls_contender(backend) as contender:
-        for _, ((scenario, sql), connections) in product(
-            range(plan.rounds), product(_STATEMENTS.items(), _CONNECTIONS)
-        ):
-            samples += await scenarios.point_select(
-                f"{scenario}, TLS", contender, backend, plan, connections=connections, sql=sql, expect=POINT_VALUE
-            )
-        samples += [
-            msgspec.structs.replace(sample, scenario=f"{sample.scenario}, TLS")
-            for sample in await scenarios.big_result(
-                contender, plan, sql=f"select {plan.big_mebibytes} big", size=size, checksum=checksum
-            )
-        ]
+    once = [contender for contender in contenders if contender.name not in plan.ways]
+    for ((scenario, sql), connections), contender in product(product(_STATEMENTS.items(), _CONNECTIONS), contenders):
+        run.tell(f"{scenario}, {counted(connections, 'connection')}: {contender.name}")
+        samples += await scenarios.point_select(
+            scenario, contender, backend, plan, connections=connections, sql=sql, expect=POINT_VALUE
+        )
+    for contender in contenders:
+        run.tell(f"big result: {contender.name}")
+        samples += await scenarios.big_result(
+            contender, plan, sql=f"select {plan.big_mebibytes} big", size=size, checksum=checksum
+        )
+    for contender in once:
+        run.tell(f"idle sessions, start-up: {contender.name}")
+        samples += await scenarios.idle(contender, backend, plan, sql=_SQL, expect=POINT_VALUE)
+        samples += await scenarios.start_up(contender, backend, plan)
     return samples
+
+
+async def _measure_tls(run: Run, backend: Backend, contender: Contender) -> list[Sample]:
+    """Ask the same by TLS; the server is met in plain text."""
+    plan = run.plan
+    samples: list[Sample] = []
+    size, checksum = expected_big(plan.big_mebibytes)
+    for (scenario, sql), connections in product(_STATEMENTS.items(), _CONNECTIONS):
+        run.tell(f"{scenario}, TLS, {counted(connections, 'connection')}")
+        samples += await scenarios.point_select(
+            f"{scenario}, TLS", contender, backend, plan, connections=connections, sql=sql, expect=POINT_VALUE
+        )
+    return samples + [
+        msgspec.structs.replace(sample, scenario=f"{sample.scenario}, TLS")
+        for sample in await scenarios.big_result(
+            contender, plan, sql=f"select {plan.big_mebibytes} big", size=size, checksum=checksum
+        )
+    ]
 
 
 def _check(account: Account) -> None:

@@ -1,13 +1,14 @@
-"""Who is compared: nothing in between, HAProxy in TCP mode, odp_trio."""
+"""Who is compared: nothing in between, HAProxy in TCP mode, a textbook relay, odp_trio in several ways."""
 
 from __future__ import annotations
 
 import resource
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import trio
@@ -18,6 +19,8 @@ from benchmarks.session import Account
 
 _MAXCONN = 20000
 DIRECT, HAPROXY, ODP_TRIO = "direct", "haproxy", "odp_trio"
+TRIO_RELAY = "textbook Trio relay"
+ODP_TRIO_2 = "odp_trio, 2 workers"
 ODP_TRIO_OB20 = "odp_trio, OB 2.0"
 ODP_TRIO_COMPRESSED = "odp_trio, compressed client"
 _OPTIONS = {
@@ -26,6 +29,8 @@ _OPTIONS = {
     ODP_TRIO_COMPRESSED: ",client_compression_level=1",
 }
 """The same program in other ways: what is added to its options."""
+_ARGUMENTS = {ODP_TRIO_2: ("--workers", "2")}
+"""The same program in other ways: what is added to its command line."""
 TLS = "TLS"
 _CERTIFICATE = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=bench -days 2"
 
@@ -82,15 +87,30 @@ def odp_trio_command(backend: Backend, port: int, more: str = "", http: int = 0)
     return [*command, "--ready-file", str(backend.log_dir / f"odp-trio-{port}.ready")]
 
 
+def _trio_relay_command(backend: Backend, port: int) -> list[str]:
+    return python("benchmarks.trio_relay", str(port), backend.account.host, str(backend.account.port))
+
+
+def _with_arguments(arguments: tuple[str, ...], backend: Backend, port: int) -> list[str]:
+    return [*odp_trio_command(backend, port), *arguments]
+
+
 _COMMANDS: Mapping[str, Callable[[Backend, int], list[str]]] = {
     HAPROXY: _haproxy_command,
+    TRIO_RELAY: _trio_relay_command,
     **{name: partial(odp_trio_command, more=more) for name, more in _OPTIONS.items()},
+    **{name: partial(_with_arguments, arguments) for name, arguments in _ARGUMENTS.items()},
 }
+NAMES = (DIRECT, *_COMMANDS)
+"""All contenders that a plan may name."""
 
 
+@cache
 def missing() -> tuple[Skipped, ...]:
-    """Return the contenders that this machine does not have."""
+    """Return the contenders that this machine, or this commit, does not have."""
     found = []
+    if "--workers" not in subprocess.run(python("odp_trio", "run", "--help"), capture_output=True, text=True).stdout:
+        found.append(Skipped(ODP_TRIO_2, "odp-trio run has no --workers"))
     if shutil.which("haproxy") is None:
         found.append(Skipped(HAPROXY, "haproxy is not installed (Debian package: haproxy)"))
     if shutil.which("openssl") is None:
@@ -125,12 +145,12 @@ async def open_tls_contender(backend: Backend) -> AsyncIterator[Contender]:
 
 
 @asynccontextmanager
-async def open_contenders(backend: Backend, *more: str) -> AsyncIterator[tuple[Contender, ...]]:
-    """Start all that this machine has, and ``more`` ways of odp_trio."""
+async def open_contenders(backend: Backend, names: Iterable[str]) -> AsyncIterator[tuple[Contender, ...]]:
+    """Start those of ``names`` that this machine has."""
     absent = {skipped.what for skipped in missing()}
     async with AsyncExitStack() as stack:
-        names = [name for name in (DIRECT, HAPROXY, ODP_TRIO, *more) if name not in absent]
-        yield tuple([await stack.enter_async_context(open_contender(name, backend)) for name in names])
+        chosen = [name for name in names if name not in absent]
+        yield tuple([await stack.enter_async_context(open_contender(name, backend)) for name in chosen])
 
 
 async def start_up_seconds(name: str, backend: Backend) -> float:

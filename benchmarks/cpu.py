@@ -17,6 +17,28 @@ def cpu_seconds(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)
 
 
+def family(pid: int) -> list[int]:
+    """Return a process and all that descend from it, itself first."""
+    found = [pid]
+    for each in found:
+        for thread in Path(f"/proc/{each}/task").glob("*/children"):
+            try:
+                found += map(int, thread.read_text().split())
+            except OSError:  # it has just ended
+                continue
+    return found
+
+
+def family_cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process and of all its living descendants."""
+    return sum(map(cpu_seconds, family(pid)))
+
+
+def family_rss_kib(pid: int) -> int:
+    """Return the resident memory of a process and of its descendants in KiB; shared pages count each time."""
+    return sum(map(rss_kib, family(pid)))
+
+
 def rss_kib(pid: int) -> int:
     """Return the resident memory of a process in KiB."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

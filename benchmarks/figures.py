@@ -45,13 +45,31 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """A whole run."""
+    """A run, as far as it has come."""
 
     suite: str
-    rounds: int
     machine: Mapping[str, str]
-    figures: tuple[Figure, ...]
-    skipped: tuple[Skipped, ...]
+    rounds: Mapping[str, int]
+    """Of each part."""
+    seconds: Mapping[str, float]
+    """That each part has taken."""
+    figures: tuple[Figure, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+    def and_round(self, part: str, samples: Iterable[Sample], skipped: Iterable[Skipped], seconds: float) -> Report:
+        """Return the report with one more round of a part."""
+        known = [
+            Sample(figure.scenario, figure.metric, figure.unit, figure.contender, value)
+            for figure in self.figures
+            for value in figure.values
+        ]
+        return msgspec.structs.replace(
+            self,
+            rounds={**self.rounds, part: self.rounds.get(part, 0) + 1},
+            seconds={**self.seconds, part: self.seconds.get(part, 0.0) + seconds},
+            figures=figures((*known, *samples)),
+            skipped=tuple(dict.fromkeys((*self.skipped, *skipped))),
+        )
 
 
 def figures(samples: Iterable[Sample]) -> tuple[Figure, ...]:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import msgspec
@@ -14,43 +15,45 @@ import trio
 
 from benchmarks import scenarios
 from benchmarks.contenders import Backend, Contender, open_contenders
-from benchmarks.cpu import cpu_seconds
+from benchmarks.cpu import family_cpu_seconds
 from benchmarks.figures import Sample, Skipped
 from benchmarks.processes import Failed, output_of
+from benchmarks.rounds import Measured, Round, Run, rotated
 from benchmarks.scenarios import Plan
 from benchmarks.session import Account, WrongAnswer, ask_once
 from odp_trio.testing.bed import template
-from odp_trio.testing.live import KernelProcess, KernelUnavailable, kernel_directory, open_kernel
+from odp_trio.testing.live import KernelProcess, kernel_directory, open_kernel
 from odp_trio.testing.topology import APP_PASSWORD, APP_USER, PROXYRO_PASSWORD, Node, reset_statements
 
 _CLUSTER = "bench"
 _DATABASE = "sbtest"
-_THREADS = (1, 4, 16)
 _BATCH = 1000
 
 
-async def measure(plan: Plan, log_dir: Path) -> tuple[list[Sample], list[Skipped]]:
-    """Run point selects on every contender, in turn, as often as the plan says."""
-    try:
-        kernel_directory()
-    except KernelUnavailable as exc:
-        return [], [Skipped("live", str(exc))]
-    samples: list[Sample] = []
-    skipped: list[Skipped] = []
-    if shutil.which("sysbench") is None:
-        skipped.append(Skipped("sysbench", "not installed (Debian package: sysbench); our own load client instead"))
-    async with open_live(log_dir, plan.table_rows) as backend, open_contenders(backend) as contenders:
+@asynccontextmanager
+async def opened(run: Run) -> AsyncIterator[Round]:
+    """Start a kernel and everybody; each round loads it with point selects through every contender in turn."""
+    plan = run.plan
+    kernel_directory()
+    sysbench = shutil.which("sysbench") is not None
+    skipped = [] if sysbench else [Skipped("sysbench", "not installed (Debian package: sysbench); our own load client")]
+    run.tell("starting the kernel")
+    async with open_live(run.logs, plan.table_rows) as backend, open_contenders(backend, plan.contenders) as contenders:
         for contender in contenders:
             await check(contender, plan.table_rows)
         # A kernel is busy with itself for some seconds after its start: a first load that is not counted.
         await _load(
-            contenders[0], backend, msgspec.structs.replace(plan, seconds=plan.seconds * 3), 4, sysbench=not skipped
+            contenders[0], backend, msgspec.structs.replace(plan, seconds=plan.seconds * 3), 4, sysbench=sysbench
         )
-        for _ in range(plan.rounds):
-            for threads in _THREADS:
-                for contender in contenders:
-                    samples += await _load(contender, backend, plan, threads, sysbench=not skipped)
-    return samples, skipped
+
+        async def one_round(number: int) -> Measured:
+            samples: list[Sample] = []
+            for threads, contender in product(plan.threads, rotated(contenders, number)):
+                run.tell(f"point select, {scenarios.counted(threads, 'thread')}: {contender.name}")
+                samples += await _load(contender, backend, plan, threads, sysbench=sysbench)
+            return samples, skipped
+
+        yield one_round
 
 
 @asynccontextmanager
@@ -108,9 +111,9 @@ async def _load(contender: Contender, backend: Backend, plan: Plan, threads: int
 async def _sysbench(contender: Contender, backend: Backend, plan: Plan, threads: int) -> list[Sample]:
     watched = [backend.pid] if contender.pid is None else [backend.pid, contender.pid]
     await output_of(_sysbench_command(contender.account, plan, threads, plan.warm_up))
-    before = [cpu_seconds(pid) for pid in watched]
+    before = [family_cpu_seconds(pid) for pid in watched]
     out = await output_of(_sysbench_command(contender.account, plan, threads, plan.seconds))
-    cpu = [cpu_seconds(pid) - then for pid, then in zip(watched, before, strict=True)]
+    cpu = [family_cpu_seconds(pid) - then for pid, then in zip(watched, before, strict=True)]
     scenario = f"live sysbench point select, {scenarios.counted(threads, 'thread')}"
     return list(_sysbench_samples(scenario, contender.name, out, cpu))
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from benchmarks.cpu import cpu_seconds
+from benchmarks.cpu import family_cpu_seconds
 from benchmarks.packets import execute, query
 from benchmarks.session import Account, Answer, Session, WrongAnswer, account_of, add_account
 
@@ -29,7 +29,7 @@ _READ_BYTES = 1 << 18
 
 
 class PointLoad(msgspec.Struct, frozen=True):
-    """What a run of small statements came to.  CPU seconds are those of the watched processes, in their order."""
+    """What a run of small statements came to.  CPU seconds are those of the watched processes and their children."""
 
     requests: int
     seconds: float
@@ -204,7 +204,7 @@ def check(values: tuple[str, ...], expected: str) -> None:
 
 
 def _watch(pids: list[int]) -> list[float]:
-    return [cpu_seconds(pid) for pid in pids]
+    return [family_cpu_seconds(pid) for pid in pids]
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

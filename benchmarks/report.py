@@ -11,20 +11,31 @@ from rich.table import Table
 from benchmarks.figures import Figure, Report
 
 _EXACT_BELOW = 100
+_WIDEST = 400
 _ON_TOP = "proxy CPU"
 """The figure to compare by; "direct" has none, and so it would not come first by itself."""
 
 
 def write_json(report: Report, path: Path) -> None:
-    """Write the report, every single value included."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    """Write the report, every single value included; the file is whole at any time."""
+    new = path.with_name(path.name + ".new")
+    new.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    new.replace(path)
+
+
+def read_json(path: Path) -> Report:
+    """Read a report; raise OSError or msgspec.ValidationError if there is none."""
+    return msgspec.json.decode(path.read_bytes(), type=Report)
 
 
 def print_report(report: Report, console: Console) -> None:
     """Print the machine, one table, and what was skipped."""
     console.print(" · ".join(f"{name} {value}" for name, value in report.machine.items()), style="dim", highlight=False)
     if report.figures:
-        console.print(table(report))
+        shown = table(report)
+        limitless = console.options.update(max_width=_WIDEST)
+        console.width = max(console.width, console.measure(shown, options=limitless).maximum)
+        console.print(shown)
     for skipped in report.skipped:
         console.print(f"skipped {skipped.what}: {skipped.reason}", style="yellow", highlight=False)
 
@@ -32,7 +43,7 @@ def print_report(report: Report, console: Console) -> None:
 def table(report: Report) -> Table:
     """Return one row a metric, one column a contender."""
     contenders = list(dict.fromkeys(figure.contender for figure in report.figures))
-    shown = Table(title=f"suite {report.suite}, {report.rounds} rounds: median (lowest … highest)")
+    shown = Table(title=f"suite {report.suite}, {rounds(report)}: median (lowest … highest)")
     for heading in ("scenario", "metric", "unit"):
         shown.add_column(heading, no_wrap=True)
     for contender in contenders:
@@ -51,6 +62,11 @@ def table(report: Report) -> Table:
         last = scenario
         shown.add_row(title, metric, unit, *(cell(cells.get(contender)) for contender in contenders))
     return shown
+
+
+def rounds(report: Report) -> str:
+    """Write how many rounds each part had."""
+    return ", ".join(f"{part} {count}" for part, count in report.rounds.items()) + " rounds"
 
 
 def cell(figure: Figure | None) -> str:

@@ -6,8 +6,20 @@ from collections.abc import Iterator
 
 import msgspec
 
-from benchmarks.contenders import Backend, Contender, open_contender, start_up_seconds
-from benchmarks.cpu import rss_kib
+from benchmarks.contenders import (
+    DIRECT,
+    HAPROXY,
+    ODP_TRIO,
+    ODP_TRIO_2,
+    ODP_TRIO_COMPRESSED,
+    ODP_TRIO_OB20,
+    TRIO_RELAY,
+    Backend,
+    Contender,
+    open_contender,
+    start_up_seconds,
+)
+from benchmarks.cpu import family_rss_kib
 from benchmarks.figures import Sample
 from benchmarks.load import BigLoad, PointLoad
 from benchmarks.processes import idle_sessions, load
@@ -31,11 +43,28 @@ class Plan(msgspec.Struct, frozen=True):
     table_rows: int
     cold_tables: int
     """So many tables, of each kind, are asked for the first time."""
+    parts: tuple[str, ...]
+    """What is run unless ``--only`` says otherwise."""
+    contenders: tuple[str, ...]
+    ways: tuple[str, ...] = ()
+    """Other ways of odp_trio, measured on the canned server only."""
+    tls: bool = True
+    threads: tuple[int, ...] = (1, 4, 16)
+    """Of sysbench."""
 
 
-FIRST = Plan(3, 3.0, 0.5, 10_000_000, 100, 3, 1000, 5, False, 10_000, 100)
-SMOKE = Plan(1, 0.2, 0.05, 300, 4, 1, 20, 1, True, 100, 3)
-SUITES = {"first": FIRST, "smoke": SMOKE}
+_TRIO = (DIRECT, HAPROXY, ODP_TRIO)
+_ALL = (DIRECT, HAPROXY, TRIO_RELAY, ODP_TRIO, ODP_TRIO_2)
+_WAYS = (ODP_TRIO_OB20, ODP_TRIO_COMPRESSED)
+_FIRST_PARTS = ("canned", "live", "micro", "routing", "cold", "observed")
+FIRST = Plan(3, 3.0, 0.5, 10_000_000, 100, 3, 1000, 2, False, 10_000, 100, _FIRST_PARTS, _TRIO, _WAYS)
+SMOKE = Plan(1, 0.2, 0.05, 300, 4, 1, 20, 1, True, 100, 3, _FIRST_PARTS, _ALL, _WAYS, threads=(2,))
+FULL = Plan(
+    rounds=5, seconds=1.5, warm_up=0.3, requests=10_000_000, big_mebibytes=100, big_repeats=1, idle_sessions=0,
+    start_ups=1, check_big=False, table_rows=10_000, cold_tables=100, parts=("canned", "live"), contenders=_ALL,
+    tls=False, threads=(1, 8, 32, 128),
+)  # fmt: skip
+SUITES = {"first": FIRST, "smoke": SMOKE, "full": FULL}
 
 
 async def point_select(
@@ -99,15 +128,15 @@ async def idle(contender: Contender, backend: Backend, plan: Plan, *, sql: str, 
 
     The proxy is a new process each time: one that has had sessions before has memory left over from them.
     """
-    if contender.pid is None:
+    if contender.pid is None or not plan.idle_sessions:
         return []
     asked = (f"--sql={sql}", f"--expect={expect}")
     async with open_contender(contender.name, backend) as fresh:
         assert fresh.pid is not None
         await load(PointLoad, fresh.account, *asked, "--requests=100", "--warm-up=0.1")
-        before = rss_kib(fresh.pid)
+        before = family_rss_kib(fresh.pid)
         async with idle_sessions(fresh.account, *asked, f"--connections={plan.idle_sessions}"):
-            weight = (rss_kib(fresh.pid) - before) / plan.idle_sessions
+            weight = (family_rss_kib(fresh.pid) - before) / plan.idle_sessions
     scenario = f"{plan.idle_sessions} idle sessions"
     return [Sample(scenario, "memory of the proxy", "KiB/session", contender.name, weight)]
 

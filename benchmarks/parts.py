@@ -1,0 +1,22 @@
+"""The parts of a run, by name, in the order in which they are run.
+
+A module of scenarios joins with one line.  It offers ``measure(plan, logs)``, which measures one round, or, when what
+it starts should live for all rounds, a context manager that is opened with a ``Run`` and gives such a function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from benchmarks import canned, cold, live, micro, observed, routing
+from benchmarks.rounds import Part, each_round, pure
+
+PARTS: Final[Mapping[str, Part]] = {
+    "canned": Part("what a proxy costs when the server costs nothing", canned.opened),
+    "live": Part("sysbench point selects on an OceanBase kernel", live.opened),
+    "micro": pure(micro.measure, 1 / 3),
+    "routing": pure(routing.measure, 1 / 6),
+    "cold": each_round(cold.measure),
+    "observed": each_round(observed.measure),
+}
