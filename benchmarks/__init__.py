@@ -17,6 +17,7 @@ parts           the parts, by name
 runner          runs them
 scenarios       what is measured over any back end
 canned, live    the two back ends: the canned server, an OceanBase kernel with sysbench
+sysbench        runs sysbench and reads what it says; warm.lua is its script
 micro           pure functions alone
 routing         facts, decisions, the router; how the number of tables matters
 cold            statements on tables that nothing is known of yet

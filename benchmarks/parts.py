@@ -14,7 +14,12 @@ from benchmarks.rounds import Part, each_round, pure
 
 PARTS: Final[Mapping[str, Part]] = {
     "canned": Part("what a proxy costs when the server costs nothing", canned.opened),
-    "live": Part("sysbench point selects on an OceanBase kernel", live.opened),
+    "live": Part(
+        "sysbench on an OceanBase kernel: point selects, and in the smoke suite everything", live.loaded_with()
+    ),
+    "read_only": Part("sysbench read_only on an OceanBase kernel", live.loaded_with("read_only")),
+    "read_write": Part("sysbench read_write on an OceanBase kernel", live.loaded_with("read_write")),
+    "write_only": Part("sysbench write_only on an OceanBase kernel", live.loaded_with("write_only")),
     "micro": pure(micro.measure, 1 / 3),
     "routing": pure(routing.measure, 1 / 6),
     "cold": each_round(cold.measure),

@@ -11,10 +11,10 @@ import pytest
 
 from benchmarks.canned_answers import BigResult, big_size
 from benchmarks.figures import Sample, figures
-from benchmarks.live import percentile
 from benchmarks.micro import rows, track_once
 from benchmarks.packets import token
 from benchmarks.report import number
+from benchmarks.sysbench import percentile
 from odp_trio.wire.auth import native_token
 from odp_trio.wire.response import ResponseTracker
 
