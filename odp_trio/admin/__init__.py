@@ -38,4 +38,5 @@ check_config  the verb check-config
 cache_command    the verb check-cache
 proxysys  a login to the proxy itself, and commands for it in other sessions
 commands  those commands: a package
+across    several workers seen as one: a package
 """

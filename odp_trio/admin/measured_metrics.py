@@ -40,8 +40,9 @@ def measured_metrics(measured: Measurements, version: str) -> Iterator[Metric]:
     yield counter("odp_loop_events_total", measured.loop_events)
     yield counter("odp_loop_errors_total", measured.loop_errors)
     yield gauge("odp_cluster_refresh_interval_seconds", measured.refresh_interval)
-    worker, info = measured.worker, gauge("odp_worker_info")
-    info.add_metric([version, str(worker.worker), str(worker.pid), str(worker.generation), worker.reactor], 1.0)
+    info = gauge("odp_worker_info")
+    for worker in measured.workers:
+        info.add_metric([version, str(worker.worker), str(worker.pid), str(worker.generation), worker.reactor], 1.0)
     yield info
 
 

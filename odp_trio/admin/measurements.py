@@ -108,7 +108,7 @@ class Measurements(msgspec.Struct, frozen=True):
     loop_events: int = 0
     loop_errors: int = 0
     refresh_interval: float = 0.0
-    worker: Worker = Worker(0, 0, 0, "")
+    workers: tuple[Worker, ...] = ()
     log_warnings: dict[str, int] = {}
     """Lines of the log of level WARN and above, by level."""
     log_lines_lost: dict[str, int] = {}
@@ -210,7 +210,7 @@ async def measure(proxy: Proxy) -> Measurements:
         reactor.events,
         reactor.errors,
         proxy.settings().server_state_refresh_interval,
-        Worker(0, os.getpid(), proxy.generation, "inside" if reactor.attached else "nested"),
+        (Worker(proxy.workers.number, os.getpid(), proxy.generation, "inside" if reactor.attached else "nested"),),
         dict(proxy.logs.ring.levels),
         msgspec.structs.asdict(proxy.logs.output.counts()),
     )

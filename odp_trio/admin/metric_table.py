@@ -179,7 +179,7 @@ LABELS: Final = {
     "version": "of the proxy, or of TLS",
     "why": "`dropped`: the queue was full, `over_budget`: beyond syslog_io_bandwidth_limit or statement_lines_per_second, `failed`: the file could not be written, `repeated`: it had been said too often",
     "wanted": "`slow`, `failed`, `sampled`",
-    "worker": "0: one worker does everything",
+    "worker": "number of the worker, from 0",
 }
 """What the values of labels are."""
 

@@ -59,7 +59,7 @@ class FullSource(FakeSource):
             17,
             0,
             15.0,
-            Worker(0, 4711, 2, "inside"),
+            (Worker(0, 4711, 2, "inside"),),
             {"WARNING": 5},
             {"dropped": 1, "over_budget": 2, "failed": 3, "repeated": 4},
         )

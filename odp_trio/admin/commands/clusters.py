@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final
 
+from odp_trio.admin.across.rows import EACH, merged, rows_of_all
 from odp_trio.admin.commands.command import LIKE, Asked, Command, Rows, nothing, order, show
 from odp_trio.admin.commands.moments import clock
 from odp_trio.admin.congestion import ClusterCongestion, congestion_status
@@ -176,24 +177,52 @@ def congestion_rows(
         )
 
 
+# ---- several workers ----------------------------------------------------------------------
+
+_CLUSTERS: Final = rows_of_all(merged("cluster_name, cluster_id, root_addr"), "each row once")
+_IDCS: Final = rows_of_all(merged("cluster_name, cluster_id, idc"), "each row once")
+_SERVERS: Final = rows_of_all(merged("cluster_name, server_addr"), "each server once")
+_RESOURCES: Final = rows_of_all(
+    merged(
+        "cluster_name, cluster_id",
+        newest="last_access_time_ns",
+        added="ref_count",
+        largest="version, last_fetch_rs_list_time_ns, last_fetch_rs_list_time",
+    ),
+    "each resource once; clients add up",
+)
+_NEAR: Final = rows_of_all(merged("cluster_name"), "each cluster once")
+_LISTS: Final = rows_of_all(
+    merged(
+        "cluster_name, server_ip",
+        largest="alive_congested, last_alive_congested, dead_congested, last_dead_congested, conn_last_fail_time, "
+        "alive_last_fail_time, detect_congested, last_detect_congested, cr_version",
+        added="stat_alive_failures, stat_conn_failures, conn_failure_events, alive_failure_events",
+    ),
+    "each server once: it is on a list if it is in one worker; failures add up",
+)
+
 COMMANDS: Final[tuple[Command, ...]] = (
     show(
         f"SHOW PROXYCLUSTER {LIKE}",
         "cluster_name V, cluster_id L, rs_url V, root_addr V, role V, replica_type V",
         _rslists,
         "the clusters that are held, one row a server of the rslist",
+        across=_CLUSTERS,
     ),
     show(
         f"SHOW PROXYCLUSTER IDC {LIKE}",
         "cluster_name V, cluster_id L, idc_url V, idc V, region V",
         _idcs,
         "the IDCs of clusters, and their regions",
+        across=_IDCS,
     ),
     show(
         f"SHOW PROXYSERVER {LIKE}",
         "cluster_name V, cluster_version V, server_addr V, zone_name V, region_name V, idc V, server_state V, age V",
         _servers,
         "the OBServers of clusters; `age` is seconds since the list was confirmed",
+        across=_SERVERS,
         own=True,
     ),
     show(
@@ -201,24 +230,30 @@ COMMANDS: Final[tuple[Command, ...]] = (
         _RESOURCE,
         _resource_rows,
         "cluster resources: `version` counts their refreshes, `ref_count` their clients",
+        across=_RESOURCES,
     ),
     order(
         "ALTER PROXYRESOURCE DELETE 'cluster'",
         _delete,
         "drop a cluster that the config server named, end its clients; the next login makes it anew",
+        across=EACH,
     ),
     show(
         "SHOW PROXYINFO IDC",
         "global_idc_name V, cluster_name V, match_type V, regions_name V, same_idc V, same_region V, other_region V",
         _nearness,
         "which IDCs are near the proxy, for every cluster",
+        across=_NEAR,
     ),
     show(
         "SHOW PROXYCONGESTION ['cluster']",
         _CONGESTION,
         _congestion,
         "servers that are refused at the moment",
+        across=_LISTS,
     ),
-    show("SHOW PROXYCONGESTION ALL ['cluster']", _CONGESTION, _all_congestion, "the same of all servers"),
+    show(
+        "SHOW PROXYCONGESTION ALL ['cluster']", _CONGESTION, _all_congestion, "the same of all servers", across=_LISTS
+    ),
     nothing("SHOW PROXYVIP ['name']", "clients are told apart by cluster and tenant of their login, not by address"),
 )

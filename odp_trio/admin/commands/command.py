@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import msgspec
 
+from odp_trio.admin.across.rows import ONE, Across
 from odp_trio.admin.commands.syntax import Found, Syntax
 from odp_trio.config.like import is_like
 from odp_trio.errors import OutOfRange
@@ -94,6 +95,8 @@ class Command(msgspec.Struct, frozen=True):
     """ODP does not have it."""
     nothing: str = ""
     """Why it means nothing here, although ODP has it; empty for a command that does something."""
+    across: Across = ONE
+    """What becomes of it where there are several workers."""
 
 
 def columns(text: str) -> tuple[Column, ...]:
@@ -108,15 +111,24 @@ def columns(text: str) -> tuple[Column, ...]:
 
 
 def show(
-    notation: str, of: str, run: Run, meaning: str, *, who: Who = Who.ADMINISTRATORS, own: bool = False
+    notation: str,
+    of: str,
+    run: Run,
+    meaning: str,
+    *,
+    across: Across,
+    who: Who = Who.ADMINISTRATORS,
+    own: bool = False,
 ) -> Command:
     """Make a command that answers with rows."""
-    return Command(Syntax(notation), columns(of), run, meaning, who, own)
+    return Command(Syntax(notation), columns(of), run, meaning, who, own, across=across)
 
 
-def order(notation: str, run: Run, meaning: str, *, who: Who = Who.ADMINISTRATORS, own: bool = False) -> Command:
+def order(
+    notation: str, run: Run, meaning: str, *, across: Across, who: Who = Who.ADMINISTRATORS, own: bool = False
+) -> Command:
     """Make a command that answers OK."""
-    return Command(Syntax(notation), (), run, meaning, who, own)
+    return Command(Syntax(notation), (), run, meaning, who, own, across=across)
 
 
 def nothing(notation: str, why: str, *, who: Who = Who.ADMINISTRATORS) -> Command:

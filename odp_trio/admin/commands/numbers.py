@@ -9,12 +9,13 @@ import os
 import resource
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any, Final
 
 import msgspec
 
+from odp_trio.admin.across.rows import ByWorker, Row, chained, rows_of_all
 from odp_trio.admin.commands.command import LIKE, Asked, Command, Rows, nothing, show
 from odp_trio.admin.commands.moments import clock
 from odp_trio.admin.measurements import Measurements
@@ -243,35 +244,95 @@ def _ends(address: Callable[[], Any]) -> tuple[str, int]:
     return (found[0], found[1]) if isinstance(found, tuple) else (os.fsdecode(found), 0)
 
 
+# ---- several workers ----------------------------------------------------------------------
+
+_NOT_ADDED: Final = frozenset({"uptime", "draining", "current_cluster_resource_count"})
+_GLOBAL: Final = {
+    "global_current_client_connection_count": "current_client_connection_count",
+    "global_current_connection_count": "current_connection_count",
+}
+
+
+def _added(_: Sequence[str], rows: ByWorker) -> Sequence[Row]:
+    """Add numbers up by name; of some the largest is shown."""
+    values: dict[str, int] = {}
+    for name, value, _persist in chain.from_iterable(rows.values()):
+        known = values.get(name)
+        values[name] = value if known is None else max(known, value) if name in _NOT_ADDED else known + value
+    return [(name, value, "NULL") for name, value in values.items()]
+
+
+def _memory_of_all(_: Sequence[str], rows: ByWorker) -> Sequence[Row]:
+    """Add up what modules hold; what they hold on average is made again."""
+    sums: dict[tuple[str, str], list[int | None]] = {}
+    for name, kind, hold, _used, count, *_rest in chain.from_iterable(rows.values()):
+        held, counted = sums.setdefault((name, kind), [None, 0])
+        sums[name, kind] = [held if hold is None else hold + (held or 0), count + (counted or 0)]
+    return [_module(*module, held, count or 0) for module, (held, count) in sums.items()]
+
+
+def _threads_of_all(columns: Sequence[str], rows: ByWorker) -> Sequence[Row]:
+    """Return one row a worker; what is global is the sum of all."""
+    found = [dict(zip(columns, row, strict=True)) for row in chained(columns, rows)]
+    sums = {name: sum(row[of] for row in found) for name, of in _GLOBAL.items()}
+    sums["global_current_do_accept_count"] = sum(row["global_current_do_accept_count"] for row in found)
+    return [tuple((row | sums).values()) for row in found]
+
+
+_SUMS: Final = rows_of_all(_added, "added up")
+_MODULES: Final = rows_of_all(_memory_of_all, "added up")
+_THREADS: Final = rows_of_all(_threads_of_all, "one row a worker")
+_SLICE: Final = rows_of_all(chained, "of every worker, then LIMIT")
+
 COMMANDS: Final[tuple[Command, ...]] = (
     show(
         f"SHOW PROXYSTAT {LIKE}",
         "stat_name V, value L, persist_type V",
         _stat,
         "counters and gauges: under ODP's names, and under our own what has none there",
+        across=_SUMS,
     ),
     show(
         f"SHOW PROXYSTAT REFRESH {LIKE}",
         "stat_name V, value L, persist_type V",
         _stat,
         "the same: they are always up to date",
+        across=_SUMS,
     ),
-    show("SHOW PROXYMEMORY [count]", _MEMORY, _memory, "what the process takes, and of it what is known by table"),
+    show(
+        "SHOW PROXYMEMORY [count]",
+        _MEMORY,
+        _memory,
+        "what the process takes, and of it what is known by table",
+        across=_MODULES,
+    ),
     nothing("SHOW PROXYMEMORY OBJPOOL [count]", "there are no pools of objects"),
     show(
         "SHOW PROXYNET THREAD",
         ", ".join(f"{name} L" for name in NET_THREAD),
         _net_thread,
         "the event loop: it is one",
+        across=_THREADS,
     ),
     show(
         "SHOW PROXYNET CONNECTION [thread_id] [LIMIT count]",
         NET_CONNECTION,
         _net_connections,
         "connections of clients and to servers",
+        across=_SLICE,
     ),
-    show("SHOW PROXYNET CONNECTION [thread_id] LIMIT offset, count", NET_CONNECTION, _net_connections, "some of them"),
     show(
-        "SHOW PROXYNET CONNECTION [thread_id] LIMIT count OFFSET offset", NET_CONNECTION, _net_connections, "the same"
+        "SHOW PROXYNET CONNECTION [thread_id] LIMIT offset, count",
+        NET_CONNECTION,
+        _net_connections,
+        "some of them",
+        across=_SLICE,
+    ),
+    show(
+        "SHOW PROXYNET CONNECTION [thread_id] LIMIT count OFFSET offset",
+        NET_CONNECTION,
+        _net_connections,
+        "the same",
+        across=_SLICE,
     ),
 )

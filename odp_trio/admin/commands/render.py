@@ -16,7 +16,8 @@ def render_commands() -> str:
     """Return the commands of every family: what each shows or does, who may give it, and its columns."""
     lines: list[str] = []
     for family, commands in FAMILIES.items():
-        lines += ["", f"### {family}", "", "| command | ODP | who | what it shows or does |", "|---|---|---|---|"]
+        lines += ["", f"### {family}", "", "| command | ODP | who | what it shows or does | several workers |"]
+        lines.append("|---|---|---|---|---|")
         lines += [_line(command) for command in commands if not command.nothing]
         shown: dict[str, list[str]] = {}
         for command in commands:
@@ -33,7 +34,7 @@ def render_commands() -> str:
 def _line(command: Command) -> str:
     odp = "no" if command.own else "yes"
     meaning = command.meaning.replace("|", "or")
-    return f"| `{command.syntax.notation}` | {odp} | {_MAY[command.who]} | {meaning} |"
+    return f"| `{command.syntax.notation}` | {odp} | {_MAY[command.who]} | {meaning} | {command.across.meaning} |"
 
 
 def render_nothing() -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final
 
+from odp_trio.admin.across.rows import ONE, merged, rows_of_all
 from odp_trio.admin.commands.command import LIKE, Asked, Command, Rows, Who, nothing, show
 from odp_trio.admin.commands.moments import Clock, clock
 from odp_trio.admin.explain import ExplainRequest
@@ -119,9 +120,29 @@ async def _explain(asked: Asked) -> Rows:
     return [*head, *explanation_rows(explained.explanation)]
 
 
+_ENTRIES: Final = rows_of_all(
+    merged("cluster_name, tenant_name, database_name, table_name", newest="last_update_time"),
+    "each table once, as the worker has it that asked last",
+)
+_TABLETS: Final = rows_of_all(
+    merged("table_id, partition_id, server addr", newest="last_update_time"), "each partition once"
+)
+
 COMMANDS: Final[tuple[Command, ...]] = (
-    show(f"SHOW PROXYROUTE {LIKE}", _TABLES, _tables, "the tables whose place is known; LIKE is about their names"),
-    show("SHOW PROXYROUTE PARTITION", _PARTITIONS, _partitions, "the partitions whose place is known, by tablet"),
+    show(
+        f"SHOW PROXYROUTE {LIKE}",
+        _TABLES,
+        _tables,
+        "the tables whose place is known; LIKE is about their names",
+        across=_ENTRIES,
+    ),
+    show(
+        "SHOW PROXYROUTE PARTITION",
+        _PARTITIONS,
+        _partitions,
+        "the partitions whose place is known, by tablet",
+        across=_TABLETS,
+    ),
     nothing(f"SHOW PROXYROUTE ROUTINE {LIKE}", "routines are routed like statements without a table"),
     nothing("SHOW PROXYROUTE GLOBALINDEX", "statements are routed by their table, not by its global indexes"),
     show(
@@ -129,6 +150,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "item V, value V",
         _explain,
         "where a statement would go and why, for a login such as `'app@shop#demo'`",
+        across=ONE,
         own=True,
     ),
     show(
@@ -136,6 +158,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "item V, value V",
         _explain,
         "the same; in a session of a cluster for that session, in one of `root@proxysys` for the default login",
+        across=ONE,
         who=Who.EVERYBODY,
         own=True,
     ),

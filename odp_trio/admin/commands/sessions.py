@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import Final
 
+from odp_trio.admin.across.rows import OWNER, ROWS
 from odp_trio.admin.commands.command import LIKE, Asked, Command, Rows, Who, nothing, order, show
 from odp_trio.admin.commands.moments import clock
 from odp_trio.errors import NoSuchEntry, QueryInterrupted, SyntaxRefused, UnknownThread, UpstreamLost
@@ -277,6 +278,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         _PROCESS_COLUMNS,
         _processes,
         "the clients, as tools ask for them",
+        across=ROWS,
         who=Who.EVERYBODY,
     ),
     show(
@@ -284,14 +286,16 @@ COMMANDS: Final[tuple[Command, ...]] = (
         _PROCESS_COLUMNS,
         _processes,
         "the same; a client of a cluster gets the server's",
+        across=ROWS,
         own=True,
     ),
-    show("SHOW PROXYSESSION", SESSION_COLUMNS, _list, "the clients", who=Who.EVERYBODY),
+    show("SHOW PROXYSESSION", SESSION_COLUMNS, _list, "the clients", across=ROWS, who=Who.EVERYBODY),
     show(
         f"SHOW PROXYSESSION ATTRIBUTE [id] {LIKE}",
         "attribute_name V, value V, info V",
         _attributes,
         "one client and its server sessions: the one of that `Id` or `proxy_sessid`, or oneself",
+        across=OWNER,
         who=Who.EVERYBODY,
     ),
     show(
@@ -299,6 +303,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "stat_name V, value L",
         _statistics,
         "counts of one client",
+        across=OWNER,
         who=Who.EVERYBODY,
     ),
     show(
@@ -306,6 +311,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         _VARIABLE_COLUMNS,
         _all_variables,
         "the variables of one client, as its servers told them",
+        across=OWNER,
         who=Who.EVERYBODY,
     ),
     show(
@@ -313,6 +319,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         _VARIABLE_COLUMNS,
         _variables,
         "those that were changed since its login",
+        across=OWNER,
         who=Who.EVERYBODY,
     ),
     nothing(
@@ -320,16 +327,17 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "servers are not asked how stale their replicas are",
         who=Who.EVERYBODY,
     ),
-    show("SHOW PROXYSM [id]", _HOSTS, _machines, "what each client is doing, and where"),
-    order("KILL PROXYSESSION id", _end, "end a client, whatever it is doing"),
+    show("SHOW PROXYSM [id]", _HOSTS, _machines, "what each client is doing, and where", across=ROWS),
+    order("KILL PROXYSESSION id", _end, "end a client, whatever it is doing", across=OWNER),
     order(
         "KILL PROXYSESSION id ss_id",
         _end_server_session,
         "end one of its server sessions (`ss_id` of SHOW PROXYSESSION ATTRIBUTE): what runs there fails as if the "
         "connection had broken",
+        across=OWNER,
     ),
-    order("KILL [CONNECTION] id", _end, "end a client", who=Who.EVERYBODY),
-    order("KILL QUERY id", _interrupt, "end only its statement", who=Who.EVERYBODY),
+    order("KILL [CONNECTION] id", _end, "end a client", across=OWNER, who=Who.EVERYBODY),
+    order("KILL QUERY id", _interrupt, "end only its statement", across=OWNER, who=Who.EVERYBODY),
     nothing("SHOW GLOBALSESSION [statement]", _POOLS),
     nothing("KILL GLOBALSESSION statement", _POOLS),
 )

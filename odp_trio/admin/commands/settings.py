@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from odp_trio.admin.across.rows import AGREED, ONE
 from odp_trio.admin.commands.command import LIKE, Asked, Command, Rows, order, show
 from odp_trio.config.changes import AlterReport, Change, Scope
 from odp_trio.config.listing import ConfigRow
@@ -102,28 +103,47 @@ def summary(report: AlterReport) -> str:
 
 
 COMMANDS: Final[tuple[Command, ...]] = (
-    show(f"SHOW PROXYCONFIG {LIKE}", _OPTIONS, _every, "the options, as they are configured; secrets are masked"),
-    show(f"SHOW PROXYCONFIG DIFF {LIKE}", _OPTIONS, _diff, "those that are not at their defaults"),
-    show(f"SHOW PROXYCONFIG DIFF USER {LIKE}", _OPTIONS, _diff_of_user, "of these, those of visible_level USER"),
+    show(
+        f"SHOW PROXYCONFIG {LIKE}",
+        _OPTIONS,
+        _every,
+        "the options, as they are configured; secrets are masked",
+        across=ONE,
+    ),
+    show(f"SHOW PROXYCONFIG DIFF {LIKE}", _OPTIONS, _diff, "those that are not at their defaults", across=ONE),
+    show(
+        f"SHOW PROXYCONFIG DIFF USER {LIKE}",
+        _OPTIONS,
+        _diff_of_user,
+        "of these, those of visible_level USER",
+        across=ONE,
+    ),
     show(
         f"SHOW PROXYCONFIG ALL {LIKE}",
         _VALUES,
         _all,
         "every value, those for a cluster, a tenant or a user too; the last two columns are our own",
+        across=ONE,
     ),
     order(
         f"ALTER PROXYCONFIG SET name = value [, ...] {_FOR}",
         _alter,
         "set options, all of them or none, for everybody or a scope; the OK says what waits for a restart",
+        across=AGREED,
     ),
     show(
         f"ALTER PROXYCONFIG SET name = value [, ...] {_FOR} DRY RUN",
         _REPORT,
         _try,
         "say what that would change, and what somebody may not expect of it",
+        across=ONE,
         own=True,
     ),
     order(
-        f"ALTER PROXYCONFIG RESET name [, ...] {_FOR}", _reset, "forget what was set at run time for options", own=True
+        f"ALTER PROXYCONFIG RESET name [, ...] {_FOR}",
+        _reset,
+        "forget what was set at run time for options",
+        across=AGREED,
+        own=True,
     ),
 )

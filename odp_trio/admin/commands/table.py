@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from odp_trio.admin.across.rows import ONE
 from odp_trio.admin.commands import clusters, numbers, routes, sessions, settings, tasks
-from odp_trio.admin.commands.command import LIKE, Asked, Command, Rows, Who, show
+from odp_trio.admin.commands.command import LIKE, Asked, Command, Rows, show
 
 
 def _help(asked: Asked) -> Rows:
@@ -30,7 +31,7 @@ FAMILIES: Final[dict[str, tuple[Command, ...]]] = {
             "command V, meaning V, who V",
             _help,
             "these commands; LIKE is about how they are written",
-            who=Who.ADMINISTRATORS,
+            across=ONE,
             own=True,
         ),
     ),

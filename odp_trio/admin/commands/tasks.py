@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import odp_trio
+from odp_trio.admin.across.rows import EACH, ONE, ROWS, ByWorker, Row, merged, ordered, rows_of_all
+from odp_trio.admin.across.trees import WORKER
 from odp_trio.admin.commands.command import LIKE, Asked, Command, Rows, Who, nothing, order, show
 from odp_trio.admin.commands.moments import moment
 from odp_trio.admin.operate import Operator
@@ -154,6 +156,33 @@ def since(text: str | None) -> float:
         raise OutOfRange(f"time = {text!r} is neither YYYY-mm-dd HH:MM:SS nor microseconds") from exc
 
 
+# ---- several workers ----------------------------------------------------------------------
+
+
+def _trees_of_all(_: Sequence[str], rows: ByWorker) -> Sequence[Row]:
+    """Return the trees of all workers below each other: their roots are named after them."""
+    return [
+        (f"{WORKER}{number}" if at == 0 else row[0], *row[1:])
+        for number, tree in rows.items()
+        for at, row in enumerate(tree)
+    ]
+
+
+def _paths_of_all(_: Sequence[str], rows: ByWorker) -> Sequence[Row]:
+    """Return all tasks, with their worker before their paths."""
+    return [(f"{WORKER}{number}/{row[0]}", *row[1:]) for number, tasks in rows.items() for row in tasks]
+
+
+def _ended(row: Mapping[str, Any]) -> float:
+    return datetime.fromisoformat(row["began"]).timestamp() + float(row["seconds"])
+
+
+_TREES: Final = rows_of_all(_trees_of_all, "the tree of every worker")
+_PATHS: Final = rows_of_all(_paths_of_all, "those of every worker: `worker:1/` stands before the path")
+_ENDS: Final = rows_of_all(ordered(_ended, reverse=True), "of every worker, the last one first")
+_REASONS: Final = rows_of_all(merged("reason, side", added="ends"), "added up")
+_LINES: Final = rows_of_all(ordered(lambda row: row["time"]), "of every worker by time, each with its own numbers")
+
 _VERSION: Final = "name V, info V"
 _RECORDS: Final = "statements are recorded in the log: docs/logs.md"
 
@@ -163,6 +192,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "task V, state V, since V, restarts L, last_error V",
         _tree,
         "the tree of supervised tasks, as it is; `since` is in seconds",
+        across=_TREES,
         own=True,
     ),
     show(
@@ -170,15 +200,21 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "path V, state V, since V, restarts L, last_error V, next_attempt V",
         _tasks,
         "the same, one path a task, as ALTER PROXY RESTART TASK takes it",
+        across=_PATHS,
         own=True,
     ),
     order(
-        "ALTER PROXY RESTART TASK 'path'", _restart, "end the present life of a task, and begin its next one", own=True
+        "ALTER PROXY RESTART TASK 'path'",
+        _restart,
+        "end the present life of a task, and begin its next one",
+        across=EACH,
+        own=True,
     ),
     order(
         "ALTER PROXY DRAIN",
         _drain,
         "end the proxy in order: no new clients, sessions end between transactions, then the process ends",
+        across=EACH,
         own=True,
     ),
     show(
@@ -186,6 +222,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         _CLIENT_ENDS,
         _client_ends,
         "the last clients that ended, and why; LIKE is about the reason",
+        across=_ENDS,
         own=True,
     ),
     show(
@@ -193,6 +230,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         _SERVER_ENDS,
         _server_ends,
         "the last server sessions that ended, and why",
+        across=_ENDS,
         own=True,
     ),
     show(
@@ -200,17 +238,19 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "reason V, side V, ends L",
         _reasons,
         "how many ended for which reason",
+        across=_REASONS,
         own=True,
     ),
-    show("SHOW PROXYINFO BINARY", _VERSION, _binary, "what runs here"),
-    show("SHOW PROXYINFO UPGRADE", _VERSION, _upgrade, "whether it serves, drains, or was replaced"),
+    show("SHOW PROXYINFO BINARY", _VERSION, _binary, "what runs here", across=ONE),
+    show("SHOW PROXYINFO UPGRADE", _VERSION, _upgrade, "whether it serves, drains, or was replaced", across=ROWS),
     show(
         "SHOW WARNLOG [log_id [, thread_id [, 'time']]]",
         "log_id L, thread_id L, time V, log V",
         _warnings,
         "the last lines of level WARN and above, from a number on, of a thread, since a time",
+        across=_LINES,
     ),
-    order("PING PROXY", _ping, "OK while the proxy takes clients: for health checks", who=Who.PROBES),
+    order("PING PROXY", _ping, "OK while the proxy takes clients: for health checks", across=ONE, who=Who.PROBES),
     nothing("SHOW PROXYTRACE [statement]", "the log has what a statement tried; EXPLAIN ROUTE says where it would go"),
     nothing("SHOW SQLAUDIT [statement]", _RECORDS),
     nothing("SHOW TRACE [statement]", "it is a command of servers: give it in a session of a cluster"),

@@ -1,0 +1,8 @@
+"""Several workers seen as one: what is asked of one is answered for all.
+
+folding  how values of one thing, one from each worker, become one: sums, the largest, the newest
+rows     how rows of commands become one answer, and who is asked: a column of the table of commands
+records  the same for every record of status, measurements and lists: one table a record
+trees    the trees of supervised tasks, and paths in them
+frames   what the console shows
+"""
