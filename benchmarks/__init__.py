@@ -7,6 +7,7 @@ canned_answers  what the canned server says
 canned_server   an OBServer of prebuilt bytes
 session         a blocking client: log in, ask, read a whole answer
 load            the load client, a process of its own
+open_loop       the open-loop client, a process of its own
 processes       start, watch and end the processes of a run
 ob20_frames     OB 2.0 frames of the canned server
 compressed      compressed frames of the load client
@@ -18,6 +19,7 @@ runner          runs them
 scenarios       what is measured over any back end
 canned, live    the two back ends: the canned server, an OceanBase kernel with sysbench
 sysbench        runs sysbench and reads what it says; warm.lua is its script
+latency         latency against offered load
 micro           pure functions alone
 routing         facts, decisions, the router; how the number of tables matters
 cold            statements on tables that nothing is known of yet

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from benchmarks import canned, cold, live, micro, observed, routing
+from benchmarks import canned, cold, latency, live, micro, observed, routing
 from benchmarks.rounds import Part, each_round, pure
 
 PARTS: Final[Mapping[str, Part]] = {
@@ -20,6 +20,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "read_only": Part("sysbench read_only on an OceanBase kernel", live.loaded_with("read_only")),
     "read_write": Part("sysbench read_write on an OceanBase kernel", live.loaded_with("read_write")),
     "write_only": Part("sysbench write_only on an OceanBase kernel", live.loaded_with("write_only")),
+    "latency": Part("latency against offered load, open loop, on the canned server", latency.opened),
     "micro": pure(micro.measure, 1 / 3),
     "routing": pure(routing.measure, 1 / 6),
     "cold": each_round(cold.measure),

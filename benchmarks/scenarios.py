@@ -55,6 +55,8 @@ class Plan(msgspec.Struct, frozen=True):
     """Of the part ``live``."""
     prepared: tuple[bool, ...] = (False,)
     """Whether sysbench's statements are prepared: either, or one after the other."""
+    offered: tuple[int, ...] = (10, 25, 50, 75, 90)
+    """Percent of what odp_trio can do at most, for the open loop."""
 
 
 _TRIO = (DIRECT, HAPROXY, ODP_TRIO)
@@ -62,30 +64,17 @@ _ALL = (DIRECT, HAPROXY, TRIO_RELAY, ODP_TRIO, ODP_TRIO_2)
 _WAYS = (ODP_TRIO_OB20, ODP_TRIO_COMPRESSED)
 _FIRST_PARTS = ("canned", "live", "micro", "routing", "cold", "observed")
 FIRST = Plan(3, 3.0, 0.5, 10_000_000, 100, 3, 1000, 2, False, 10_000, 100, _FIRST_PARTS, _TRIO, _WAYS)
+_MIXES = ("point_select", "read_only", "read_write", "write_only")
 SMOKE = Plan(
-    1,
-    0.2,
-    0.05,
-    300,
-    4,
-    1,
-    20,
-    1,
-    True,
-    100,
-    3,
-    _FIRST_PARTS,
-    _ALL,
-    _WAYS,
-    threads=(2,),
-    workloads=("point_select", "read_only", "read_write", "write_only"),
-    prepared=(False, True),
-)
+    rounds=1, seconds=0.2, warm_up=0.05, requests=300, big_mebibytes=4, big_repeats=1, idle_sessions=20, start_ups=1,
+    check_big=True, table_rows=100, cold_tables=3, contenders=_ALL, ways=_WAYS, threads=(2,), workloads=_MIXES,
+    parts=("canned", "live", "latency", "micro", "routing", "cold", "observed"), prepared=(False, True), offered=(50,),
+)  # fmt: skip
 FULL = Plan(
     rounds=5, seconds=1.2, warm_up=0.3, requests=10_000_000, big_mebibytes=100, big_repeats=1, idle_sessions=0,
     start_ups=1, check_big=False, table_rows=10_000, cold_tables=100, contenders=_ALL,
-    parts=("canned", "live", "read_only", "read_write", "write_only"), tls=False, threads=(1, 8, 32, 128),
-    prepared=(False, True),
+    parts=("canned", "live", "read_only", "read_write", "write_only", "latency"), tls=False, threads=(1, 8, 32, 128),
+    prepared=(False, True), offered=(25, 50, 75, 90),
 )  # fmt: skip
 SUITES = {"first": FIRST, "smoke": SMOKE, "full": FULL}
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.canned_answers import BigResult, big_size
+from benchmarks.cpu import cpu_seconds, family, family_cpu_seconds
 from benchmarks.figures import Sample, figures
 from benchmarks.micro import rows, track_once
+from benchmarks.open_loop import due_times
 from benchmarks.packets import token
 from benchmarks.report import number
 from benchmarks.sysbench import percentile
@@ -138,3 +140,31 @@ def test_a_percentile_is_read_off_a_histogram() -> None:
 @pytest.mark.parametrize(("value", "text"), [(1.25, "1.2"), (1234.4, "1,234")])
 def test_numbers_show_what_means_something(value: float, text: str) -> None:
     assert number(value) == text
+
+
+@pytest.mark.slow
+def test_latency_is_measured_at_the_offered_load(tmp_path: Path) -> None:
+    found = smoke("latency", tmp_path)["figures"]
+    assert isinstance(found, list)
+    rates = {figure["median"] for figure in found if figure["metric"] == "offered"}
+    assert len(rates) == 1
+    assert {figure["metric"] for figure in found} >= {"latency p50", "latency p95", "latency p99", "latency p99.9"}
+
+
+def test_due_times_are_the_same_for_the_same_seed_and_come_as_often_as_asked() -> None:
+    due = due_times(10_000, 2, seed=7)
+    assert due == due_times(10_000, 2, seed=7) != due_times(10_000, 2, seed=8)
+    assert list(due) == sorted(due)
+    assert 1.9e9 < due[-1] < 2.1e9
+
+
+def test_the_cpu_time_of_a_family_counts_its_children() -> None:
+    loop = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(); input()'])"
+    parent = subprocess.Popen([sys.executable, "-c", loop], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert parent.stdout is not None
+        parent.stdout.readline()  # written by the child
+        assert len(family(parent.pid)) == 2
+        assert family_cpu_seconds(parent.pid) > cpu_seconds(parent.pid)
+    finally:
+        parent.communicate(b"\n")
