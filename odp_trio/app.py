@@ -16,7 +16,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
@@ -24,6 +24,7 @@ from typing import NoReturn, final
 
 import trio
 
+from odp_trio.admin.across.answering import answer_others
 from odp_trio.admin.configuration import Configuration, configuration_of
 from odp_trio.admin.congestion import RecentChange, recent_changes
 from odp_trio.admin.explain import Explained, ExplainRequest, explain_live
@@ -228,13 +229,14 @@ class Proxy:
             self.clusters, self.locations, nursery, self.counts, self.settings, self._rng
         )
         ids = ids_for(self.settings(), self._rng, version, self.workers)
-        self.clusters.in_use = self._clusters_in_use
+        self.clusters.in_use = lambda: self.sessions.clusters()
         self.time_limits = TimeLimits(lambda: self.sessions.table.values(), self.settings, self.views.server_failed)
         self.services = self._services(ids)
         self.logs.attach(self.services)
         self.sessions = Sessions(self.services, ids, nursery)
         self.views.congestion.listeners = self.sessions
         follow_changes(self, self._rng)
+        answer_others(self)
 
     def close(self) -> None:
         """Give sockets and metadata connections back."""
@@ -266,9 +268,6 @@ class Proxy:
             measured=self.measured,
             wall_clock_us=lambda: time.time_ns() // 1000,
         )
-
-    def _clusters_in_use(self) -> Collection[str]:
-        return {session.destination.key for session in self.sessions.table.values() if session.destination is not None}
 
     async def _prepare_grammar(self) -> None:
         """Build the grammar's tables in a thread, once: the first statement must not wait for them."""

@@ -353,5 +353,11 @@ class UnknownTask(OdpError):
     errno = 1210
 
 
+class WorkerMissing(OdpError):
+    """A worker of this proxy that must say something does not answer (OB_TIMEOUT)."""
+
+    errno = 4012
+
+
 class ChildGaveUp(OdpError):
     """A supervised child failed more often than its intensity allows; ``__cause__`` is the last error."""

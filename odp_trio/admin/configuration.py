@@ -32,9 +32,12 @@ from odp_trio.config.options import Settings
 from odp_trio.config.settings import Built
 from odp_trio.config.sources import Sources, render_kept
 from odp_trio.errors import ConfigError
+from odp_trio.workers.asking import Question, Workers
 
 log = logging.getLogger("odp_trio.admin")
 
+ALTER: Final = "alter"
+"""What workers agree on."""
 _OLD_SECONDS: Final = 60.0
 """What a killed process left is removed; what another one writes at this moment is not."""
 
@@ -53,6 +56,8 @@ class Configuration:
         self._started = self._settings = self._configured.settings
         self._subscribers: list[Subscriber] = []
         self._lock = trio.Lock()
+        self._workers: Workers | None = None
+        self._prepared: _Planned | None = None
         self.handed_over = False
         """Another process serves by now: what this one would keep would undo that one's changes."""
         self._reread: Callable[[], Sources] | None = None
@@ -86,6 +91,10 @@ class Configuration:
         self._sources, self._configured = fresh._sources, fresh._configured
         self._started = self._settings = fresh._settings
 
+    def join(self, workers: Workers) -> None:
+        """Change nothing from now on but in all workers of a proxy, or in none."""
+        self._workers = workers
+
     def settings(self) -> Settings:
         """Return the settings in force: options that need a restart are as they were at the start."""
         return self._settings
@@ -102,8 +111,11 @@ class Configuration:
         """Make changes, all or none; with ``dry_run`` say only what they would do.
 
         Raises ConfigError naming every mistake, with nothing changed: UnknownOption (5099), ForeignOption and
-        FixedOption (1235) where the first mistake is such a one, and for a file that cannot be written.
+        FixedOption (1235) where the first mistake is such a one, and for a file that cannot be written; WorkerMissing
+        when there are several workers, and one of them does not answer.
         """
+        if self._workers is not None and self._workers.count > 1 and not dry_run:
+            return await self._agree(self._workers, changes)
         async with self._lock:
             if self.handed_over and not dry_run:
                 raise ConfigError("nothing is changed: another process serves by now; connect anew, and tell that one")
@@ -117,6 +129,45 @@ class Configuration:
                 self._put_in_force(planned)
         log.info("altered: %s", "; ".join(map(str, report.changed)))
         return report
+
+    # ---- several workers ------------------------------------------------------------------
+
+    async def _agree(self, workers: Workers, changes: Sequence[Change]) -> AlterReport:
+        reports: list[AlterReport] = []
+
+        async def seal() -> None:
+            """All can: keep it.  Who is started from now on reads it."""
+            planned = self._prepared
+            if planned is None:
+                raise ConfigError("nothing is changed: this worker took no part in it")
+            report = AlterReport(planned.changed, planned.impacts, False, planned.sources.kept_in)
+            if report.kept_in:
+                await trio.to_thread.run_sync(keep, Path(report.kept_in), render_kept(planned.sources.kept))
+            reports.append(report)
+
+        with trio.CancelScope(shield=True):
+            agreement = await workers.agree(Question(ALTER, msgspec.msgpack.encode(changes)), seal=seal)
+        agreement.check()
+        log.info("altered in all workers: %s", "; ".join(map(str, reports[0].changed)))
+        return reports[0]
+
+    async def prepare(self, body: bytes) -> bytes:
+        """Plan what another worker, or this one, was asked to change; raise ConfigError if it cannot be."""
+        if self.handed_over:
+            raise ConfigError("nothing is changed: another process serves by now; connect anew, and tell that one")
+        changes = msgspec.msgpack.decode(body, type=list[Change])
+        self._prepared = await trio.to_thread.run_sync(_plan, self._sources, self._configured, changes, self.look())
+        return b""
+
+    def commit(self) -> None:
+        """Put what was planned in force."""
+        planned, self._prepared = self._prepared, None
+        assert planned is not None
+        self._put_in_force(planned)
+
+    def abandon(self) -> None:
+        """Forget what was planned."""
+        self._prepared = None
 
     def _put_in_force(self, planned: _Planned) -> None:
         self._sources, self._configured = planned.sources, planned.configured

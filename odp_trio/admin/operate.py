@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, final
 
+from odp_trio.admin.across.trees import of_worker
 from odp_trio.admin.what_if import did_you_mean
 from odp_trio.errors import UnknownTask, UnknownThread
 from odp_trio.session.kill import find_session, kill_connection, kill_query
@@ -35,9 +36,15 @@ class Operator:
             kill_connection(victim, by)
 
     def restart_task(self, path: str, *, by: str) -> None:
-        """End the present life of a supervised task and begin its next one; raise UnknownTask."""
+        """End the present life of a supervised task and begin its next one; raise UnknownTask.
+
+        ``worker:1/`` before a path names a worker; this one does nothing for another one.
+        """
+        worker, inside = of_worker(path)
+        if worker is not None and worker != self._proxy.workers.number:
+            raise UnknownTask(f"there is no task {path!r} in worker {self._proxy.workers.number}")
         try:
-            supervisor, name = self._proxy.root.find(path)
+            supervisor, name = self._proxy.root.find(inside)
             supervisor.restart(name)
         except KeyError:
             known = task_paths(self._proxy.root.statistics())
@@ -47,7 +54,7 @@ class Operator:
     def drain(self, *, by: str) -> None:
         """Begin the orderly end: no new clients, sessions end between transactions, then the process."""
         log.warning("the proxy is drained by %s", by)
-        self._proxy.shut_down()
+        self._proxy.workers.drain_all(by)
 
 
 def task_paths(root: SupervisorStatistics) -> list[str]:

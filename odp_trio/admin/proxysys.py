@@ -66,8 +66,8 @@ async def answer(proxy: Proxy, session: Session, payload: bytes) -> bytes:
         sql = _as_text(payload)
         if sql is None:
             return _OK
-        commands = await _commands()
-        found: bytes = await commands.answer_proxysys(proxy, session, _killer(session), sql)
+        table = await commands()
+        found: bytes = await table.answer_proxysys(proxy, session, _killer(session), sql)
     except OdpError as exc:
         return err_packet(1, exc)
     return found
@@ -100,16 +100,16 @@ def _as_text(payload: bytes) -> str | None:
 
 async def answer_client(proxy: Callable[[], Proxy], session: Session, sql: bytes, status: int) -> bytes | None:
     """Answer a command for the proxy in a session of a cluster; None when a server is to answer it."""
-    commands = await _commands()
+    table = await commands()
     try:
         text = sql.decode(errors="replace")
-        found: bytes | None = await commands.answer_client(proxy(), session, killer_of(session), text, status)
+        found: bytes | None = await table.answer_client(proxy(), session, killer_of(session), text, status)
     except OdpError as exc:
         return err_packet(1, exc)
     return found
 
 
-async def _commands() -> ModuleType:
+async def commands() -> ModuleType:
     """Return the table's module, imported in a thread the first time."""
     if not _loaded:
         load = partial(import_module, "odp_trio.admin.commands.answer")

@@ -18,6 +18,7 @@ reasons       why sessions and server sessions end: the closed lists
 ledger        the last ends
 recording     writing ends down
 measuring     what statements took, and records of those that somebody wants
+kill_elsewhere  KILL of a client of another worker
 kill          KILL: who may, whom it reaches, how a statement is interrupted
 own_answers   what the session's task answers itself: KILL, the process list, EXPLAIN ROUTE
 answering     what answers mean for the session; the base of router

@@ -21,6 +21,7 @@ from odp_trio.session.kill import (
     kill_query,
     killer_of,
 )
+from odp_trio.session.kill_elsewhere import KillOrder, killed_elsewhere
 from odp_trio.session.placing import Placing
 from odp_trio.session.router import Router
 from odp_trio.session.services import Services, Session
@@ -58,7 +59,11 @@ async def own_answer(session: Session, services: Services, placing: Placing, dat
         number = int.from_bytes(data[5:9], "little") if len(data) >= 9 else None
         return await _kill(session, services, number, query=False)
     if command == Com.PROCESS_INFO or (command == Com.QUERY and facts.process_list):
-        return None if session.ids_are_known else _process_list(services, killer_of(session))
+        if session.ids_are_known:
+            return None
+        if services.workers.count > 1:
+            return await services.internal(session, b"SHOW PROCESSLIST", _status(session))
+        return _process_list(services, killer_of(session))
     if command in (Com.QUERY, Com.STMT_EXECUTE) and facts.kill is not None and not refused:
         return await _kill(session, services, _target(router, facts.kill), query=facts.kill.query)
     if command == Com.QUERY and not refused:
@@ -84,6 +89,9 @@ async def _kill(session: Session, services: Services, number: int | None, *, que
         return None
     try:
         if victim is None:
+            order = KillOrder(number, query, killer_of(session), str(session))
+            if await killed_elsewhere(services, order):
+                return packet(1, ok_payload(_status(session)))
             own = services.ids.worker_of(number) is not None
             if session.ids_are_known and not own:
                 return None  # of another proxy, or of a client without one: servers know it

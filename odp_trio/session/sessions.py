@@ -141,6 +141,10 @@ class Sessions:
             total.add(session.traffic)
         return total
 
+    def clusters(self) -> set[str]:
+        """Return the clusters that clients are logged in to."""
+        return {session.destination.key for session in self.table.values() if session.destination is not None}
+
     def settings_changed(self, settings: Settings) -> None:
         """Tell the sessions that are there of limits that they have copies of, and who waits for a place."""
         self._room.set()

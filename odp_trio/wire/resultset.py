@@ -61,9 +61,9 @@ def parse_err(payload: bytes) -> ServerError:
     return ServerError(errno, sqlstate, cursor.rest().decode(errors="replace"))
 
 
-def eof_payload(status: int = LOCAL_STATUS) -> bytes:
+def eof_payload(status: int = LOCAL_STATUS, warnings: int = 0) -> bytes:
     """Build an EOF payload."""
-    return b"\xfe\0\0" + int(status).to_bytes(2, "little")
+    return b"\xfe" + warnings.to_bytes(2, "little") + int(status).to_bytes(2, "little")
 
 
 def text_result(columns: Sequence[str], rows: Iterable[Sequence[object]], seq: int = 1) -> bytes:
@@ -88,9 +88,9 @@ def result_row(seq: int, cells: Sequence[object]) -> bytes:
     return packet(seq, b"".join(map(_value, cells)))
 
 
-def result_tail(seq: int, status: int = LOCAL_STATUS) -> bytes:
+def result_tail(seq: int, status: int = LOCAL_STATUS, warnings: int = 0) -> bytes:
     """Build what comes behind the rows."""
-    return packet(seq, eof_payload(status))
+    return packet(seq, eof_payload(status, warnings))
 
 
 def _definition(name: str, number: bool) -> bytes:

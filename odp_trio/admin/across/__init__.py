@@ -2,6 +2,8 @@
 
 folding  how values of one thing, one from each worker, become one: sums, the largest, the newest
 rows     how rows of commands become one answer, and who is asked: a column of the table of commands
+commands a command that is given to one worker, and answered for all
+answering  what a worker answers to the others
 records  the same for every record of status, measurements and lists: one table a record
 trees    the trees of supervised tasks, and paths in them
 frames   what the console shows

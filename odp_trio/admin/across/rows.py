@@ -37,6 +37,8 @@ class Across(msgspec.Struct, frozen=True):
     meaning: str
     """For the documentation."""
     fold: RowFold | None = None
+    limited: bool = False
+    """``offset`` and ``count`` among its arguments are about all rows: each worker gives as many as could be wanted."""
 
 
 def chained(_: Sequence[str], rows: ByWorker) -> Sequence[Row]:
@@ -102,6 +104,6 @@ EACH: Final = Across(Asks.EACH, "done in every worker")
 AGREED: Final = Across(Asks.ONE, "in all workers or in none")
 
 
-def rows_of_all(fold: RowFold, meaning: str) -> Across:
+def rows_of_all(fold: RowFold, meaning: str, *, limited: bool = False) -> Across:
     """Return that every worker is asked, and how their rows are folded."""
-    return Across(Asks.ALL, meaning, fold)
+    return Across(Asks.ALL, meaning, fold, limited)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from odp_trio.admin.across.commands import MOST_BYTES, run
+from odp_trio.admin.across.commands import answer as part
 from odp_trio.admin.commands.asides import aside, is_setting
 from odp_trio.admin.commands.command import Asked, Column, Command, Rows, Who
 from odp_trio.admin.commands.syntax import Found, Text, take_apart
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("odp_trio.admin")
 
-MOST_BYTES: Final = 16 << 20
-"""ODP's internal_cmd_mem_limited."""
 _SLICE: Final = 256
 _NAMED: Final = 4
 _LONGEST_HEAD: Final = 4
@@ -95,7 +95,10 @@ async def answer(
         raise NotSupported(f"{what} is a command of ODP that means nothing here: {command.nothing}")
     if not command.columns and command.who is not Who.PROBES:
         log.info("%s: %s", session, " ".join(command.syntax.words))
-    result = command.run(Asked(proxy, session, killer, arguments))
+    asked = Asked(proxy, session, killer, arguments)
+    if proxy.workers.count > 1:
+        return await _answer_for_all(asked, command, status)
+    result = command.run(asked)
     done = await result if isinstance(result, Awaitable) else result
     if not command.columns:
         return packet(1, ok_payload(status, info=done if isinstance(done, str) else "", tracked=session.tracks))
@@ -103,7 +106,20 @@ async def answer(
     return await encode(command.columns, done, status)
 
 
-async def encode(columns: Sequence[Column], rows: Rows, status: int = LOCAL_STATUS) -> bytes:
+async def _answer_for_all(asked: Asked, command: Command, status: int) -> bytes:
+    done = await run(asked, command)
+    if done.rows is None:
+        tracked = asked.session is not None and asked.session.tracks
+        return packet(1, ok_payload(status, info=done.says, tracked=tracked))
+    return await encode(command.columns, done.rows, status, warnings=len(done.missing))
+
+
+async def answer_worker(proxy: Proxy, body: bytes) -> bytes:
+    """Answer a command that was given to a worker, for this one's part."""
+    return await part(proxy, COMMANDS, body)
+
+
+async def encode(columns: Sequence[Column], rows: Rows, status: int = LOCAL_STATUS, *, warnings: int = 0) -> bytes:
     """Return a result set; raise SessionMemoryExceeded for one that is too long."""
     pieces = result_head([(column.name, column.number) for column in columns], status)
     whole = bytearray(pieces)
@@ -117,7 +133,7 @@ async def encode(columns: Sequence[Column], rows: Rows, status: int = LOCAL_STAT
         if len(whole) > MOST_BYTES:
             raise SessionMemoryExceeded(f"the answer is longer than {MOST_BYTES} bytes; ask for less with LIKE")
         await trio.lowlevel.checkpoint()
-    whole += result_tail(seq, status)
+    whole += result_tail(seq, status, warnings)
     return bytes(whole)
 
 

@@ -113,8 +113,8 @@ async def _delete(asked: Asked) -> None:
         raise NotAllowed(f"cluster {name!r} is one of the settings: it stays as long as they name it")
     for session in tuple(asked.proxy.sessions.table.values()):
         if session.destination is not None and session.destination.key == name and session is not asked.session:
-            session.end(End.KILLED, f"with its cluster resource, by {asked.session}")
-    await clusters.delete(name, f"deleted by {asked.session}")
+            session.end(End.KILLED, f"with its cluster resource, by {asked.by}")
+    await clusters.delete(name, f"deleted by {asked.by}")
 
 
 def _nearness(asked: Asked) -> Rows:

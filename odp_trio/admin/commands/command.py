@@ -44,13 +44,29 @@ class Column(msgspec.Struct, frozen=True):
 
 @final
 class Asked:
-    """A command that somebody gave: who, and its arguments."""
+    """A command that somebody gave: who, and its arguments.
 
-    __slots__ = ("arguments", "everything", "killer", "proxy", "session")
+    ``session`` is whose it is; None if that one is in another worker.  ``part``: the answer is one of several that
+    become one.
+    """
 
-    def __init__(self, proxy: Proxy, session: Session, killer: Killer, arguments: Found) -> None:
+    __slots__ = ("arguments", "by", "everything", "killer", "part", "proxy", "session")
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        session: Session | None,
+        killer: Killer,
+        arguments: Found,
+        by: str = "",
+        *,
+        part: bool = False,
+    ) -> None:
         self.proxy, self.session, self.killer = proxy, session, killer
         self.everything = arguments
+        self.by = by or str(session)
+        """Who gives it, for the log."""
+        self.part = part
         self.arguments = dict(arguments)
 
     def text(self, name: str) -> str | None:

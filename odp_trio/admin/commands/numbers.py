@@ -179,7 +179,7 @@ def _net_connections(asked: Asked) -> Rows:
     if thread is not None and thread != threading.get_native_id():
         return ()
     stop = None if count is None else offset + count
-    return islice(_connections(asked), offset, stop)
+    return islice(_connections(asked), 0 if asked.part else offset, stop)
 
 
 def _connections(asked: Asked) -> Iterator[tuple[object, ...]]:
@@ -282,7 +282,7 @@ def _threads_of_all(columns: Sequence[str], rows: ByWorker) -> Sequence[Row]:
 _SUMS: Final = rows_of_all(_added, "added up")
 _MODULES: Final = rows_of_all(_memory_of_all, "added up")
 _THREADS: Final = rows_of_all(_threads_of_all, "one row a worker")
-_SLICE: Final = rows_of_all(chained, "of every worker, then LIMIT")
+_SLICE: Final = rows_of_all(chained, "of every worker, then LIMIT", limited=True)
 
 COMMANDS: Final[tuple[Command, ...]] = (
     show(

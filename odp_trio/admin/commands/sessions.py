@@ -71,6 +71,7 @@ def _named(asked: Asked) -> Session:
     """Return the session that a command names, or the one that gives it; raise UnknownThread."""
     number = asked.number("id")
     if number is None:
+        assert asked.session is not None
         return asked.session
     table = asked.proxy.sessions.table
     found = find_session(table, number) or next(
@@ -218,9 +219,9 @@ def _text(value: bytes) -> str:
 def _end(asked: Asked) -> None:
     victim = _victim(asked)
     if victim is asked.session:
-        asked.session.end(End.KILLED, "by itself")
+        victim.end(End.KILLED, "by itself")
         raise QueryInterrupted("Query execution was interrupted")
-    kill_connection(victim, asked.session)
+    kill_connection(victim, asked.by)
 
 
 def _end_server_session(asked: Asked) -> None:
@@ -231,9 +232,9 @@ def _end_server_session(asked: Asked) -> None:
     if router is None or upstream is None:
         raise NoSuchEntry(f"session {victim.id} has no server session {number}")
     if upstream is not router.servers.active:
-        router.servers.drop(upstream, ServerEnd.KILLED, f"by {asked.session}")
+        router.servers.drop(upstream, ServerEnd.KILLED, f"by {asked.by}")
     elif victim.lane is not None and victim.lane.is_open:
-        victim.lane.server_dead(UpstreamLost(f"its server session {number} was killed by {asked.session}"))
+        victim.lane.server_dead(UpstreamLost(f"its server session {number} was killed by {asked.by}"))
     else:
         raise NoSuchEntry(f"session {victim.id} is just using its server session {number}; KILL it, or try again")
 
@@ -252,7 +253,7 @@ async def _interrupt(asked: Asked) -> None:
     victim = _victim(asked)
     if victim is asked.session:
         raise SyntaxRefused("this session runs nothing that could be interrupted")
-    await kill_query(asked.proxy.services, victim, None, asked.session)
+    await kill_query(asked.proxy.services, victim, None, asked.by)
 
 
 _HOSTS: Final = "sm_id L, ss_id L, server_sessid L, server_host V, cs_id L, proxy_sessid L, cluster_name V, sm_info V"

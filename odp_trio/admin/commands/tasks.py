@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import odp_trio
-from odp_trio.admin.across.rows import EACH, ONE, ROWS, ByWorker, Row, merged, ordered, rows_of_all
+from odp_trio.admin.across.rows import EACH, ONE, ROWS, Across, Asks, ByWorker, Row, merged, ordered, rows_of_all
 from odp_trio.admin.across.trees import WORKER
 from odp_trio.admin.commands.command import LIKE, Asked, Command, Rows, Who, nothing, order, show
 from odp_trio.admin.commands.moments import moment
@@ -63,12 +63,12 @@ def _trouble(node: TreeNode) -> tuple[int, str]:
 
 
 def _restart(asked: Asked) -> None:
-    Operator(asked.proxy).restart_task(asked.arguments["path"], by=str(asked.session))
+    Operator(asked.proxy).restart_task(asked.arguments["path"], by=asked.by)
 
 
 def _drain(asked: Asked) -> str:
     seconds = asked.proxy.settings().hot_upgrade_exit_timeout
-    Operator(asked.proxy).drain(by=str(asked.session))
+    Operator(asked.proxy).drain(by=asked.by)
     return f"draining for at most {seconds:g} s"
 
 
@@ -183,6 +183,8 @@ _ENDS: Final = rows_of_all(ordered(_ended, reverse=True), "of every worker, the 
 _REASONS: Final = rows_of_all(merged("reason, side", added="ends"), "added up")
 _LINES: Final = rows_of_all(ordered(lambda row: row["time"]), "of every worker by time, each with its own numbers")
 
+_DRAINS: Final = Across(Asks.ONE, "all workers")
+
 _VERSION: Final = "name V, info V"
 _RECORDS: Final = "statements are recorded in the log: docs/logs.md"
 
@@ -214,7 +216,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "ALTER PROXY DRAIN",
         _drain,
         "end the proxy in order: no new clients, sessions end between transactions, then the process ends",
-        across=EACH,
+        across=_DRAINS,
         own=True,
     ),
     show(

@@ -1,0 +1,28 @@
+"""What a worker answers to the others."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from odp_trio.admin import proxysys
+from odp_trio.admin.configuration import ALTER
+from odp_trio.session import kill_elsewhere
+
+if TYPE_CHECKING:
+    from odp_trio.app import Proxy
+
+
+def answer_others(proxy: Proxy) -> None:
+    """Answer what other workers ask, from now on; what that needs is imported when it is asked."""
+    answerer = proxy.workers.answerer
+    proxy.configuration.join(proxy.workers)
+
+    async def command(body: bytes) -> bytes:
+        commands = await proxysys.commands()
+        answered: bytes = await commands.answer_worker(proxy, body)
+        return answered
+
+    answerer.on("command", command)
+    answerer.on(kill_elsewhere.ABOUT, partial(kill_elsewhere.kill_for_another, proxy.services))
+    answerer.take_part(ALTER, proxy.configuration)

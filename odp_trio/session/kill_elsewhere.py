@@ -1,0 +1,60 @@
+"""KILL of a client that another worker of this proxy serves."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from odp_trio.errors import OdpError, UnknownThread, WorkerMissing
+from odp_trio.session.ids import SERVER_ID
+from odp_trio.session.kill import Killer, check_permission, find_session, kill_connection, kill_query
+from odp_trio.session.services import Services
+from odp_trio.workers.asking import Question
+
+ABOUT: Final = "kill"
+
+
+class KillOrder(msgspec.Struct, frozen=True):
+    """Whom to kill, for whom."""
+
+    number: int
+    query: bool
+    killer: Killer
+    by: str
+
+
+async def killed_elsewhere(services: Services, order: KillOrder) -> bool:
+    """Have the worker kill that has the client; return False when no other worker has it.
+
+    Raises what that worker refuses with; WorkerMissing when it does not answer.
+    """
+    workers = services.workers
+    owner = services.ids.worker_of(order.number)
+    if workers.count == 1 or owner == workers.number or (owner is None and not order.number & SERVER_ID):
+        return False
+    question = Question(ABOUT, msgspec.msgpack.encode(order))
+    answers = await workers.ask_all(question) if owner is None else [await workers.ask_one(owner, question)]
+    errors: list[OdpError] = []
+    for answer in answers:
+        if answer.good:
+            return True
+        errors.append(WorkerMissing(answer.missing) if answer.refusal is None else answer.refusal.error())
+    telling = [error for error in errors if not isinstance(error, UnknownThread)]
+    if telling and (owner is not None or not isinstance(telling[0], WorkerMissing)):
+        raise telling[0]
+    return False
+
+
+async def kill_for_another(services: Services, body: bytes) -> bytes:
+    """Kill a client of this worker, as somebody in another one has said; raise UnknownThread when there is none."""
+    order = msgspec.msgpack.decode(body, type=KillOrder)
+    victim = find_session(services.table, order.number)
+    if victim is None:
+        raise UnknownThread(f"Unknown thread id: {order.number}")
+    check_permission(order.killer, victim, order.number)
+    if order.query:
+        await kill_query(services, victim, None, order.by)
+    else:
+        kill_connection(victim, order.by)
+    return b""
