@@ -25,4 +25,8 @@ routing         facts, decisions, the router; how the number of tables matters
 cold            statements on tables that nothing is known of yet
 figures         samples, medians, the machine
 report          the table and the JSON file
+comparisons     contenders against each other, round by round
+svg             draws panels of lines and bars
+plots           the pictures of a full run
+page            a full run as a part of docs/performance.md
 """

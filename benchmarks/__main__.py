@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: run a suite, print the table, write the JSON file."""
+"""``python -m benchmarks``: run a suite, print the table, write the JSON file and a part of a page."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.console import Console
 
 from benchmarks import contenders
 from benchmarks.figures import Report, machine
+from benchmarks.page import write_page
 from benchmarks.parts import PARTS
 from benchmarks.processes import Failed
 from benchmarks.report import print_report, read_json, write_json
@@ -49,8 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(*(f"failed: {failure}" for failure in failures), sep="\n", file=sys.stderr)
         return 1
     print_report(report, Console(width=max(_WIDTH, Console().width)))
-    if options.json:
-        write_json(report, options.json)
+    if options.page:
+        write_page(options.page, report)
     return 0
 
 
@@ -108,10 +109,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--threads", type=_numbers, metavar="N,N", help="of sysbench")
     parser.add_argument("--json", type=Path, metavar="FILE", help="written after each round")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="put tables and pictures into this page")
     parser.add_argument("--resume", action="store_true", help="keep what FILE has, and run only the rounds it lacks")
     options = parser.parse_args(arguments)
     if options.resume and options.json is None:
         parser.error("--resume needs --json FILE")
+    if options.page and options.suite != "full":
+        parser.error("--page needs --suite full")
     return options
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import statistics
 import subprocess
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
@@ -44,6 +45,22 @@ class Figure(msgspec.Struct, frozen=True):
     values: tuple[float, ...]
 
 
+class Comparison(msgspec.Struct, frozen=True):
+    """One contender against another in one metric, over all rounds."""
+
+    scenario: str
+    metric: str
+    unit: str
+    """``ratio``, or that of the metric for a difference."""
+    contender: str
+    against: str
+    median: float
+    low: float
+    high: float
+    values: tuple[float, ...]
+    """Of each round; one of the medians if the two did not have the same rounds."""
+
+
 class Report(msgspec.Struct, frozen=True):
     """A run, as far as it has come."""
 
@@ -55,6 +72,7 @@ class Report(msgspec.Struct, frozen=True):
     """That each part has taken."""
     figures: tuple[Figure, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
 
     def and_round(self, part: str, samples: Iterable[Sample], skipped: Iterable[Skipped], seconds: float) -> Report:
         """Return the report with one more round of a part."""
@@ -77,7 +95,7 @@ def figures(samples: Iterable[Sample]) -> tuple[Figure, ...]:
     values: dict[tuple[str, str, str, str], list[float]] = {}
     for sample in samples:
         key = (sample.scenario, sample.metric, sample.unit, sample.contender)
-        values.setdefault(key, []).append(sample.value)
+        values.setdefault(key, []).append(float(f"{sample.value:.5g}"))
     return tuple(
         Figure(*key, statistics.median(found), min(found), max(found), tuple(found)) for key, found in values.items()
     )
@@ -89,11 +107,12 @@ def machine() -> dict[str, str]:
         "cpu": _cpu_model(),
         "cores": str(os.cpu_count()),
         "load": " ".join(f"{average:.2f}" for average in os.getloadavg()),
-        "kernel": platform.release(),
+        "linux": platform.release(),
         "python": platform.python_version(),
         "trio": version("trio"),
-        "haproxy": _first_line("haproxy", "-v"),
-        "sysbench": _first_line("sysbench", "--version"),
+        "haproxy": _version("haproxy", "-v"),
+        "sysbench": _version("sysbench", "--version"),
+        "seekdb": _seekdb(),
         "commit": _first_line("git", "describe", "--always", "--dirty"),
     }
 
@@ -103,6 +122,19 @@ def _cpu_model() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
+
+
+def _version(*command: str) -> str:
+    line = _first_line(*command)
+    found = re.search(r"\d[\w.+-]*", line)
+    return found[0] if found else line
+
+
+def _seekdb() -> str:
+    try:
+        return version("pylibseekdb")
+    except PackageNotFoundError:
+        return "none"
 
 
 def _first_line(*command: str) -> str:

@@ -8,6 +8,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.comparisons import comparisons
 from benchmarks.figures import Figure, Report
 
 _EXACT_BELOW = 100
@@ -19,8 +20,22 @@ _ON_TOP = "proxy CPU"
 def write_json(report: Report, path: Path) -> None:
     """Write the report, every single value included; the file is whole at any time."""
     new = path.with_name(path.name + ".new")
-    new.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    whole = msgspec.structs.replace(report, comparisons=comparisons(report.figures))
+    members = msgspec.to_builtins(whole)
+    lines = [f"{_json(name)}: {_lines(value)}" for name, value in members.items()]
+    new.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     new.replace(path)
+
+
+def _lines(value: object) -> str:
+    """Write a list with one item a line, anything else in one line."""
+    if isinstance(value, list | tuple) and value:
+        return "[\n" + ",\n".join(map(_json, value)) + "\n]"
+    return _json(value)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def read_json(path: Path) -> Report:

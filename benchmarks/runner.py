@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,7 +10,7 @@ import trio
 
 from benchmarks.figures import Report, Skipped
 from benchmarks.parts import PARTS
-from benchmarks.rounds import Run
+from benchmarks.rounds import Part, Run
 from benchmarks.scenarios import Plan
 from odp_trio.testing.live import KernelUnavailable
 
@@ -23,6 +23,7 @@ async def run(
     *,
     save: Callable[[Report], None],
     tell: Callable[[str], None],
+    parts: Mapping[str, Part] = PARTS,
 ) -> Report:
     """Give each part the rounds that it lacks in ``report``; call ``save`` after each."""
     for at, name in enumerate(chosen, 1):
@@ -33,7 +34,7 @@ async def run(
             continue
         progress = Progress(title, plan.rounds, tell)
         try:
-            async with PARTS[name].open(Run(plan, logs, progress.step)) as one_round:
+            async with parts[name].open(Run(plan, logs, progress.step)) as one_round:
                 for number in range(have, plan.rounds):
                     progress.number = number
                     begun = trio.current_time()
