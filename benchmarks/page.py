@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.comparisons import CPU, REQUESTS, comparisons, find
 from benchmarks.contenders import HAPROXY, ODP_TRIO, ODP_TRIO_2
 from benchmarks.figures import Comparison, Figure, Report
-from benchmarks.plots import CANNED, OPEN_LOOP, ORDER, SYSBENCH, plots
+from benchmarks.plots import CANNED, OPEN_LOOP, ORDER, PERCENTILES, SYSBENCH, plots
 from benchmarks.report import cell, number, rounds, write_json
 from odp_trio.testing.matrix.row import filled
 
@@ -43,7 +43,8 @@ def markdown(report: Report, directory: str, pictures: Sequence[str]) -> str:
         "Cells are medians (lowest … highest) of the rounds;",
         "`÷ HAProxy` is odp_trio ÷ HAProxy of the same round, `2 ÷ 1` is two workers ÷ one.",
     ]
-    for name, heading, scenarios in _groups(report.figures):
+    groups = _groups(report.figures)
+    for name, heading, scenarios in groups:
         if not scenarios:
             continue
         lines += ["", f"### {heading}", ""]
@@ -51,6 +52,7 @@ def markdown(report: Report, directory: str, pictures: Sequence[str]) -> str:
         lines += (
             _latency(report.figures, compared, scenarios) if name == "latency" else _costs(report, compared, scenarios)
         )
+    lines += _others(report.figures, (scenario for _, _, scenarios in groups for scenario in scenarios))
     for skipped in report.skipped:
         lines += ["", f"Not measured: {skipped.what}: {skipped.reason}."]
     return "\n".join(lines)
@@ -96,10 +98,8 @@ def _table(
 
 
 def _latency(figures: Sequence[Figure], compared: Sequence[Comparison], scenarios: Sequence[str]) -> list[str]:
-    metrics = [
-        metric for metric in dict.fromkeys(figure.metric for figure in figures) if metric.startswith("latency p")
-    ]
-    metrics = [metric for metric in metrics if any(_has(figures, scenario, metric) for scenario in scenarios)]
+    measured = {figure.metric for figure in figures if figure.scenario in scenarios}
+    metrics = [metric for metric in PERCENTILES if metric in measured]
     rate = {figure.scenario: figure.median for figure in figures if figure.metric == "offered"}
     lines = []
     for scenario in scenarios:
@@ -117,8 +117,20 @@ def _latency(figures: Sequence[Figure], compared: Sequence[Comparison], scenario
     return lines
 
 
-def _has(figures: Iterable[Figure], scenario: str, metric: str) -> bool:
-    return any((figure.scenario, figure.metric) == (scenario, metric) for figure in figures)
+def _others(figures: Sequence[Figure], shown: Iterable[str]) -> list[str]:
+    """Return a table of what has no table of its own."""
+    known = set(shown)
+    left = [figure for figure in figures if figure.scenario not in known]
+    names = [name for name in ORDER if name in {figure.contender for figure in left}]
+    if not names:
+        return []
+    rows: dict[tuple[str, str, str], dict[str, Figure]] = {}
+    for figure in left:
+        rows.setdefault((figure.scenario, figure.metric, figure.unit), {})[figure.contender] = figure
+    lines = ["", "### Others", "", _row(["", "", *names]), _row(["---", "---", *["---:"] * len(names)])]
+    for (scenario, metric, unit), cells in rows.items():
+        lines.append(_row([scenario, f"{metric}, {unit}", *(cell(cells.get(name)) for name in names)]))
+    return lines
 
 
 def _ratio(found: Comparison | None) -> str:

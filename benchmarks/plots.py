@@ -16,6 +16,7 @@ from benchmarks.sysbench import WORKLOADS
 ORDER: Final = (DIRECT, HAPROXY, TRIO_RELAY, ODP_TRIO, ODP_TRIO_2)
 SYSBENCH: Final = re.compile(r"sysbench (\w+), (text|prepared), (\d+) threads?")
 OPEN_LOOP: Final = re.compile(r"open loop, (\d+) % of what odp_trio can do")
+PERCENTILES: Final = ("latency p50", "latency p95", "latency p99", "latency p99.9")
 CANNED: Final = {
     "canned point select, 1 connection": "text, 1",
     "canned point select, 16 connections": "text, 16",
@@ -74,7 +75,7 @@ def _latency(figures: Sequence[Figure]) -> str:
     labels = tuple(f"{share} %" for share in shares)
     panels = [
         Panel(metric, labels, "offered load: share of what odp_trio can do", series, logarithmic=True)
-        for metric in ("latency p50", "latency p95", "latency p99", "latency p99.9")
+        for metric in PERCENTILES
         if (series := _series(figures, places, metric))
     ]
     return (

@@ -126,7 +126,7 @@ def _line(scale: Scale, series: Series) -> Iterator[str]:
     yield f'<path class="s{series.colour} line" d="M{path}"/>'
     for point in series.points:
         x = scale.x(point.at)
-        yield _whisker(scale, series, point, x)
+        yield _whisker(scale, f"s{series.colour}", point, x)
         mark = _MARKS[series.colour]
         yield f'<path class="s{series.colour}" d="{mark}" transform="translate({x:.1f},{scale.y(point.median):.1f})"/>'
 
@@ -140,15 +140,14 @@ def _bars(panel: Panel, scale: Scale, series: Series, order: int) -> Iterator[st
             f'<rect class="s{series.colour}" x="{x + 1:.1f}" y="{y:.1f}" width="{wide - 2:.1f}"'
             f' height="{_HEIGHT - y:.1f}"/>'
         )
-        # Beside the middle, or it could not be told from the bar.
-        yield _whisker(scale, series, point, x + wide / 2)
+        yield _whisker(scale, "axis", point, x + wide / 2)  # in the bar's own colour it could not be seen
         top = scale.y(point.high) - 4
         yield f'<text x="{x + wide / 2:.1f}" y="{top:.1f}" text-anchor="middle">{label(point.median)}</text>'
 
 
-def _whisker(scale: Scale, series: Series, point: Point, x: float) -> str:
+def _whisker(scale: Scale, colour: str, point: Point, x: float) -> str:
     low, high = scale.y(point.low), scale.y(point.high)
-    return f'<line class="s{series.colour} whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
+    return f'<line class="{colour} whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
 
 
 class Scale:
@@ -191,7 +190,8 @@ def nice(step: float) -> float:
 
 
 def label(value: float) -> str:
-    """Write a value at an axis or a bar: with ``k`` for thousands."""
-    if value >= 1000:
-        return f"{value / 1000:.3g}k"
+    """Write a value at an axis or a bar: with ``k`` for thousands, ``M`` for millions."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= size * 0.9995:
+            return f"{value / size:.3g}{letter}"
     return f"{value:.3g}"

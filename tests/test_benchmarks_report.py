@@ -37,6 +37,7 @@ def some_report() -> Report:
                 found.append(sample(10.0 * scale + number, contender, "proxy CPU", scenario))
                 found.append(sample(1000.0 * scale, contender, "requests", scenario))
             found.append(sample(20.0 * scale, contender, "proxy CPU", "canned point select, 16 connections"))
+            found.append(sample(30.0 * scale, contender, "to the first answer", "start-up"))
             for percent in (25, 50):
                 scenario = f"open loop, {percent} % of what odp_trio can do"
                 found.append(sample(9000, contender, "offered", scenario))
@@ -153,6 +154,10 @@ def test_a_page_gets_tables_pictures_and_every_value(tmp_path: Path) -> None:
     assert "old" not in text
     assert "Not measured: sysbench: not installed." in text
     assert text.count("![") == 4
+    assert (
+        "| point_select, text, 8 threads | 11.5 (11.0 … 12.0) | 21.5 (21.0 … 22.0) | 31.5 (31.0 … 32.0) | 1.47" in text
+    )
+    assert "| start-up | to the first answer, µs | 30.0 (30.0 … 30.0) | 60.0 (60.0 … 60.0) |" in text
     for name in ("canned-cpu", "sysbench-cpu", "sysbench-requests", "latency"):
         assert f"(performance/{name}.svg)" in text
         assert (tmp_path / "performance" / f"{name}.svg").exists()
