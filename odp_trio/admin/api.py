@@ -8,6 +8,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from odp_trio.admin.across import answers, records
+from odp_trio.admin.across.answers import HERE, IN_EACH, Together, by_all, plainly
 from odp_trio.admin.api_types import (
     AlterRequest,
     ConfigAnswer,
@@ -66,6 +68,8 @@ class Operation(msgspec.Struct, frozen=True):
     asks: type[msgspec.Struct] = Nothing
     refusals: tuple[int, ...] = ()
     writes: bool = False
+    across: Together = HERE
+    """What becomes of it where there are several workers."""
 
     @property
     def path(self) -> str:
@@ -166,27 +170,91 @@ async def _drain(caller: Caller, _: Nothing) -> Done:
 
 
 API: Final = (
-    Operation("GET", "status", "Everything at one moment.", ProxyStatus, _status),
-    Operation("GET", "measurements", "What statements took, by tenant, kind and route.", Measurements, _measurements),
-    Operation("GET", "tree", "The supervised tasks.", TreeNode, _tree),
-    Operation("GET", "live", "What the console shows, once; again and again as a WebSocket.", LiveFrame, _live),
-    Operation("GET", "sessions", "The clients, busiest first.", SessionsAnswer, _sessions, SessionsQuery),
-    Operation("GET", "ends", "The last connections that ended, and why.", EndsAnswer, _ends),
-    Operation("GET", "congestion", "The lists of servers, and what changed.", CongestionAnswer, _congestion),
-    Operation("GET", "routes", "How statements fared, by table, busiest first.", RoutesAnswer, _routes, RoutesQuery),
+    Operation("GET", "status", "Everything at one moment.", ProxyStatus, _status, across=by_all(answers.status)),
+    Operation(
+        "GET",
+        "measurements",
+        "What statements took, by tenant, kind and route.",
+        Measurements,
+        _measurements,
+        across=plainly(records.measurements),
+    ),
+    Operation("GET", "tree", "The supervised tasks.", TreeNode, _tree, across=by_all(answers.tree)),
+    Operation(
+        "GET",
+        "live",
+        "What the console shows, once; again and again as a WebSocket.",
+        LiveFrame,
+        _live,
+        across=by_all(answers.frame),
+    ),
+    Operation(
+        "GET",
+        "sessions",
+        "The clients, busiest first.",
+        SessionsAnswer,
+        _sessions,
+        SessionsQuery,
+        across=by_all(answers.sessions),
+    ),
+    Operation(
+        "GET", "ends", "The last connections that ended, and why.", EndsAnswer, _ends, across=plainly(answers.ends)
+    ),
+    Operation(
+        "GET",
+        "congestion",
+        "The lists of servers, and what changed.",
+        CongestionAnswer,
+        _congestion,
+        across=plainly(answers.congestion),
+    ),
+    Operation(
+        "GET",
+        "routes",
+        "How statements fared, by table, busiest first.",
+        RoutesAnswer,
+        _routes,
+        RoutesQuery,
+        across=by_all(answers.routes),
+    ),
     Operation(
         "GET", "explain", "Where a statement would go, and why.", ExplainAnswer, _explain_query, ExplainQuery, UNABLE
     ),
     Operation("POST", "explain", "The same, asked in JSON.", ExplainAnswer, _explain, ExplainRequest, UNABLE),
-    Operation("GET", "snapshot", "What routing stands on, for explain --snapshot.", Snapshot, _snapshot),
-    Operation("GET", "slow", "The last slow statements.", SlowAnswer, _slow, SlowQuery),
-    Operation("GET", "log", "The last warnings and errors, as SHOW WARNLOG has them.", LogAnswer, _log, LogQuery),
+    Operation(
+        "GET",
+        "snapshot",
+        "What routing stands on, for explain --snapshot.",
+        Snapshot,
+        _snapshot,
+        across=plainly(answers.snapshot),
+    ),
+    Operation("GET", "slow", "The last slow statements.", SlowAnswer, _slow, SlowQuery, across=by_all(answers.slow)),
+    Operation(
+        "GET",
+        "log",
+        "The last warnings and errors, as SHOW WARNLOG has them.",
+        LogAnswer,
+        _log,
+        LogQuery,
+        across=by_all(answers.log),
+    ),
     Operation("GET", "config", "The options, as SHOW PROXYCONFIG has them.", ConfigAnswer, _config, ConfigQuery),
     Operation("POST", "config", "Alter options: all, or none.", AlterReport, _alter, AlterRequest, writes=True),
     Operation(
         "POST", "kill", "End a client's session, or its statement.", Done, _kill, KillRequest, (404, *UNABLE), True
     ),
-    Operation("POST", "restart", "Restart a supervised task.", Done, _restart, RestartRequest, (404,), writes=True),
+    Operation(
+        "POST",
+        "restart",
+        "Restart a supervised task.",
+        Done,
+        _restart,
+        RestartRequest,
+        (404,),
+        writes=True,
+        across=IN_EACH,
+    ),
     Operation("POST", "drain", "No new clients; the others finish; then end.", Done, _drain, writes=True),
 )
 """Every operation."""

@@ -26,6 +26,7 @@ from odp_trio.session.ledger import EndRecord, Ends
 from odp_trio.session.services import Session
 from odp_trio.topology.location import Locations
 from odp_trio.topology.snapshot import Snapshot
+from odp_trio.workers.asking import Workers
 
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 
@@ -60,6 +61,11 @@ class Source(Protocol):
     @property
     def logs(self) -> Logs:
         """What has been logged."""
+        ...
+
+    @property
+    def workers(self) -> Workers:
+        """All processes of this proxy."""
         ...
 
     def settings(self) -> Settings:

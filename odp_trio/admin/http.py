@@ -23,14 +23,16 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
 from odp_trio.admin.access import NO_TOKEN, Refusal, Visitor, check, visitor
+from odp_trio.admin.across.operations import METRICS, STATUS, feed_of, run
 from odp_trio.admin.api import API, Caller, Operation
-from odp_trio.admin.api_types import Operations, Source
+from odp_trio.admin.api_types import Nothing, Operations, Source
 from odp_trio.admin.console_pages import PAGES, page
 from odp_trio.admin.live import Feed
 from odp_trio.admin.live_socket import LONGEST_MESSAGE, serve_watcher
-from odp_trio.admin.metrics import write_metrics
+from odp_trio.admin.metrics import MetricRecords, write_records
 from odp_trio.admin.openapi import document
 from odp_trio.admin.operate import Operator
+from odp_trio.admin.status import ProxyStatus
 from odp_trio.errors import (
     AccessDenied,
     ConfigError,
@@ -44,6 +46,7 @@ from odp_trio.errors import (
 log = logging.getLogger("odp_trio.admin")
 
 _LONGEST_BODY: Final = 16 << 20
+_PROBE_SECONDS: Final = 0.5
 _ASKED_WRONGLY: Final = (ConfigError, AccessDenied, UnknownCluster, NotSupported)
 _NOT_THERE: Final = (UnknownTask, UnknownThread)
 _API_HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -51,7 +54,7 @@ _API_HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "n
 
 def make_app(source: Source, operations: Operations) -> Starlette:
     """Build the ASGI application that reads ``source`` and does ``operations``."""
-    feed = Feed(source)
+    feed = feed_of(source, operations)
 
     async def openapi(request: Request) -> Response:
         refusal = check(_visitor(request, source), _token(source), writes=False)
@@ -66,7 +69,7 @@ def make_app(source: Source, operations: Operations) -> Starlette:
                 return _refuse(request, refusal)
             caller = Caller(source, operations, _who(request), feed.frame)
             try:
-                return _json(await operation.run(caller, await _asked(request, operation.asks)))
+                return _json(await run(caller, operation, await _asked(request, operation.asks)))
             except _ASKED_WRONGLY as exc:
                 return _json({"error": str(exc)}, 400)
             except _NOT_THERE as exc:
@@ -85,7 +88,7 @@ def make_app(source: Source, operations: Operations) -> Starlette:
 
     return Starlette(
         routes=[
-            *_probes(source),
+            *_probes(source, operations),
             Route("/api/openapi.json", openapi),
             *(Route(operation.path, endpoint(operation), methods=[operation.method]) for operation in API),
             WebSocketRoute("/api/live", live),
@@ -95,21 +98,28 @@ def make_app(source: Source, operations: Operations) -> Starlette:
     )
 
 
-def _probes(source: Source) -> list[Route]:
+def _probes(source: Source, operations: Operations) -> list[Route]:
     """Return what anybody may read: orchestrators and Prometheus ask it."""
+    caller = Caller(source, operations, "HTTP", Feed(source).frame)
+
+    async def status() -> ProxyStatus:
+        """Return the status of all workers, soon: who probes is not patient."""
+        found: ProxyStatus = await run(caller, STATUS, Nothing(), seconds=_PROBE_SECONDS)
+        return found
 
     async def health(_: Request) -> Response:
         """200 while the process serves its event loop; what is degraded is said, not punished."""
-        now = source.statistics()
+        now = await status()
         return _json({"status": "degraded" if now.why_degraded else "ok", "reasons": now.why_degraded})
 
     async def ready(_: Request) -> Response:
         """200 when clients may be sent here, else 503 with the reasons."""
-        reasons = source.statistics().why_not_ready
+        reasons = (await status()).why_not_ready
         return _json({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
     async def metrics(_: Request) -> Response:
-        return Response(await write_metrics(source), headers={"content-type": CONTENT_TYPE_LATEST})
+        found: MetricRecords = await run(caller, METRICS, Nothing())
+        return Response(await write_records(found), headers={"content-type": CONTENT_TYPE_LATEST})
 
     return [Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)]
 

@@ -14,6 +14,7 @@ import trio
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from odp_trio.admin.access import Visitor, is_token
+from odp_trio.admin.across.operations import AllFrames
 from odp_trio.admin.live import Feed
 
 MOST_WATCHERS: Final = 32
@@ -30,7 +31,7 @@ class Greeting(msgspec.Struct, frozen=True):
     token: str
 
 
-async def serve_watcher(websocket: WebSocket, feed: Feed, who: Visitor, token: Callable[[], str]) -> None:
+async def serve_watcher(websocket: WebSocket, feed: Feed | AllFrames, who: Visitor, token: Callable[[], str]) -> None:
     """Send records until the other side leaves, or does not read."""
     await websocket.accept()
     if feed.watchers >= MOST_WATCHERS:

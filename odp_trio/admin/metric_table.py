@@ -130,6 +130,7 @@ SECTIONS: Final[dict[str, tuple[Family, ...]]] = {
     ),
     "The process": (
         _gauge("odp_worker_info", "Always 1: version of the proxy, number of the worker, its process, how many have served before it, how sockets are served.", "version", "worker", "pid", "generation", "reactor"),
+        _gauge("odp_workers", "Workers of this proxy: those that these numbers are of, and those that did not answer.", "state"),
         _gauge("odp_uptime_seconds", "Seconds since the proxy started."),
         _gauge("odp_draining", "1 while the proxy is shutting down."),
         _counter("odp_task_restarts", "Restarts of supervised tasks.", "task"),
@@ -172,7 +173,7 @@ LABELS: Final = {
     "rule": "name of a rule of one's own",
     "server": "`ip:port` of an OBServer",
     "source": "where bytes came from: `clients`, `servers`; where an rslist is from",
-    "state": "of an OBServer in its cluster's list",
+    "state": "of an OBServer in its cluster's list; of a worker: `answering`, `missing`",
     "table": "one of the 50 busiest",
     "task": "path of a supervised task; those of clusters are named after them",
     "tenant": "name of a tenant that somebody has logged in to; empty: those that had no room",

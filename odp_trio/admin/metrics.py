@@ -11,6 +11,7 @@ from copy import copy
 from itertools import chain
 from typing import Final, Protocol, cast
 
+import msgspec
 import trio
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -20,6 +21,7 @@ from odp_trio.admin.congestion_metrics import congestion_metrics
 from odp_trio.admin.measured_metrics import measured_metrics
 from odp_trio.admin.measurements import Measurements
 from odp_trio.admin.metric_families import by_label, counter, gauge
+from odp_trio.admin.metric_table import FAMILIES
 from odp_trio.admin.routes import RouteTotals, Tally, count_routes
 from odp_trio.admin.status import ConfigServerStatus, ProxyStatus
 from odp_trio.admin.tls import TlsStatus
@@ -93,6 +95,10 @@ def collect(status: ProxyStatus, measured: Measurements, routes: RouteTotals) ->
     """Yield every family of ours; long ones in pieces, each a family of the same name."""
     for name, field in COUNTERS.items():
         yield counter(name, getattr(status, field))
+    workers = gauge("odp_workers")
+    workers.add_metric(["answering"], float(status.workers))
+    workers.add_metric(["missing"], float(len(status.missing_workers)))
+    yield workers
     for name, field in GAUGES.items():
         yield gauge(name, float(getattr(status, field)))
     for name, field in PREPARED_COUNTERS.items():
@@ -221,12 +227,39 @@ def write_slices(metric: Metric, *, goes_on: bool = False) -> Iterator[bytes]:
         yield text.split(b"\n", 2)[2] if start or goes_on else text
 
 
-async def write_metrics(source: Source) -> bytes:
-    """Return all metrics in Prometheus's text format; others run while they are written."""
+class MetricRecords(msgspec.Struct, frozen=True):
+    """What metrics are made of."""
+
+    status: ProxyStatus
+    measured: Measurements
+    routes: RouteTotals
+    process: dict[str, float]
+    """What the system says of the process, by the names of ``metric_table``."""
+
+
+async def metric_records(source: Source) -> MetricRecords:
+    """Read everything; others run meanwhile."""
     routes, measured = await count_routes(source.locations), await source.measurements()
+    process = {metric.name: metric.samples[0].value for metric in ProcessCollector(registry=None).collect()}
+    return MetricRecords(source.statistics(), measured, routes, process)
+
+
+def _process(values: dict[str, float]) -> Iterator[Metric]:
+    for name, value in values.items():
+        yield gauge(name, value) if name in FAMILIES else counter(f"{name}_total", value)
+
+
+async def write_metrics(source: Source) -> bytes:
+    """Return all metrics of a proxy of one process in Prometheus's text format."""
+    return await write_records(await metric_records(source))
+
+
+async def write_records(records: MetricRecords) -> bytes:
+    """Return metrics in Prometheus's text format; others run while they are written."""
     pieces: list[bytes] = []
     before = ""
-    for metric in chain(collect(source.statistics(), measured, routes), ProcessCollector(registry=None).collect()):
+    families = collect(records.status, records.measured, records.routes)
+    for metric in chain(families, _process(records.process)):
         for piece in write_slices(metric, goes_on=metric.name == before):
             pieces.append(piece)
             await trio.lowlevel.checkpoint()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, final
 from odp_trio.admin.across.trees import of_worker
 from odp_trio.admin.what_if import did_you_mean
 from odp_trio.errors import UnknownTask, UnknownThread
-from odp_trio.session.kill import find_session, kill_connection, kill_query
+from odp_trio.session.kill import Killer, find_session, kill_connection, kill_query
+from odp_trio.session.kill_elsewhere import KillOrder, killed_elsewhere
 from odp_trio.supervise.supervisor import SupervisorStatistics
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ class Operator:
         services = self._proxy.services
         victim = find_session(services.table, number)
         if victim is None:
-            raise UnknownThread(f"Unknown thread id: {number}")
+            if not await killed_elsewhere(services, KillOrder(number, query, Killer(everything=True), by)):
+                raise UnknownThread(f"Unknown thread id: {number}")
+            return
         if query:
             await kill_query(services, victim, None, by)
         else:

@@ -167,6 +167,10 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     tls: TlsStatus = TlsStatus()
     clients: ClientsStatus = ClientsStatus()
     prepared_texts: PreparedTextsStatus = PreparedTextsStatus()
+    workers: int = 1
+    """Those that this is the status of."""
+    missing_workers: tuple[str, ...] = ()
+    """Why it is not of the others."""
 
     @property
     def why_not_ready(self) -> tuple[str, ...]:
@@ -188,7 +192,8 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     @property
     def why_degraded(self) -> tuple[str, ...]:
         """What an operator should look at although service goes on."""
-        reasons = [
+        reasons = list(self.missing_workers)
+        reasons += [
             f"{task.path} is {task.state}: {task.last_error}" for task in self.tasks if task.state == "backing_off"
         ]
         reasons += [

@@ -22,6 +22,7 @@ from odp_trio.session.ledger import Ends
 from odp_trio.session.services import Session
 from odp_trio.topology.cluster import ClusterResource
 from odp_trio.topology.snapshot import Restored, Snapshot, restore
+from odp_trio.workers.asking import Alone, Workers
 from tests.admin.world import snapshot
 
 KNOWN_SESSION: Final = 7
@@ -63,6 +64,7 @@ class FakeSource:
         self.clusters = MadeUpClusters(self.restored)
         self.measured = Measurements()
         self.done: list[tuple[object, ...]] = []
+        self.workers: Workers = Alone()
 
     def settings(self) -> Settings:
         return self.configuration.settings()
@@ -109,6 +111,8 @@ class FakeSource:
             "clients": ClientsStatus(),
             "prepared_texts": PreparedTextsStatus(),
             "tls": TlsStatus(),
+            "workers": 1,
+            "missing_workers": (),
         }
         return ProxyStatus(**values | empty | {"route_waits": 7})
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING
+
+import trio
 
 from odp_trio.admin import proxysys
 from odp_trio.admin.configuration import ALTER
+from odp_trio.admin.operate import Operator
 from odp_trio.session import kill_elsewhere
 
 if TYPE_CHECKING:
@@ -24,5 +29,14 @@ def answer_others(proxy: Proxy) -> None:
         return answered
 
     answerer.on("command", command)
+    answers: list[Callable[[bytes], Awaitable[bytes]]] = []
+
+    async def operation(body: bytes) -> bytes:
+        if not answers:
+            operations = await trio.to_thread.run_sync(import_module, "odp_trio.admin.across.operations")
+            answers.append(operations.answering(proxy, Operator(proxy)))
+        return await answers[0](body)
+
+    answerer.on("operation", operation)
     answerer.on(kill_elsewhere.ABOUT, partial(kill_elsewhere.kill_for_another, proxy.services))
     answerer.take_part(ALTER, proxy.configuration)

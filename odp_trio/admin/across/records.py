@@ -12,6 +12,7 @@ from typing import Final
 
 from odp_trio.admin.across.folding import (
     Fold,
+    Folds,
     added,
     by,
     counted,
@@ -199,7 +200,7 @@ _COUNTED: Final = (
 )  # fmt: skip
 _BY_LABEL: Final = ("refused_logins", "ends", "server_ends", "server_failures", "failed_statements", "probes")
 
-STATUS: Final = {
+STATUS: Final[Folds] = {
     **dict.fromkeys(_COUNTED, added),
     **dict.fromkeys(_BY_LABEL, counted),
     "version": joined,
@@ -215,6 +216,8 @@ STATUS: Final = {
     "tls": _tls,
     "clients": _clients,
     "prepared_texts": _prepared_texts,
+    "workers": added,
+    "missing_workers": distinct,
 }
 status: Final = record(STATUS)
 
@@ -259,6 +262,17 @@ measurements: Final = record(
         "log_lines_lost": counted,
     }
 )
+
+
+def process(values: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Fold what the system says of processes; the eldest says when they were started."""
+    sums = counted(values)
+    if starts := [one[_START] for one in values if _START in one]:
+        sums[_START] = min(starts)
+    return sums
+
+
+_START: Final = "process_start_time_seconds"
 
 
 # ---- routes -------------------------------------------------------------------------------
@@ -307,8 +321,3 @@ def routes(values: Sequence[RouteTotals]) -> RouteTotals:
     keys = dict.fromkeys(key for totals in values for key in totals.tenants)
     tenants = {key: _tenant_routes([one.tenants[key] for one in values if key in one.tenants]) for key in keys}
     return RouteTotals(tenants, busiest(BUSIEST)([totals.busiest for totals in values]))
-
-
-def why_missing(missing: Iterable[int]) -> tuple[str, ...]:
-    """Return what an operator is told of workers that do not answer."""
-    return tuple(f"worker {number} does not answer" for number in missing)
