@@ -31,7 +31,7 @@ from odp_trio.admin.explain import Explained, ExplainRequest, explain_live
 from odp_trio.admin.follow import follow_changes, location_limit
 from odp_trio.admin.measurements import Measurements, measure
 from odp_trio.admin.proxysys import answer_client, serve_admin
-from odp_trio.admin.status import ProxyStatus, proxy_status
+from odp_trio.admin.status import ProxyStatus, proxy_status, take_status
 from odp_trio.admin.taking import snapshot_of
 from odp_trio.admin.tree import TreeNode, task_tree
 from odp_trio.catalog.clusters import Clusters, Started
@@ -154,6 +154,10 @@ class Proxy:
     def statistics(self) -> ProxyStatus:
         """Return the state of everything at this moment."""
         return proxy_status(self)
+
+    async def status(self) -> ProxyStatus:
+        """Return the same; others run while sessions are counted."""
+        return await take_status(self)
 
     async def measurements(self) -> Measurements:
         """Return what was measured, of statements above all."""

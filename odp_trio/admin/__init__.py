@@ -4,6 +4,7 @@ start     what a start is given: file, environment, -o, flags, what was kept
 follow    what must be told when settings change
 configuration  layers, what is in force, changes at run time
 status    one frozen record of everything, read off the tables
+census    what all sessions come to, walked in slices
 clients   how many there are, against how many there may be
 tls       what is in force, who uses it
 tree      supervised tasks, as they hang together

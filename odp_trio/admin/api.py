@@ -81,7 +81,7 @@ UNABLE: Final = (503,)
 
 
 async def _status(caller: Caller, _: Nothing) -> ProxyStatus:
-    return caller.source.statistics()
+    return await caller.source.status()
 
 
 async def _measurements(caller: Caller, _: Nothing) -> Measurements:
@@ -124,7 +124,7 @@ async def _sessions(caller: Caller, query: SessionsQuery) -> SessionsAnswer:
 
 
 async def _congestion(caller: Caller, _: Nothing) -> CongestionAnswer:
-    return CongestionAnswer(caller.source.statistics().congestion, caller.source.recent_changes())
+    return CongestionAnswer((await caller.source.status()).congestion, caller.source.recent_changes())
 
 
 async def _ends(caller: Caller, _: Nothing) -> EndsAnswer:

@@ -72,8 +72,8 @@ class Source(Protocol):
         """Return the settings in force."""
         ...
 
-    def statistics(self) -> ProxyStatus:
-        """Return the state of everything at this moment."""
+    async def status(self) -> ProxyStatus:
+        """Return the state of everything."""
         ...
 
     def tree(self) -> TreeNode:

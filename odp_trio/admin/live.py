@@ -185,7 +185,7 @@ class Feed:
             self._tables = await self._walk_tables()
             self._next_tables = now + max(_TABLES_INTERVAL, (time.thread_time() - began) / _SHARE)
         sessions, running = await self._walk_sessions()
-        status, source, tables = self._source.statistics(), self._source, self._tables
+        status, source, tables = await self._source.status(), self._source, self._tables
         listed = {(one.cluster_name, one.server_ip): one for cluster in status.congestion for one in cluster.servers}
         lost = {cluster.cluster: cluster.network_lost_reason for cluster in status.congestion if cluster.network_lost}
 

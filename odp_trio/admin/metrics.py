@@ -82,8 +82,8 @@ class Source(Protocol):
 
     locations: Locations
 
-    def statistics(self) -> ProxyStatus:
-        """Return the state of everything at this moment."""
+    async def status(self) -> ProxyStatus:
+        """Return the state of everything."""
         ...
 
     async def measurements(self) -> Measurements:
@@ -241,7 +241,7 @@ async def metric_records(source: Source) -> MetricRecords:
     """Read everything; others run meanwhile."""
     routes, measured = await count_routes(source.locations), await source.measurements()
     process = {metric.name: metric.samples[0].value for metric in ProcessCollector(registry=None).collect()}
-    return MetricRecords(source.statistics(), measured, routes, process)
+    return MetricRecords(await source.status(), measured, routes, process)
 
 
 def _process(values: dict[str, float]) -> Iterator[Metric]:

@@ -9,6 +9,7 @@ import msgspec
 import trio
 
 import odp_trio
+from odp_trio.admin.census import Census, count_sessions, walk_sessions
 from odp_trio.admin.clients import ClientsStatus, clients_status
 from odp_trio.admin.congestion import ClusterCongestion, congestion_status
 from odp_trio.admin.tls import TlsStatus, tls_status
@@ -297,17 +298,25 @@ def config_server_status(directory: Directory | None, now: float) -> ConfigServe
 
 
 def proxy_status(proxy: Proxy) -> ProxyStatus:
-    """Return the state of everything at this moment."""
-    now, counts, traffic = trio.current_time(), proxy.counts, proxy.sessions.traffic()
-    sessions = tuple(proxy.sessions.table.values())
+    """Return the state of everything at this moment; ``take_status`` where sessions may be many."""
+    return _status(proxy, count_sessions(proxy.sessions.table.values(), proxy.counts.traffic))
+
+
+async def take_status(proxy: Proxy) -> ProxyStatus:
+    """Return the state of everything; others run while sessions are counted."""
+    return _status(proxy, await walk_sessions(proxy.sessions.table.values(), proxy.counts.traffic))
+
+
+def _status(proxy: Proxy, census: Census) -> ProxyStatus:
+    now, counts, traffic = trio.current_time(), proxy.counts, census.traffic
     return ProxyStatus(
         version=odp_trio.__version__,
         addresses=tuple(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip, port in proxy.addresses),
         uptime=now - proxy.started_at,
         draining=proxy.draining,
         reactor="inside" if proxy.reactor.attached else "nested",
-        sessions=len(sessions),
-        busy_sessions=sum(session.lane is not None and session.lane.busy for session in sessions),
+        sessions=census.sessions,
+        busy_sessions=census.busy,
         accepted=counts.accepted,
         logins=counts.logins,
         statements=traffic.statements,
@@ -343,6 +352,6 @@ def proxy_status(proxy: Proxy) -> ProxyStatus:
         own_rules=tuple(map(own_rule_status, proxy.rules.own)),
         congestion=congestion_status(proxy.views.congestion, proxy.clusters.resources(), now),
         probes=dict(proxy.views.congestion.probes),
-        tls=tls_status(proxy.certificates, sessions),
+        tls=tls_status(proxy.certificates, census),
         clients=clients_status(proxy.admission, proxy.settings(), {route.key for route in proxy.tenants.entries()}),
     )

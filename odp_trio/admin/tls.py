@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection
-
 import msgspec
 
+from odp_trio.admin.census import Census
 from odp_trio.net.certificates import Certificates
-from odp_trio.session.services import Session
-
-PLAIN = "plain"
 
 
 class TlsStatus(msgspec.Struct, frozen=True):
@@ -36,15 +31,14 @@ class TlsStatus(msgspec.Struct, frozen=True):
         return (f"certificates: {self.problem}",) if self.problem else ()
 
 
-def tls_status(certificates: Certificates, sessions: Collection[Session]) -> TlsStatus:
+def tls_status(certificates: Certificates, census: Census) -> TlsStatus:
     """Return the state at this moment."""
-    upstreams = (one for session in sessions if session.router for one in session.router.servers.by_address.values())
     return TlsStatus(
         certificates.client is not None,
         certificates.forced,
         certificates.server_mode,
         certificates.loads,
         certificates.problem,
-        dict(Counter(session.tls or PLAIN for session in sessions)),
-        dict(Counter(one.tls or PLAIN for one in upstreams)),
+        dict(census.clients),
+        dict(census.server_sessions),
     )

@@ -90,6 +90,9 @@ class FakeSource:
     def drain(self, *, by: str) -> None:
         self.done.append(("drain",))
 
+    async def status(self) -> ProxyStatus:
+        return self.statistics()
+
     def statistics(self) -> ProxyStatus:
         values: dict[str, Any] = dict.fromkeys(ProxyStatus.__struct_fields__, 0)
         empty: dict[str, Any] = {

@@ -117,7 +117,7 @@ def statistics(status: ProxyStatus, measured: Measurements) -> Iterator[tuple[st
 
 async def _stat(asked: Asked) -> Rows:
     measured = await asked.proxy.measurements()
-    found = statistics(asked.proxy.statistics(), measured)
+    found = statistics(await asked.proxy.status(), measured)
     return [(name, value, "NULL") for name, value in found if asked.like(name)]
 
 
@@ -127,18 +127,19 @@ async def _stat(asked: Asked) -> Rows:
 def _memory(asked: Asked) -> Rows:
     """Return what the process has of the system, and about how much of it our tables take."""
     proxy = asked.proxy
-    status = proxy.statistics()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-    sessions = tuple(proxy.sessions.table.values())
-    kept = sum(one.router.account.weight for one in sessions if one.router is not None)
-    texts = status.prepared_texts
+    sessions, kept, texts = tuple(proxy.sessions.table.values()), 0, proxy.prepared_texts
+    for one in sessions:
+        if one.router is not None:
+            kept += one.router.account.weight
+        yield None
     yield _module("process", "resident", resident_bytes(), 1)
     yield _module("process", "peak", peak, 1)
     yield _module("client sessions", "kept", kept, len(sessions))
-    yield _module("prepared texts", "table", texts.size, texts.entries)
-    yield _module("locations", "table", None, status.locations)
-    yield _module("statement shapes", "table", None, status.shapes)
-    yield _module("tenant routes", "table", None, status.tenants)
+    yield _module("prepared texts", "table", texts.size, len(texts))
+    yield _module("locations", "table", None, len(proxy.locations))
+    yield _module("statement shapes", "table", None, len(proxy.statements))
+    yield _module("tenant routes", "table", None, len(proxy.tenants))
     yield _module("ends of sessions", "table", None, len(proxy.ends.clients) + len(proxy.ends.servers))
 
 
@@ -155,9 +156,9 @@ def _module(name: str, kind: str, size: int | None, count: int) -> tuple[object,
 # ---- connections ------------------------------------------------------------------------------
 
 
-def _net_thread(asked: Asked) -> Rows:
+async def _net_thread(asked: Asked) -> Rows:
     """Return the one event loop; what a thread of ODP counts and we do not is 0."""
-    proxy, status = asked.proxy, asked.proxy.statistics()
+    proxy, status = asked.proxy, await asked.proxy.status()
     values: dict[str, int] = dict.fromkeys(NET_THREAD, 0)
     values |= {
         "net_thread_id": threading.get_native_id(),

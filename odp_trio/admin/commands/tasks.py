@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import trio
+
 import odp_trio
 from odp_trio.admin.across.rows import EACH, ONE, ROWS, Across, Asks, ByWorker, Row, merged, ordered, rows_of_all
 from odp_trio.admin.across.trees import WORKER
@@ -131,7 +133,7 @@ def _upgrade(asked: Asked) -> Rows:
         "state": state,
         "pid": os.getpid(),
         "parent pid": os.getppid(),
-        "uptime": f"{proxy.statistics().uptime:.0f} s",
+        "uptime": f"{trio.current_time() - proxy.started_at:.0f} s",
         "fds": " ".join(str(sock.fileno()) for sock in sockets),
         "hot_upgrade_exit_timeout": f"{proxy.settings().hot_upgrade_exit_timeout:g} s",
         "sessions": len(proxy.sessions.table),
