@@ -26,7 +26,8 @@ from odp_trio.state.prepared import Copy, Prepared
 from odp_trio.topology.cluster import Server, Zone
 from odp_trio.topology.cluster import ServerState as Health
 from odp_trio.topology.congestion import Failure
-from odp_trio.topology.location import Location, Locations, Replica, TableEntry, TableKey
+from odp_trio.topology.location import Location, Replica, TableEntry, TableKey
+from odp_trio.topology.location_table import Locations
 from odp_trio.topology.partitioning import read_partitioning
 from odp_trio.wire.packets import packet
 from odp_trio.wire.response import ResponseTracker

@@ -17,7 +17,8 @@ from odp_trio.routing.view import RouteSettings, View
 from odp_trio.sql.facts import Consistency, Kind, Shape, StatementFacts, TableRef
 from odp_trio.state.client import ClientState
 from odp_trio.topology.cluster import Server, ServerState, Zone
-from odp_trio.topology.location import Location, Locations, Replica, TableEntry, TableKey
+from odp_trio.topology.location import Location, Replica, TableEntry, TableKey
+from odp_trio.topology.location_table import Locations
 
 REPORT_ZONE = "zone3"
 

@@ -63,7 +63,7 @@ from odp_trio.sql.dml import prepare as prepare_grammar
 from odp_trio.state.prepared_texts import PreparedTexts
 from odp_trio.supervise.periodic import every
 from odp_trio.supervise.supervisor import ChildSpec, Supervisor, open_supervisor
-from odp_trio.topology.location import Locations
+from odp_trio.topology.location_table import Locations
 from odp_trio.topology.snapshot import Snapshot
 from odp_trio.topology.tenant import TenantTable
 from odp_trio.workers.asking import Alone, Workers

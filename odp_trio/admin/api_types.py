@@ -24,7 +24,7 @@ from odp_trio.logs.ring import WarnLine, WarnRing
 from odp_trio.observe import StatementRecord
 from odp_trio.session.ledger import EndRecord, Ends
 from odp_trio.session.services import Session
-from odp_trio.topology.location import Locations
+from odp_trio.topology.location_table import Locations
 from odp_trio.topology.snapshot import Snapshot
 from odp_trio.workers.asking import Workers
 

@@ -14,7 +14,7 @@ from odp_trio.config.impact import Seen
 from odp_trio.session.sessions import Sessions
 from odp_trio.session.views import Views
 from odp_trio.sql.cache import Statements
-from odp_trio.topology.location import Locations
+from odp_trio.topology.location_table import Locations
 
 LOCATION_BYTES = 512
 """What ODP reckons for one location, of three quarters of the memory that locations may take."""

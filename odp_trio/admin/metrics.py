@@ -25,7 +25,7 @@ from odp_trio.admin.metric_table import FAMILIES
 from odp_trio.admin.routes import RouteTotals, Tally, count_routes
 from odp_trio.admin.status import ConfigServerStatus, ProxyStatus
 from odp_trio.admin.tls import TlsStatus
-from odp_trio.topology.location import Locations
+from odp_trio.topology.location_table import Locations
 
 SLICE: Final = 100
 """Samples that are written at a time: about 2 ms."""

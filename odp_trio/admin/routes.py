@@ -11,7 +11,8 @@ import trio
 
 from odp_trio.config.like import is_like
 from odp_trio.model import TenantKey
-from odp_trio.topology.location import Locations, TableEntry, TableKey, Tallies
+from odp_trio.topology.location import TableEntry, TableKey
+from odp_trio.topology.location_table import Locations, Tallies
 from odp_trio.topology.snapshot import TableRecord, write_table
 
 BUSIEST: Final = 50

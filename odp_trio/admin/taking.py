@@ -13,7 +13,7 @@ from odp_trio.admin.routes import table_records
 from odp_trio.catalog.clusters import Clusters
 from odp_trio.config import Settings
 from odp_trio.session.views import Views
-from odp_trio.topology.location import Locations
+from odp_trio.topology.location_table import Locations
 from odp_trio.topology.snapshot import Snapshot, take_snapshot
 from odp_trio.topology.tenant import TenantTable
 

@@ -25,7 +25,8 @@ from odp_trio.routing.request import RouteRequest
 from odp_trio.routing.view import View
 from odp_trio.topology.cluster import Server, ServerState, Zone
 from odp_trio.topology.congestion import Listed
-from odp_trio.topology.location import Location, Locations, Replica, TableEntry
+from odp_trio.topology.location import Location, Replica, TableEntry
+from odp_trio.topology.location_table import Locations
 
 CONDITIONS: Final = {
     "zone": ("down", "up", "merging", "readonly", "readwrite"),

@@ -23,7 +23,8 @@ from odp_trio.catalog.metadata import Row
 from odp_trio.config import Settings
 from odp_trio.errors import CatalogError, MalformedMetadata
 from odp_trio.observe import Counts
-from odp_trio.topology.location import Location, Locations, TableEntry, TableKey, mark_dirty
+from odp_trio.topology.location import Location, TableEntry, TableKey, mark_dirty
+from odp_trio.topology.location_table import Locations
 from odp_trio.topology.partitioning import Partitioning, read_partitioning
 from odp_trio.topology.renewal_limiter import RenewalLimiter
 from odp_trio.topology.tenant import EntryState

@@ -23,13 +23,13 @@ def locate(request: RouteRequest, view: View) -> Lookup | None:
     Afterwards ``request.location`` is set, or ``request.reason`` says why there is none.
     """
     request.location = request.located = request.entry = None
-    entry = request.recalled(view.locations)
+    entry = request.recalled(view.tables)
     if entry is None:
         found = _find(request, view)
         if not isinstance(found, TableEntry):
             return found
         entry = found
-        request.remember(entry, view.locations)
+        request.remember(entry, view.tables)
     entry.used = True
     request.entry = entry
     if entry.location is not None:
@@ -56,10 +56,10 @@ def _find(request: RouteRequest, view: View) -> TableEntry | Lookup | None:
     if database in _SYSTEM_DATABASES:
         request.reason = f"{database} has no location"
         return None
-    key = TableKey(view.key.cluster, view.key.tenant, database, name)
-    entry = view.locations.find(key)
+    entry = view.tables.find(database, name)
     if entry is None:
         request.reason = request.lookup_failure
+        key = TableKey(view.key.cluster, view.key.tenant, database, name)
         return None if request.lookup_failure else Lookup(key)
     return entry
 

@@ -14,7 +14,8 @@ from odp_trio.routing.values import Values
 from odp_trio.sql.facts import Kind, Shape, StatementFacts
 from odp_trio.sql.literals import Annotation
 from odp_trio.state.client import ClientState
-from odp_trio.topology.location import Location, Locations, TableEntry, TableKey
+from odp_trio.topology.location import Location, TableEntry, TableKey
+from odp_trio.topology.location_table import TenantTables
 
 NO_TEXT: Final = Shape(StatementFacts(kind=Kind.OTHER, why="a command without text"))
 """The shape of commands that carry no statement."""
@@ -56,6 +57,8 @@ class Refuse(msgspec.Struct, frozen=True):
 
 
 Decision = Route | Lookup | Refuse
+Home = tuple[TenantTables, bytes, bool, TableEntry]
+"""The table of a shape: for this tenant, this database and this way of comparing names it is this one."""
 
 
 @final
@@ -67,11 +70,8 @@ class RouteRequest:
     """
 
     __slots__ = (
-        "_last_database",
-        "_last_entry",
-        "_last_locations",
-        "_last_lower",
-        "_last_shape",
+        "_home",
+        "_home_of",
         "annotation",
         "entry",
         "located",
@@ -108,11 +108,8 @@ class RouteRequest:
         self.reason = ""
         """Why there is no location."""
         self.weak = False
-        self._last_shape: Shape | None = None
-        self._last_database = b""
-        self._last_lower = True
-        self._last_locations: Locations | None = None
-        self._last_entry: TableEntry | None = None
+        self._home: Home | None = None
+        self._home_of: Shape | None = None
         self.lookup_failure = ""
         """Why the location could not be looked up: the statement goes on without one."""
 
@@ -124,16 +121,19 @@ class RouteRequest:
         self.refused = ()
         self.lookup_failure = ""
 
-    def recalled(self, locations: Locations) -> TableEntry | None:
-        """Return the entry that the session used last, if this is the same shape again: the nearest of the caches."""
-        entry = self._last_entry
-        if entry is None or self.shape is not self._last_shape or entry.gone or locations is not self._last_locations:
-            return None
+    def recalled(self, tables: TenantTables) -> TableEntry | None:
+        """Return the entry that this shape had the last time, in any session of the tenant, or else in this one."""
+        home: Home | None = self.shape.home  # type: ignore[assignment]
+        if home is None or home[0] is not tables:
+            home = self._home
+            if home is None or self._home_of is not self.shape or home[0] is not tables:
+                return None
+        entry = home[3]
         state = self.state
-        same = self._last_database == state.database and self._last_lower == state.lower_case_names
+        same = home[1] == state.database and home[2] == state.lower_case_names and not entry.gone
         return entry if same else None
 
-    def remember(self, entry: TableEntry, locations: Locations) -> None:
+    def remember(self, entry: TableEntry, tables: TenantTables) -> None:
         """Keep an entry for the next statement of this shape."""
-        self._last_shape, self._last_entry, self._last_locations = self.shape, entry, locations
-        self._last_database, self._last_lower = self.state.database, self.state.lower_case_names
+        self._home = self.shape.home = (tables, self.state.database, self.state.lower_case_names, entry)
+        self._home_of = self.shape

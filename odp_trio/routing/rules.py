@@ -19,7 +19,7 @@ from odp_trio.model import Address
 from odp_trio.routing.consistency import ONLY_ZONES, choose_policy, is_weak, may_read_only
 from odp_trio.routing.locate import locate, location_of
 from odp_trio.routing.request import Decision, Refuse, Route, RouteRequest
-from odp_trio.routing.view import ORDERS_KEPT, View
+from odp_trio.routing.view import View
 from odp_trio.sql.facts import Kind, StatementFacts
 from odp_trio.state.client import WEAK
 from odp_trio.topology.location import Location
@@ -136,16 +136,14 @@ def leader(request: RouteRequest, view: View) -> Decision | None:
     found = request.location
     if found is None or request.weak or found.leader is None:
         return None
+    if found.epoch == view.epoch and not (request.reason or request.refused or view.settings.primary_zone_name):
+        return found.route  # type: ignore[return-value]  # of this rule: see below
     address = found.leader
     if address in view.out and not view.trusts_leader(found):
         return None
     if address in request.refused or view.settings.primary_zone_name:
         return None
     renew = _dirty(found)
-    if renew is None and not request.reason:
-        known = found.orders.get(view.epoch)
-        if known is not None:
-            return known  # type: ignore[return-value]  # only this rule uses a bare epoch as key
     if view.lost(address):
         return None
     entry = found.table
@@ -155,10 +153,8 @@ def leader(request: RouteRequest, view: View) -> Decision | None:
     if request.reason:  # several partitions
         return Route(address, "leader", renew=renew, to_leader=True, tally=entry.tally("leader"))
     route = Route(address, "leader", location=found, to_leader=True, renew=renew, tally=entry.tally("leader"))
-    if renew is None and not duplicate:  # then it is the same for every statement
-        if len(found.orders) >= ORDERS_KEPT:  # of views that are no more
-            found.orders.clear()
-        found.orders[view.epoch] = route
+    if renew is None and not duplicate and not entry.gone:  # then it is the same for every statement
+        found.route, found.epoch = route, view.epoch
     return route
 
 

@@ -18,7 +18,8 @@ from odp_trio.routing.ldc import Nearness, measure
 from odp_trio.routing.policy import POLICIES, Candidate, Tier, best, in_order
 from odp_trio.topology.cluster import Server, ServerState, Zone
 from odp_trio.topology.congestion import BADNESS, NO_REFUSALS, Listed, Refusals
-from odp_trio.topology.location import Location, Locations, Replica
+from odp_trio.topology.location import Location, Replica
+from odp_trio.topology.location_table import Locations
 
 ORDERS_KEPT: Final = 16
 _RANDOM: Final = "RANDOM"
@@ -65,6 +66,7 @@ class View:
         "refusals",
         "servers",
         "settings",
+        "tables",
         "tenant_servers",
         "watched",
         "zones",
@@ -91,6 +93,7 @@ class View:
         self.zones = zones
         self.tenant_servers = tenant_servers
         self.locations = locations
+        self.tables = locations.of(key)
         self.settings = settings
         self.idcs = idcs or {}
         """Region by IDC, for an IDC that no zone has."""

@@ -30,7 +30,6 @@ from odp_trio.sql.literals import NOTHING, read_annotation
 from odp_trio.state.client import ClientState
 from odp_trio.state.prepared import Prepared
 from odp_trio.topology.location import Location
-from odp_trio.topology.tenant import EntryState
 from odp_trio.wire.command import Com
 from odp_trio.wire.fields import Status
 from odp_trio.wire.ob20 import Flag
@@ -46,7 +45,6 @@ _NO_BACKSLASHES: Final = int(Status.NO_BACKSLASH_ESCAPES)
 _BEGUN: Final = int(LOCAL_STATUS | Status.IN_TRANS)
 """The flags of an answer to BEGIN."""
 _ENDS: Final = ([b"commit"], [b"commit", b"work"], [b"rollback"], [b"rollback", b"work"])
-_AVAILABLE: Final = EntryState.AVAILABLE
 _SPREAD: Final = 0x9E3779B97F4A7C15
 _MASK: Final = (1 << 64) - 1
 _HAVE_ROWS: Final = frozenset({Kind.SHOW, Kind.DESCRIBE, Kind.HELP, Kind.EXECUTE, Kind.CALL, Kind.MULTI, Kind.UNKNOWN})
@@ -185,9 +183,8 @@ class Router(Answering):
             or state.revision != self._revision
             or self._views.generation != self._generation
             or self.tracker.status & _IN_TRANS
-            or location.orders.get(self._generation) is not route
-            or location.state is not _AVAILABLE
-            or location.table.gone
+            or location.epoch != self._generation
+            or location.route is not route
             or upstream.state.version != state.version
             or upstream.closed
         ):

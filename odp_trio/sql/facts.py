@@ -254,9 +254,10 @@ class StatementFacts(msgspec.Struct, frozen=True, kw_only=True):
 class Shape:
     """A cached shape: its facts, and whatever routing has worked out for them."""
 
-    __slots__ = ("facts", "plan")
+    __slots__ = ("facts", "home", "plan")
 
     def __init__(self, facts: StatementFacts) -> None:
         self.facts = facts
         self.plan: object = None
-        """Owned by ``routing``: see there."""
+        self.home: object = None
+        """Both are owned by ``routing``: see there."""

@@ -12,7 +12,8 @@ network_loss  have they failed, or is it our network?
 tenant    where ordinary tenants live
 partitioning  how a table is partitioned, read from its metadata
 objects   the server's serialised objects: bounds and defaults
-location  where tables and partitions are: entries, and all of them, bounded
+location  where a table and its partitions are: entries
+location_table  all of them, bounded
 renewal_limiter  how many locations may be renewed in a second
 snapshot  all of it, and the settings of routing, as one JSON file; read back for explaining without a proxy
 partitioning_record  how a table is partitioned, as JSON

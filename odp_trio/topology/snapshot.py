@@ -18,7 +18,8 @@ from odp_trio.errors import BadAddress, ConfigError
 from odp_trio.model import Address, TenantKey
 from odp_trio.topology.cluster import ClusterResource, Server, ServerState, Zone
 from odp_trio.topology.congestion import NO_REFUSALS, Listed, Refusals
-from odp_trio.topology.location import FULL, Location, Locations, Replica, TableEntry, TableKey
+from odp_trio.topology.location import FULL, Location, Replica, TableEntry, TableKey
+from odp_trio.topology.location_table import Locations
 from odp_trio.topology.partitioning_record import PartitioningRecord, restore_partitioning, write_partitioning
 from odp_trio.topology.tenant import EntryState, TenantRoute
 

@@ -14,7 +14,8 @@ from odp_trio.app import Proxy, open_proxy
 from odp_trio.config import ClusterSettings, Settings, options
 from odp_trio.config.changes import Change
 from odp_trio.model import Address
-from odp_trio.topology.location import Locations, TableEntry, TableKey
+from odp_trio.topology.location import TableEntry, TableKey
+from odp_trio.topology.location_table import Locations
 
 PACKAGE = Path(odp_trio.__file__).parent
 MAY_KEEP = {

@@ -6,7 +6,8 @@ from odp_trio.config import Settings
 from odp_trio.config.options import ClusterSettings
 from odp_trio.model import Address, TenantKey
 from odp_trio.topology.cluster import ClusterResource, Server, ServerState, Zone
-from odp_trio.topology.location import Location, Locations, Replica, TableEntry, TableKey
+from odp_trio.topology.location import Location, Replica, TableEntry, TableKey
+from odp_trio.topology.location_table import Locations
 from odp_trio.topology.partitioning import KeyColumn, Level, Method, Partition, Partitioning
 from odp_trio.topology.snapshot import Restored, Snapshot, restore, take_snapshot
 from odp_trio.topology.tenant import TenantRoute

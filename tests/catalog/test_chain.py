@@ -13,7 +13,8 @@ from odp_trio.catalog.tenants import TenantRoutes
 from odp_trio.model import TenantKey
 from odp_trio.observe import Counts
 from odp_trio.topology.cluster import ServerState
-from odp_trio.topology.location import Locations, TableEntry, TableKey
+from odp_trio.topology.location import TableEntry, TableKey
+from odp_trio.topology.location_table import Locations
 from odp_trio.topology.tenant import TenantTable
 from tests.catalog.fake_metadata import FakeMetadata
 from tests.catalog.test_clusters import open_clusters

@@ -40,7 +40,8 @@ from odp_trio.sql.facts import (
 )
 from odp_trio.state.client import ClientState
 from odp_trio.topology.cluster import Server, ServerState, Zone
-from odp_trio.topology.location import Location, Locations, Replica, TableEntry, TableKey, mark_dirty
+from odp_trio.topology.location import Location, Replica, TableEntry, TableKey, mark_dirty
+from odp_trio.topology.location_table import Locations
 from tests.paths import ROOT
 
 A, B, C, STRANGER = (Address(f"10.0.0.{n}", 2881) for n in (1, 2, 3, 9))

@@ -13,7 +13,8 @@ from odp_trio.model import Address
 from odp_trio.routing.policy import BY_NUMBER, FOLLOWER_POLICIES, POLICIES, Candidate, admits, best, in_order
 from odp_trio.routing.view import RouteSettings, View
 from odp_trio.topology.cluster import Server, ServerState, Zone
-from odp_trio.topology.location import Location, Locations, Replica, TableEntry, TableKey
+from odp_trio.topology.location import Location, Replica, TableEntry, TableKey
+from odp_trio.topology.location_table import Locations
 from tests.routing.world import KEY
 
 # As ODP's documentation prints them, group by group.

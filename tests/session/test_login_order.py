@@ -8,7 +8,7 @@ from odp_trio.model import Address, TenantKey
 from odp_trio.routing.view import RouteSettings, View
 from odp_trio.session.conversation import login_order
 from odp_trio.topology.cluster import Server, ServerState, Zone
-from odp_trio.topology.location import Locations
+from odp_trio.topology.location_table import Locations
 
 ADDRESSES = [Address(f"10.0.0.{number}", 2881) for number in (1, 2, 3)]
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odp_trio.model import Address, TenantKey
-from odp_trio.topology.location import Location, Locations, Replica, TableEntry, TableKey, mark_dirty
+from odp_trio.topology.location import Location, Replica, TableEntry, TableKey, mark_dirty
+from odp_trio.topology.location_table import Locations
 from odp_trio.topology.renewal_limiter import RenewalLimiter
 from odp_trio.topology.tenant import EntryState
 
@@ -283,3 +284,34 @@ def test_a_storm_lowers_the_limit_for_ten_to_twenty_seconds() -> None:
     assert limiter.is_limited(24.9)
     assert [limiter.admit(20.0) for _ in range(2)] == [True, False]
     assert not limiter.is_limited(25.0)
+
+
+@pytest.mark.parametrize("end", ["dirty", "table dirty", "renewed", "dropped", "replaced", "evicted"])
+@pytest.mark.parametrize("tablet", [0, 7])
+def test_the_route_of_a_location_ends_with_what_it_was_made_of(end: str, tablet: int) -> None:
+    table, found = Locations(limit=2), entry("a")
+    location = Location(found, tablet, (Replica(HERE, leader=True), Replica(THERE)), 0.0)
+    if not tablet:
+        found.location = location
+    table.store(found)
+    if tablet:
+        table.add_tablet(location)
+    location.route, location.epoch = object(), 3
+
+    match end:
+        case "dirty":
+            mark_dirty(location)
+        case "table dirty":
+            mark_dirty(found)
+        case "renewed":
+            location.renew((Replica(HERE), Replica(THERE, leader=True)), 1.0)
+        case "dropped":
+            table.drop(found.key)
+        case "replaced":
+            table.store(entry("a"))
+        case "evicted":
+            found.used = False
+            table.store(entry("b"))
+            table.store(entry("c"))
+
+    assert (location.route, location.epoch) == (None, -1)

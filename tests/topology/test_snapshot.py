@@ -16,7 +16,8 @@ from odp_trio.errors import ConfigError
 from odp_trio.model import Address, TenantKey
 from odp_trio.topology.cluster import ClusterResource, Server, ServerState, Zone
 from odp_trio.topology.congestion import Listed, Refusals
-from odp_trio.topology.location import Location, Locations, Replica, TableEntry, TableKey
+from odp_trio.topology.location import Location, Replica, TableEntry, TableKey
+from odp_trio.topology.location_table import Locations
 from odp_trio.topology.objects import Extreme, Value
 from odp_trio.topology.partitioning import KeyColumn, Level, Method, Partition, Partitioning
 from odp_trio.topology.partitioning_record import restore_partitioning, write_partitioning
