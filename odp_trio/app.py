@@ -61,7 +61,6 @@ from odp_trio.session.views import Views
 from odp_trio.sql.cache import Statements
 from odp_trio.sql.dml import prepare as prepare_grammar
 from odp_trio.state.prepared_texts import PreparedTexts
-from odp_trio.supervise.periodic import every
 from odp_trio.supervise.supervisor import ChildSpec, Supervisor, open_supervisor
 from odp_trio.topology.location_table import Locations
 from odp_trio.topology.snapshot import Snapshot
@@ -70,7 +69,6 @@ from odp_trio.workers.asking import Alone, Workers
 
 log = logging.getLogger("odp_trio")
 
-CLEANING_SECONDS = 1.0
 HANDED_OVER_SPREAD = 0.5
 """Share of the drain in which idle sessions are sent away after a hot upgrade: not all shall log in again at once."""
 MOVED_SECONDS = (30.0, 60.0)
@@ -280,15 +278,6 @@ class Proxy:
         except Exception:  # then the first statement fails of it, visibly, and is routed without facts
             log.exception("building the grammar")
 
-    async def _clean_locations(self, *, task_status: Started) -> NoReturn:
-        """Drop the locations whose time has come."""
-
-        async def clean() -> None:
-            self.locations.expire(trio.current_time())
-
-        task_status.started()
-        await every(lambda: CLEANING_SECONDS, clean, rng=self._rng)
-
     # ---- services -----------------------------------------------------------------
 
     def stop_listening(self) -> None:
@@ -372,7 +361,7 @@ async def _running(
         if proxy.clusters.directory is not None:
             await proxy.clusters.directory.open(nursery)
         proxy.clusters.start(catalog)
-        await catalog.start(ChildSpec("locations", proxy._clean_locations, intensity=None))
+        await catalog.start(ChildSpec("locations", proxy.views.locations.clean, intensity=None))
         prober = Prober(proxy.views.congestion, proxy.settings)
         await root.start(ChildSpec("loop_lag", partial(watch_loop, proxy.loop_lag), intensity=None))
         await catalog.start(ChildSpec("prober", prober.run, intensity=None))

@@ -13,16 +13,17 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, final
+from typing import Final, NoReturn, final
 
 import trio
 
 from odp_trio.catalog import location_queries as queries
-from odp_trio.catalog.clusters import Clusters
+from odp_trio.catalog.clusters import Clusters, Started
 from odp_trio.catalog.metadata import Row
 from odp_trio.config import Settings
 from odp_trio.errors import CatalogError, MalformedMetadata
 from odp_trio.observe import Counts
+from odp_trio.supervise.periodic import every
 from odp_trio.topology.location import Location, TableEntry, TableKey, mark_dirty
 from odp_trio.topology.location_table import Locations
 from odp_trio.topology.partitioning import Partitioning, read_partitioning
@@ -35,6 +36,8 @@ _MISSING_LIFE: Final = 5.0
 """Seconds for which "there is no such table" is believed."""
 _ALL_TABLETS_UP_TO: Final = 64
 """A table of at most so many partitions has all its locations fetched with the first one."""
+
+_CLEANING_SECONDS: Final = 1.0
 
 Key = tuple[TableKey, int]
 """A table and a tablet of it; tablet 0 is the table itself."""
@@ -118,6 +121,15 @@ class TableLocations:
         """DDL was seen in passing: these tables are looked up anew at their next use."""
         for key in keys:
             self.table.drop(key)
+
+    async def clean(self, *, task_status: Started) -> NoReturn:
+        """Drop the locations whose time has come."""
+
+        async def expire() -> None:
+            self.table.expire(trio.current_time())
+
+        task_status.started()
+        await every(lambda: _CLEANING_SECONDS, expire, rng=self._rng)
 
     def _start(self, key: TableKey, tablet_id: int) -> _Fetch:
         fetch = self._fetches[key, tablet_id] = _Fetch()
