@@ -6,13 +6,14 @@ from typing import Final
 
 import msgspec
 
-from odp_trio.errors import OdpError, UnknownThread, WorkerMissing
+from odp_trio.errors import WorkerMissing
 from odp_trio.session.ids import SERVER_ID
 from odp_trio.session.kill import Killer, check_permission, find_session, kill_connection, kill_query
 from odp_trio.session.services import Services
 from odp_trio.workers.asking import Question
 
 ABOUT: Final = "kill"
+_KILLED: Final = b"killed"
 
 
 class KillOrder(msgspec.Struct, frozen=True):
@@ -35,26 +36,25 @@ async def killed_elsewhere(services: Services, order: KillOrder) -> bool:
         return False
     question = Question(ABOUT, msgspec.msgpack.encode(order))
     answers = await workers.ask_all(question) if owner is None else [await workers.ask_one(owner, question)]
-    errors: list[OdpError] = []
+    if any(answer.body == _KILLED for answer in answers):
+        return True
     for answer in answers:
-        if answer.good:
-            return True
-        errors.append(WorkerMissing(answer.missing) if answer.refusal is None else answer.refusal.error())
-    telling = [error for error in errors if not isinstance(error, UnknownThread)]
-    if telling and (owner is not None or not isinstance(telling[0], WorkerMissing)):
-        raise telling[0]
+        if answer.refusal is not None:
+            raise answer.refusal.error()
+        if answer.missing and owner is not None:
+            raise WorkerMissing(answer.missing)
     return False
 
 
 async def kill_for_another(services: Services, body: bytes) -> bytes:
-    """Kill a client of this worker, as somebody in another one has said; raise UnknownThread when there is none."""
+    """Kill a client of this worker, as somebody in another one has said; answer whether there is such a one."""
     order = msgspec.msgpack.decode(body, type=KillOrder)
     victim = find_session(services.table, order.number)
     if victim is None:
-        raise UnknownThread(f"Unknown thread id: {order.number}")
+        return b""
     check_permission(order.killer, victim, order.number)
     if order.query:
         await kill_query(services, victim, None, order.by)
     else:
         kill_connection(victim, order.by)
-    return b""
+    return _KILLED
