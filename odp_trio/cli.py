@@ -143,6 +143,14 @@ def _run(options: argparse.Namespace) -> int:
     from odp_trio.service import run_proxy
 
     inherited = take_inherited()
+    if inherited.link is None and settings.workers != 1:
+        from odp_trio.process.child import own_command
+        from odp_trio.process.parent import run_watch, workers_of
+        from odp_trio.process.watch_options import WatchOptions
+
+        if workers_of(settings) > 1:
+            command = own_command(sys.argv[1:])
+            return run_watch(settings, command, WatchOptions(), ready_file=options.ready_file, inherited=inherited)
 
     async def run() -> int:
         return await run_proxy(configuration, ready_file=options.ready_file, inherited=inherited)
@@ -165,14 +173,12 @@ def _watch(options: argparse.Namespace) -> int:
     """Check the options of run before anything is started: a mistake in them is no reason to try again."""
     from odp_trio.logs.output import start_logging
 
-    settings = _runnable(read_settings(_parser().parse_args(["run", *options.command])).settings)
+    of_run = _parser().parse_args(["run", *options.command])
+    settings = _runnable(read_settings(of_run).settings)
     start_logging(settings)
-    import trio
-
     from odp_trio.process.child import own_command
-    from odp_trio.process.inherited import bind_all
-    from odp_trio.process.sd_notify import Notifier
-    from odp_trio.process.watch import DRAIN_MARGIN, Watch, WatchOptions
+    from odp_trio.process.parent import run_watch
+    from odp_trio.process.watch_options import WatchOptions
 
     wanted = WatchOptions(
         probe_interval=options.probe_interval,
@@ -181,16 +187,10 @@ def _watch(options: argparse.Namespace) -> int:
         settle=options.settle,
         give_up_after=options.give_up_after,
         start_limit=options.start_limit,
-        drain_limit=settings.hot_upgrade_exit_timeout + DRAIN_MARGIN,
         spare=not options.no_spare,
         status_file=options.status_file,
     )
-
-    async def watch() -> int:
-        command = own_command(["run", *options.command])
-        return await Watch(command, bind_all(settings), wanted, Notifier()).run()
-
-    return trio.run(watch)
+    return run_watch(settings, own_command(["run", *options.command]), wanted, ready_file=of_run.ready_file)
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import msgspec
 import trio
@@ -20,9 +20,12 @@ from odp_trio.app import Proxy, open_proxy
 from odp_trio.config import Settings
 from odp_trio.process.child import own_command
 from odp_trio.process.inherited import NOTHING_INHERITED, Inherited, mismatch
-from odp_trio.process.link import Beat, HandOver, Link, Serve, Serving, Upgrade, Warm
+from odp_trio.process.link import Beat, HandOver, Link, Listen, Prepared, Serve, Serving, Upgrade, Warm
 from odp_trio.process.sd_notify import Notifier
 from odp_trio.process.upgrade import take_over
+
+if TYPE_CHECKING:
+    from odp_trio.workers.member import Member
 
 log = logging.getLogger("odp_trio")
 
@@ -68,6 +71,8 @@ class _Service:
         self._nursery: trio.Nursery
         self._order = Serve(outlive=True)
         self._upgrading = False
+        self._member: Member | None = None
+        self._may_listen = trio.Event()
 
     async def run(self) -> int:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2) as signals:
@@ -87,6 +92,8 @@ class _Service:
             self._configuration.read_again()
         if self._order.outlive and self._inherited.unix is not None:  # nobody else is left to remove its file
             self._inherited = msgspec.structs.replace(self._inherited, owns_path=True)
+        if self._order.workers > 1:
+            self._join()
         if text := mismatch(self._configuration.settings(), self._inherited):
             log.warning("%s", text)
         async with open_proxy(
@@ -94,6 +101,7 @@ class _Service:
             inherited=self._inherited,
             version=self._order.version,
             before_listening=self._before_listening,
+            workers=self._member,
         ) as proxy:
             if self._announce is not None:
                 self._announce(proxy)
@@ -108,6 +116,13 @@ class _Service:
             log.info("draining for at most %g s", proxy.settings().hot_upgrade_exit_timeout)
             if not proxy.handed_over:
                 self._notifier.stopping("draining")
+
+    def _join(self) -> None:
+        """Be one of several workers: the parent speaks for all of them, to whoever reads files."""
+        from odp_trio.process.crew import join  # one that is alone has no use for it
+
+        self._inherited, self._member = join(self._inherited, self._order)
+        self._ready_file = None
 
     # ---- the parent -------------------------------------------------------------------
 
@@ -130,6 +145,8 @@ class _Service:
         while (message := await link.receive()) is not None:
             if isinstance(message, HandOver) and self._proxy is not None:
                 self._proxy.shut_down(handed_over=True)
+            elif isinstance(message, Listen):
+                self._may_listen.set()
         self._link = None
         if not self._order.outlive:
             log.warning("the watch is gone: draining")
@@ -138,12 +155,17 @@ class _Service:
     async def _before_listening(self, proxy: Proxy) -> None:
         self._proxy = proxy
         self._nursery.start_soon(self._notifier.keep_watchdog, lambda: proxy.listens or proxy.draining)
+        if self._member is not None:
+            self._nursery.start_soon(self._member.run)
         if self._link is not None:
             self._nursery.start_soon(self._beat, proxy)
         if self._order.when_ready:
             await trio.to_thread.run_sync(_import_rest)
             while proxy.statistics().why_not_ready and not proxy.draining:  # noqa: ASYNC110  # of many kinds
                 await trio.sleep(_POLL_SECONDS)
+        if self._order.together:
+            self._tell(Prepared())
+            await self._may_listen.wait()
 
     async def _await_http(self, proxy: Proxy) -> None:
         """An older version leaves HTTP to us when we say that we serve: then it should be there."""
@@ -157,7 +179,7 @@ class _Service:
             self._tell(Beat(proxy.accepting, reasons, proxy.settings().hot_upgrade_exit_timeout))
             await trio.sleep(BEAT_SECONDS)
 
-    def _tell(self, message: Beat | Serving | Upgrade) -> None:
+    def _tell(self, message: Beat | Prepared | Serving | Upgrade) -> None:
         if self._link is not None:
             self._link.send(message)
 

@@ -21,6 +21,7 @@ FLAGS: Final = (
     ("rs_list", "-r", "rootservice_list"),
     ("cluster_name", "-c", "rootservice_cluster_name"),
     ("appname", "-n", "app_name"),
+    ("workers", "--workers", "workers"),
 )
 """Flags of ``run`` that are options: destination, flag, option."""
 
@@ -34,6 +35,7 @@ def add_settings(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("-r", "--rs_list", metavar="LIST", help="root servers, ip:port;ip:port (sql ports)")
     verb.add_argument("-c", "--cluster_name", metavar="NAME", help="name of their cluster")
     verb.add_argument("-n", "--appname", metavar="NAME", help="name of the application")
+    verb.add_argument("--workers", metavar="N", help="processes, or auto: one for each processor (1)")
     verb.add_argument("-o", "--optstr", metavar="OPTIONS", help="name=value,name=value")
 
 

@@ -37,7 +37,11 @@ def read_sources(
 def read_given(options: argparse.Namespace, environ: Mapping[str, str]) -> Sources:
     """Read what the options of ``run`` name."""
     given = ((flag, name, getattr(options, destination)) for destination, flag, name in FLAGS)
-    flags = [Layer(flag, {name: value}) for flag, name, value in given if value is not None]
+    flags = [
+        Layer(flag, {name: 0 if (name, value) == ("workers", "auto") else value})
+        for flag, name, value in given
+        if value is not None
+    ]
     return read_sources(options.config, options.etc, environ, options.optstr or "", flags)
 
 

@@ -75,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     unix_socket: Annotated[str, Option("text", "Path of a unix socket to listen on for MySQL clients of this machine, besides; empty: none.", own=True, restart=True)] = ""
     unix_socket_mode: Annotated[str, Option("mode", "Permissions of that socket: who may write to it may connect.", own=True, restart=True)] = "0777"
     listen_backlog: Annotated[int, Option("int", "Connections that may wait to be accepted.", 1, 65535, own=True, restart=True)] = 1024
+    workers: Annotated[int, Option("int", "Processes that are this proxy together, each with its own event loop, on the same ports; 0: one for each processor. The flag --workers.", 0, 32, own=True, restart=True)] = 1
     enable_http: Annotated[bool, Option("bool", "Serve /health, /ready and /metrics.", own=True, restart=True)] = True
     prometheus_listen_port: Annotated[int, Option("int", "Port of the HTTP service; 0 takes a free one.", 0, 65535, restart=True)] = 2884
     prometheus_bound_ip: Annotated[str, Option("ip", "Address to listen on for HTTP; whoever reaches it can read every metric.", own=True, restart=True)] = "127.0.0.1"

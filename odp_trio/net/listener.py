@@ -40,6 +40,34 @@ def bind(ip: str, port: int, backlog: int) -> socket.socket:
     return listener
 
 
+def bind_shared(ip: str, port: int, backlog: int, count: int) -> list[socket.socket]:
+    """Open several listening sockets on one port, among which the kernel spreads clients; raise OSError naming it.
+
+    The first one is bound alone, so that a port that somebody else listens on is refused (Linux).
+    """
+    opened: list[socket.socket] = []
+    try:
+        for number in range(count):
+            sock = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)
+            opened.append(sock)
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if sock.family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if number:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.bind((ip, opened[0].getsockname()[1] if number else port))
+            if not number:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        for sock in opened:
+            sock.listen(backlog)
+    except OSError as exc:
+        for sock in opened:
+            sock.close()
+        raise OSError(exc.errno, f"cannot listen on {ip} port {port}: {exc.strerror or exc}") from exc
+    return opened
+
+
 def bind_unix(path: str, mode: str, backlog: int) -> socket.socket:
     """Open a listening unix socket; one that a dead process left is removed.  Raise OSError naming the path."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -13,7 +13,7 @@ from typing import final
 import trio
 
 from odp_trio.process.inherited import LINK_FD, Inherited
-from odp_trio.process.link import Beat, Link, Message, Serving, Upgrade, Warm, link_pair
+from odp_trio.process.link import Beat, Link, Message, Prepared, Serving, Upgrade, Warm, link_pair
 
 
 def own_command(arguments: Sequence[str]) -> list[str]:
@@ -31,6 +31,8 @@ class Child:
         self._link = link
         self.started_at = trio.current_time()
         self.warm = trio.Event()
+        self.prepared = trio.Event()
+        """Set when it could take clients, or does."""
         self.serving = trio.Event()
         self.gone = trio.Event()
         """Set when it has ended; then ``status`` is its exit status, negative for a signal."""
@@ -43,9 +45,9 @@ class Child:
         """Its process id."""
         return self._process.pid
 
-    def tell(self, message: Message) -> None:
-        """Send it a message."""
-        self._link.send(message)
+    def tell(self, message: Message, descriptors: Sequence[int] = ()) -> None:
+        """Send it a message, with copies of descriptors."""
+        self._link.send(message, descriptors)
 
     def signal(self, number: int) -> None:
         """Send it a signal, unless it has ended."""
@@ -85,7 +87,10 @@ class Child:
                 self.warm.set()
             case Beat():
                 self.beat, self.beat_at = message, trio.current_time()
+            case Prepared():
+                self.prepared.set()
             case Serving():
+                self.prepared.set()
                 self.serving.set()
             case _:
                 pass
@@ -112,6 +117,15 @@ def start_child(command: Sequence[str], inherited: Inherited, extra: Mapping[str
 
 async def wait_serving(child: Child, limit: float) -> bool:
     """Wait until a child serves; False when it ends before, or ``limit`` seconds are over."""
+    return await _wait(child, child.serving, limit)
+
+
+async def wait_prepared(child: Child, limit: float) -> bool:
+    """Wait until a child could serve; False when it ends before, or ``limit`` seconds are over."""
+    return await _wait(child, child.prepared, limit)
+
+
+async def _wait(child: Child, event: trio.Event, limit: float) -> bool:
     with trio.move_on_after(limit):
         async with trio.open_nursery() as nursery:
 
@@ -120,9 +134,9 @@ async def wait_serving(child: Child, limit: float) -> bool:
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(give_up)
-            await child.serving.wait()
+            await event.wait()
             nursery.cancel_scope.cancel()
-    return child.serving.is_set() and not child.gone.is_set()
+    return event.is_set() and not child.gone.is_set()
 
 
 def why_not(child: Child, limit: float) -> str:

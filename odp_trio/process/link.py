@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Sequence
 from typing import Final, final
 
 import msgspec
 import trio
 
 _LONGEST: Final = 65536
+_MOST_DESCRIPTORS: Final = 8
 
 
 class Serve(msgspec.Struct, frozen=True, tag="serve"):
@@ -25,6 +27,23 @@ class Serve(msgspec.Struct, frozen=True, tag="serve"):
     """Take no client before logins can succeed: somebody else serves meanwhile."""
     outlive: bool = False
     """Go on when the parent is gone; otherwise its end is the order to drain."""
+    worker: int = 0
+    workers: int = 1
+    """Which of how many this one is."""
+    proxy_id: int = 0
+    """What all of them have in their connection ids, where the settings say nothing."""
+    together: bool = False
+    """When it could take clients, say ``Prepared`` and wait for ``Listen``: all do it, or none."""
+    descriptors: tuple[str, ...] = ()
+    """What comes with the message: ``mysql``, ``mysql_ipv6``, ``channel``."""
+
+
+class Listen(msgspec.Struct, frozen=True, tag="listen"):
+    """Parent: all are prepared; take clients."""
+
+
+class Prepared(msgspec.Struct, frozen=True, tag="prepared"):
+    """Child: it could take clients, and waits for ``Listen``."""
 
 
 class HandOver(msgspec.Struct, frozen=True, tag="hand_over"):
@@ -53,7 +72,7 @@ class Upgrade(msgspec.Struct, frozen=True, tag="upgrade"):
     """Child: it was asked for a hot upgrade, which is the parent's to do."""
 
 
-Message = Serve | HandOver | Warm | Serving | Beat | Upgrade
+Message = Serve | Listen | HandOver | Warm | Prepared | Serving | Beat | Upgrade
 
 
 @final
@@ -63,22 +82,25 @@ class Link:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._sock = sock
+        self.received: tuple[int, ...] = ()
+        """Descriptors that came with the last message, which has an owner for each."""
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Send without waiting; what a peer that is gone, or does not read, would have been told is dropped."""
         with contextlib.suppress(OSError):
-            self._sock.send(msgspec.json.encode(message))
+            socket.send_fds(self._sock, [msgspec.json.encode(message)], descriptors)
 
     def receive_nowait(self) -> Message | None:
         """Return the next message; None at the end; raise BlockingIOError when there is none yet."""
         try:
-            data = self._sock.recv(_LONGEST)
+            data, descriptors, _, _ = socket.recv_fds(self._sock, _LONGEST, _MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             raise
         except OSError:
             return None
         if not data:
             return None
+        self.received = tuple(descriptors)
         message: Message = msgspec.json.decode(data, type=Message)
         return message
 

@@ -88,6 +88,7 @@ def ids_for(settings: Settings, rng: random.Random, generation: int, workers: Wo
     """Return the ids of one process."""
     version = settings.client_session_id_version
     limit = LAYOUTS[version].proxy_id_limit
-    proxy_id = settings.proxy_id or workers.proxy_id % limit or rng.randrange(1, limit)
+    agreed = workers.proxy_id and (workers.proxy_id % limit or 1)
+    proxy_id = settings.proxy_id or agreed or rng.randrange(1, limit)
     first = rng.randrange(1 << LAYOUTS[2].count_bits)
     return ConnectionIds(proxy_id, first, generation, version=version, worker=workers.number, workers=workers.count)
