@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 
@@ -10,7 +11,19 @@ import pytest
 import trio
 import trio.testing
 
-from odp_trio.process.link import Beat, HandOver, Link, Message, Serve, Serving, Upgrade, Warm, link_pair
+from odp_trio.process.link import (
+    Beat,
+    HandOver,
+    Link,
+    Listen,
+    Message,
+    Prepared,
+    Serve,
+    Serving,
+    Upgrade,
+    Warm,
+    link_pair,
+)
 
 MESSAGES = [
     Serve(version=3, when_ready=True, outlive=True),
@@ -19,6 +32,9 @@ MESSAGES = [
     Serving(),
     Beat(False, ("draining",)),
     Upgrade(),
+    Serve(2, when_ready=True, worker=1, workers=3, proxy_id=77, together=True),
+    Prepared(),
+    Listen(),
 ]
 
 
@@ -41,6 +57,22 @@ async def test_every_message_arrives_as_it_was_sent(pair: tuple[Link, Link]) -> 
     assert got == MESSAGES
     with pytest.raises(BlockingIOError):
         other.receive_nowait()
+
+
+async def test_descriptors_come_with_a_message(pair: tuple[Link, Link]) -> None:
+    mine, other = pair
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        mine.send(Serve(descriptors=("mysql",)), [listener.fileno()])
+        address = listener.getsockname()
+    mine.send(Listen())
+
+    assert await other.receive() == Serve(descriptors=("mysql",))
+    (descriptor,) = other.received
+    assert not os.get_inheritable(descriptor)
+    with socket.socket(fileno=descriptor) as received:
+        assert received.getsockname() == address
+    assert await other.receive() == Listen()
+    assert other.received == ()
 
 
 async def test_the_end_of_one_is_seen_by_the_other(pair: tuple[Link, Link]) -> None:
