@@ -7,6 +7,7 @@ one datagram: JSON with the kind under ``type``.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from collections.abc import Sequence
 from typing import Final, final
@@ -93,13 +94,15 @@ class Link:
     def receive_nowait(self) -> Message | None:
         """Return the next message; None at the end; raise BlockingIOError when there is none yet."""
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._sock, _LONGEST, _MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+            data, descriptors, _, _ = socket.recv_fds(self._sock, _LONGEST, _MOST_DESCRIPTORS)
         except BlockingIOError:
             raise
         except OSError:
             return None
         if not data:
             return None
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
         self.received = tuple(descriptors)
         message: Message = msgspec.json.decode(data, type=Message)
         return message
