@@ -23,13 +23,13 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
 from odp_trio.admin.access import NO_TOKEN, Refusal, Visitor, check, visitor
-from odp_trio.admin.across.operations import METRICS, STATUS, feed_of, run
+from odp_trio.admin.across.operations import STATUS, AllMetrics, feed_of, run
 from odp_trio.admin.api import API, Caller, Operation
 from odp_trio.admin.api_types import Nothing, Operations, Source
 from odp_trio.admin.console_pages import PAGES, page
 from odp_trio.admin.live import Feed
 from odp_trio.admin.live_socket import LONGEST_MESSAGE, serve_watcher
-from odp_trio.admin.metrics import MetricRecords, write_records
+from odp_trio.admin.metrics import write_records
 from odp_trio.admin.openapi import document
 from odp_trio.admin.operate import Operator
 from odp_trio.admin.status import ProxyStatus
@@ -101,6 +101,7 @@ def make_app(source: Source, operations: Operations) -> Starlette:
 def _probes(source: Source, operations: Operations) -> list[Route]:
     """Return what anybody may read: orchestrators and Prometheus ask it."""
     caller = Caller(source, operations, "HTTP", Feed(source).frame)
+    counted = AllMetrics(source, operations)
 
     async def status() -> ProxyStatus:
         """Return the status of all workers, soon: who probes is not patient."""
@@ -118,8 +119,7 @@ def _probes(source: Source, operations: Operations) -> list[Route]:
         return _json({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
     async def metrics(_: Request) -> Response:
-        found: MetricRecords = await run(caller, METRICS, Nothing())
-        return Response(await write_records(found), headers={"content-type": CONTENT_TYPE_LATEST})
+        return Response(await write_records(await counted.records()), headers={"content-type": CONTENT_TYPE_LATEST})
 
     return [Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)]
 

@@ -10,7 +10,7 @@ from odp_trio.errors import WorkerMissing
 from odp_trio.session.ids import SERVER_ID
 from odp_trio.session.kill import Killer, check_permission, find_session, kill_connection, kill_query
 from odp_trio.session.services import Services
-from odp_trio.workers.asking import Question
+from odp_trio.workers.asking import ANSWER_SECONDS, Question
 
 ABOUT: Final = "kill"
 _KILLED: Final = b"killed"
@@ -25,6 +25,11 @@ class KillOrder(msgspec.Struct, frozen=True):
     by: str
 
 
+def patience(services: Services) -> float:
+    """Return how long a worker may take to kill: KILL QUERY connects to an OBServer."""
+    return ANSWER_SECONDS + services.settings().connect_timeout
+
+
 async def killed_elsewhere(services: Services, order: KillOrder) -> bool:
     """Have the worker kill that has the client; return False when no other worker has it.
 
@@ -35,7 +40,11 @@ async def killed_elsewhere(services: Services, order: KillOrder) -> bool:
     if workers.count == 1 or owner == workers.number or (owner is None and not order.number & SERVER_ID):
         return False
     question = Question(ABOUT, msgspec.msgpack.encode(order))
-    answers = await workers.ask_all(question) if owner is None else [await workers.ask_one(owner, question)]
+    seconds = patience(services)
+    if owner is None:
+        answers = await workers.ask_all(question, seconds=seconds)
+    else:
+        answers = [await workers.ask_one(owner, question, seconds=seconds)]
     if any(answer.body == _KILLED for answer in answers):
         return True
     for answer in answers:

@@ -18,6 +18,7 @@ from odp_trio.admin.across.rows import Asks
 from odp_trio.admin.commands.command import Asked, Command, Rows
 from odp_trio.errors import NoSuchEntry, OdpError, SessionMemoryExceeded, UnknownTask, UnknownThread, WorkerMissing
 from odp_trio.session.kill import Killer
+from odp_trio.session.kill_elsewhere import patience
 from odp_trio.session.services import Session
 from odp_trio.workers.asking import Answer, Question
 
@@ -109,10 +110,10 @@ async def _by_owner(asked: Asked, command: Command) -> Done:
         owner = None if number is None else asked.proxy.services.ids.worker_of(number)
         if number is None or owner == workers.number:
             raise
-        question = _question(asked, command)
+        question, seconds = _question(asked, command), patience(asked.proxy.services)
         if owner is not None:
-            return _done(await workers.ask_one(owner, question))
-        return _first_done(await workers.ask_all(question))
+            return _done(await workers.ask_one(owner, question, seconds=seconds))
+        return _first_done(await workers.ask_all(question, seconds=seconds))
 
 
 async def _by_each(asked: Asked, command: Command) -> Done:

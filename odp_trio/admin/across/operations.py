@@ -6,7 +6,7 @@ Besides those of /api there is one of our own: what /metrics is made of.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +14,7 @@ import trio
 
 from odp_trio.admin.across import records
 from odp_trio.admin.across.answers import by_all
+from odp_trio.admin.across.departed import Life, Memory, Remembered, life_of, with_counts_of
 from odp_trio.admin.across.rows import Asks
 from odp_trio.admin.api import API, Caller, Operation
 from odp_trio.admin.api_types import Nothing, Operations, Source
@@ -25,13 +26,14 @@ from odp_trio.workers.asking import ANSWER_SECONDS, Answer, Question
 log = logging.getLogger("odp_trio.admin")
 
 ABOUT: Final = "operation"
+REMEMBERED: Final = "remembered"
 
 
 async def _metrics(caller: Caller, _: Nothing) -> MetricRecords:
     return await metric_records(caller.source)
 
 
-def _metrics_of_all(answers: Any, _: object, missing: Sequence[str]) -> MetricRecords:
+def _fold_metrics(answers: Mapping[int, MetricRecords], missing: Sequence[str]) -> MetricRecords:
     found = list(answers.values())
     status = records.status([one.status for one in found])
     return MetricRecords(
@@ -42,7 +44,11 @@ def _metrics_of_all(answers: Any, _: object, missing: Sequence[str]) -> MetricRe
     )
 
 
-METRICS: Final = Operation("GET", "metrics", "", MetricRecords, _metrics, across=by_all(_metrics_of_all))
+def _each(answers: Any, _: object, missing: Sequence[str]) -> Any:
+    return answers, missing
+
+
+METRICS: Final = Operation("GET", "metrics", "", MetricRecords, _metrics, across=by_all(_each))
 STATUS: Final = next(operation for operation in API if operation.name == "status")
 LIVE: Final = next(operation for operation in API if operation.name == "live")
 _BY_NAME: Final[dict[tuple[str, str], Operation]] = {
@@ -113,6 +119,34 @@ def answering(source: Source, operations: Operations) -> Callable[[bytes], Await
         return msgspec.msgpack.encode(await operation.run(Caller(source, operations, wanted.who, feed.frame), asked))
 
     return answer
+
+
+class AllMetrics:
+    """What /metrics is made of: counters do not fall when a worker is gone."""
+
+    def __init__(self, source: Source, operations: Operations) -> None:
+        self._caller = Caller(source, operations, "metrics", Feed(source).frame)
+        self._memory = Memory()
+        source.workers.answerer.on(REMEMBERED, self._tell)
+
+    async def records(self) -> MetricRecords:
+        """Return what all workers have counted."""
+        source = self._caller.source
+        if source.workers.count == 1:
+            return await metric_records(source)
+        answers, missing = await run(self._caller, METRICS, Nothing())
+        lives = {life_of(worker, found): found for worker, found in answers.items()}
+        if self._memory.see(lives):
+            question = Question(REMEMBERED, msgspec.msgpack.encode(list(lives)))
+            for answer in await source.workers.ask_all(question):
+                if answer.good:
+                    self._memory.learn(msgspec.msgpack.decode(answer.body, type=list[Remembered]))
+        return with_counts_of(_fold_metrics(answers, missing), self._memory.without(lives))
+
+    async def _tell(self, body: bytes) -> bytes:
+        """Answer with what is remembered of other lives than those that somebody sees."""
+        lives = set(msgspec.msgpack.decode(body, type=list[Life]))
+        return msgspec.msgpack.encode(self._memory.without(lives))
 
 
 class AllFrames:

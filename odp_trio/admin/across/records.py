@@ -246,22 +246,21 @@ _traffic = by(
     record({"cluster": first, "tenant": first, "from_clients": added, "from_servers": added}), "cluster", "tenant"
 )
 _server_sessions = by(record({"cluster": first, "server": first, "sessions": added}), "cluster", "server")
-measurements: Final = record(
-    {
-        "statements": _statements,
-        "times": _tenant_times,
-        "traffic": _traffic,
-        "server_sessions": _server_sessions,
-        "records": counted,
-        "loop_lag": times,
-        "loop_events": added,
-        "loop_errors": added,
-        "refresh_interval": largest,
-        "workers": every,
-        "log_warnings": counted,
-        "log_lines_lost": counted,
-    }
-)
+MEASUREMENTS: Final[Folds] = {
+    "statements": _statements,
+    "times": _tenant_times,
+    "traffic": _traffic,
+    "server_sessions": _server_sessions,
+    "records": counted,
+    "loop_lag": times,
+    "loop_events": added,
+    "loop_errors": added,
+    "refresh_interval": largest,
+    "workers": every,
+    "log_warnings": counted,
+    "log_lines_lost": counted,
+}
+measurements: Final = record(MEASUREMENTS)
 
 
 def process(values: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -23,10 +23,11 @@ TOKEN = "a token"
 AS_ADMINISTRATOR = {"authorization": f"Bearer {TOKEN}"}
 
 
-@pytest.fixture
-async def proxies() -> AsyncIterator[list[Proxy]]:
-    """Two workers whose one cluster cannot be reached."""
-    async with open_workers(msgspec.structs.replace(SETTINGS, http_token=Secret(TOKEN))) as proxies:
+@pytest.fixture(params=[2])
+async def proxies(request: pytest.FixtureRequest) -> AsyncIterator[list[Proxy]]:
+    """Workers whose one cluster cannot be reached; the parameter is how many."""
+    settings = msgspec.structs.replace(SETTINGS, http_token=Secret(TOKEN))
+    async with open_workers(settings, request.param) as proxies:
         yield proxies
 
 
@@ -43,9 +44,14 @@ async def get(proxy: Proxy, path: str, **parameters: Any) -> Any:
 
 
 async def metrics(proxy: Proxy) -> dict[str, dict[tuple[str, ...], float]]:
+    """Return what /metrics says."""
+    return samples((await ask(proxy, "GET", "/metrics")).text)
+
+
+def samples(text: str) -> dict[str, dict[tuple[str, ...], float]]:
     """Return the samples by name and values of labels."""
     found: dict[str, dict[tuple[str, ...], float]] = {}
-    for family in text_string_to_metric_families((await ask(proxy, "GET", "/metrics")).text):
+    for family in text_string_to_metric_families(text):
         for sample in family.samples:
             labels = tuple(sample.labels.values())
             samples = found.setdefault(sample.name, {})
@@ -178,3 +184,32 @@ async def test_slow_statements_and_warnings_are_in_order_of_time(proxies: list[P
 
     assert [line["log"] for line in lines if line["logger"] == "odp_trio.test"] == ["at 1", "at 2", "at 3"]
     assert [line["log"] for line in last] == ["at 3"]
+
+
+@pytest.mark.parametrize("proxies", [3], indirect=True)
+async def test_counters_do_not_fall_when_a_worker_is_gone(proxies: list[Proxy]) -> None:
+    """Nor when somebody else is asked then, who has never looked before."""
+    apps = [make_app(proxy, Operator(proxy)) for proxy in proxies]
+
+    async def look(number: int) -> dict[str, dict[tuple[str, ...], float]]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(apps[number]), base_url="http://127.0.0.1") as http:
+            return samples((await http.get("/metrics")).text)
+
+    for _ in range(3):
+        async with logged_in(proxies[2]):
+            pass
+    async with logged_in(proxies[1]):
+        before = await look(0)
+        together(proxies[2]).silent = True
+        same, other = await look(0), await look(1)
+
+    for found in (before, same, other):
+        assert found["odp_sessions_accepted_total"] == {(): 4.0}
+        assert sum(found["odp_session_ends_total"].values()) + found["odp_sessions"][()] == 4.0
+        assert found["odp_cluster_refreshes_total"] == {("demo",): 0.0}
+    assert other["odp_workers"] == {("answering",): 2.0, ("missing",): 1.0}
+    assert other["process_cpu_seconds_total"][()] >= before["process_cpu_seconds_total"][()]
+    assert other["process_open_fds"][()] < before["process_open_fds"][()]
+
+    together(proxies[2]).silent = False
+    assert (await look(1))["odp_sessions_accepted_total"] == {(): 4.0}
