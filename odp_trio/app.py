@@ -226,7 +226,9 @@ class Proxy:
     def start_sessions(self, nursery: trio.Nursery, version: int = 0) -> None:
         """Make the session table; sessions and fetches of routes run in ``nursery``."""
         self.generation = version
-        self.views.tenants = TenantRoutes(self.clusters, self.tenants, nursery, self.counts, self.views.changed)
+        self.views.tenants = TenantRoutes(
+            self.clusters, self.tenants, nursery, self.counts, self.views.changed, self.views.tenant_fetched
+        )
         self.views.locations = TableLocations(
             self.clusters, self.locations, nursery, self.counts, self.settings, self._rng
         )

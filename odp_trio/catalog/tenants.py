@@ -46,13 +46,14 @@ class TenantRoutes:
         nursery: trio.Nursery,
         counts: Counts,
         changed: Callable[[], None] = lambda: None,
+        fetched: Callable[[TenantKey, tuple[Address, ...]], None] = lambda key, servers: None,
     ) -> None:
         self._clusters = clusters
         self._table = table
         self._nursery = nursery
         self._counts = counts
         self._fetches: dict[TenantKey, _Fetch] = {}
-        self._changed = changed
+        self._changed, self._fetched = changed, fetched
         self._to_renew: dict[TenantKey, None] = {}
         self._renewing = False
 
@@ -138,10 +139,8 @@ class TenantRoutes:
             if not servers:
                 raise AccessDenied(f"tenant {key.tenant!r} is unknown to cluster {key.cluster!r}")
             fetch.route = TenantRoute(key, servers, trio.current_time())
-            known = self._table.find(key)
             self._table.store(fetch.route)
-            if known is None or known.servers != servers:
-                self._changed()
+            self._fetched(key, servers)
         except (CatalogError, AccessDenied) as exc:
             fetch.failure = exc
         except Exception as exc:  # a bug: those who wait must not wait for ever

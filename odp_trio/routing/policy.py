@@ -33,10 +33,36 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Tier(msgspec.Struct, frozen=True):
-    """One step of a policy and the servers that it admits, in a fixed order."""
+    """One step of a policy and the servers that it admits, in a fixed order.
+
+    ``listed`` may be shared with other locations: those at the positions ``skipped`` (ascending) are not of this one.
+    """
 
     letters: str
-    servers: tuple[Address, ...]
+    listed: tuple[Address, ...]
+    skipped: tuple[int, ...] = ()
+
+    @property
+    def servers(self) -> tuple[Address, ...]:
+        """The servers that it admits."""
+        if not self.skipped:
+            return self.listed
+        return tuple(server for at, server in enumerate(self.listed) if at not in self.skipped)
+
+    def by_turn(self, turn: int) -> Address:
+        """Return one of the servers, another for another turn."""
+        at = turn % (len(self.listed) - len(self.skipped))
+        for skipped in self.skipped:
+            at += skipped <= at
+        return self.listed[at]
+
+
+class Unlocated(msgspec.Struct, frozen=True):
+    """The tiers of a policy for servers that hold no replica, and where in its tier each of them stands."""
+
+    tiers: tuple[Tier, ...]
+    places: dict[str, dict[Address, int]]
+    """By letters of the tier."""
 
 
 _TABLE: Final = {
@@ -93,7 +119,29 @@ def in_order(policy: str, candidates: Iterable[Candidate]) -> tuple[Tier, ...]:
         Tier(letters, tuple(server.address for server in servers if admits(letters, server.letters)))
         for letters in POLICIES[policy]
     )
-    return tuple(tier for tier in tiers if tier.servers)
+    return tuple(tier for tier in tiers if tier.listed)
+
+
+def unlocated(policy: str, candidates: Iterable[Candidate]) -> Unlocated:
+    """Sort servers that hold no replica into the tiers of a policy, to be shared by all locations."""
+    tiers = in_order(policy, candidates)
+    return Unlocated(tiers, {tier.letters: {one: at for at, one in enumerate(tier.listed)} for tier in tiers})
+
+
+def in_order_beside(
+    policy: str, held: Iterable[Candidate], others: Unlocated, absent: Iterable[Address]
+) -> tuple[Tier, ...]:
+    """Return the tiers of a policy for one location: its replicas, and the other servers without those ``absent``.
+
+    What it costs, in time and memory, does not depend on how many other servers there are.
+    """
+    tiers = {tier.letters: tier for tier in in_order(policy, held)}
+    for tier in others.tiers:
+        places = others.places[tier.letters]
+        skipped = tuple(sorted(places[address] for address in absent if address in places))
+        if len(skipped) < len(tier.listed):
+            tiers[tier.letters] = Tier(tier.letters, tier.listed, skipped) if skipped else tier
+    return tuple(tiers[letters] for letters in POLICIES[policy] if letters in tiers)
 
 
 def best(tiers: Iterable[Tier], refused: Collection[Address], turn: int) -> tuple[str, Address] | None:
@@ -102,9 +150,9 @@ def best(tiers: Iterable[Tier], refused: Collection[Address], turn: int) -> tupl
     None when every server of every tier is refused.
     """
     for tier in tiers:
-        servers = tier.servers
-        if refused:
-            servers = tuple(server for server in servers if server not in refused)
+        if not refused:
+            return tier.letters, tier.by_turn(turn)
+        servers = tuple(server for server in tier.servers if server not in refused)
         if servers:
             return tier.letters, servers[turn % len(servers)]
     return None

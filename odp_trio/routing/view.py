@@ -15,7 +15,7 @@ import msgspec
 
 from odp_trio.model import Address, TenantKey
 from odp_trio.routing.ldc import Nearness, measure
-from odp_trio.routing.policy import POLICIES, Candidate, Tier, best, in_order
+from odp_trio.routing.policy import POLICIES, Candidate, Tier, Unlocated, best, in_order_beside, unlocated
 from odp_trio.topology.cluster import Server, ServerState, Zone
 from odp_trio.topology.congestion import BADNESS, NO_REFUSALS, Listed, Refusals
 from odp_trio.topology.location import Location, Replica
@@ -51,11 +51,37 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @final
+class ClusterView:
+    """What the views of all tenants of a cluster have in common, worked out once."""
+
+    __slots__ = ("_idcs", "_near", "_servers", "_zones", "down", "has_readonly_zone")
+
+    def __init__(
+        self, servers: Mapping[Address, Server], zones: Mapping[str, Zone], idcs: Mapping[str, str] | None = None
+    ) -> None:
+        self._servers, self._zones, self._idcs = servers, zones, idcs
+        self.down = frozenset(address for address, server in servers.items() if not server.takes_logins)
+        self.has_readonly_zone = any(zone.kind.lower() == "readonly" for zone in zones.values())
+        self._near: dict[str, Nearness] = {}
+
+    def near(self, idc: str) -> Nearness:
+        """Return the distances seen from an IDC."""
+        found = self._near.get(idc)
+        if found is None:
+            if len(self._near) >= ORDERS_KEPT:
+                self._near.clear()
+            found = self._near[idc] = measure(idc, self._servers, self._zones, self._idcs)
+        return found
+
+
+@final
 class View:
     """One tenant of one cluster."""
 
     __slots__ = (
-        "_near",
+        "_cluster",
+        "_homes",
+        "_unlocated",
         "epoch",
         "has_readonly_zone",
         "idcs",
@@ -86,6 +112,7 @@ class View:
         *,
         idcs: Mapping[str, str] | None = None,
         refusals: Refusals = NO_REFUSALS,
+        cluster: ClusterView | None = None,
     ) -> None:
         self.key = key
         self.epoch = epoch
@@ -98,24 +125,19 @@ class View:
         self.idcs = idcs or {}
         """Region by IDC, for an IDC that no zone has."""
         self.primary_zone = "" if primary_zone.upper() == _RANDOM else primary_zone
-        self.has_readonly_zone = any(zone.kind.lower() == "readonly" for zone in zones.values())
+        self._cluster = cluster or ClusterView(servers, zones, idcs)
+        self.has_readonly_zone = self._cluster.has_readonly_zone
         self.refusals = refusals
-        down = {address for address, server in servers.items() if not server.takes_logins}
-        gone = {address for address in tenant_servers if servers and address not in servers}
-        self.out = frozenset(excluded) | down | gone | refusals.lists.keys()
+        gone = [address for address in tenant_servers if address not in servers] if servers else ()
+        self.out = self._cluster.down.union(excluded, gone, refusals.lists)
         self.watched = refusals.watched
         """Servers that failed or are on a list: whoever they answer well is to say so."""
-        self._near: dict[str, Nearness] = {}
+        self._unlocated: dict[tuple[str, str], Unlocated] = {}
+        self._homes = frozenset(tenant_servers)
 
     def near(self, idc: str) -> Nearness:
         """Return the distances seen from the session's IDC, or the configured one."""
-        name = idc or self.settings.idc
-        found = self._near.get(name)
-        if found is None:
-            if len(self._near) >= ORDERS_KEPT:
-                self._near.clear()
-            found = self._near[name] = measure(name, self.servers, self.zones, self.idcs)
-        return found
+        return self._cluster.near(idc or self.settings.idc)
 
     def usable(self, address: Address, refused: Collection[Address]) -> bool:
         """Whether a server may be chosen: in service, and not refused by this statement before."""
@@ -185,7 +207,7 @@ class View:
         near = self.near(idc)
         found: dict[Address, Candidate] = {}
         for replica in location.replicas if location is not None else ():
-            if not self.lost(replica.address) or replica.address in self.tenant_servers:
+            if self._may_hold(replica.address):
                 found[replica.address] = Candidate(replica.address, self._letters(replica.address, near, replica))
         unreadable = {
             replica.address
@@ -196,6 +218,9 @@ class View:
             if address not in found:
                 found[address] = Candidate(address, self._letters(address, near, None))
         return tuple(candidate for address, candidate in found.items() if address not in unreadable)
+
+    def _may_hold(self, address: Address) -> bool:
+        return not self.lost(address) or address in self._homes
 
     def _letters(self, address: Address, near: Nearness, replica: Replica | None) -> str:
         zone = self.zone_of(address)
@@ -210,14 +235,31 @@ class View:
     def tiers(self, policy: str, location: Location | None, idc: str) -> tuple[Tier, ...]:
         """Return the tiers of a policy over a location; worked out once for a location and a view."""
         if location is None:
-            return in_order(policy, self.candidates(None, idc))
+            return self._without_location(policy, idc).tiers
         key = (self.epoch, policy, idc or self.settings.idc)
         found: tuple[Tier, ...] | None = location.orders.get(key)  # type: ignore[assignment]
         if found is None:
             if len(location.orders) >= ORDERS_KEPT:
                 location.orders.clear()
-            found = in_order(policy, self.candidates(location, idc))
-            location.orders[key] = found
+            found = location.orders[key] = self._with_location(policy, location, idc)
+        return found
+
+    def _with_location(self, policy: str, location: Location, idc: str) -> tuple[Tier, ...]:
+        near = self.near(idc)
+        held = {
+            replica.address: Candidate(replica.address, self._letters(replica.address, near, replica))
+            for replica in location.replicas
+            if (replica.readable or replica.leader) and self._may_hold(replica.address)
+        }
+        absent = {replica.address for replica in location.replicas}
+        return in_order_beside(policy, held.values(), self._without_location(policy, idc), absent)
+
+    def _without_location(self, policy: str, idc: str) -> Unlocated:
+        found = self._unlocated.get((policy, idc))
+        if found is None:
+            if len(self._unlocated) >= ORDERS_KEPT:
+                self._unlocated.clear()
+            found = self._unlocated[policy, idc] = unlocated(policy, self.candidates(None, idc))
         return found
 
     def pick(

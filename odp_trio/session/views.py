@@ -19,7 +19,7 @@ from odp_trio.config.values import parse_targets
 from odp_trio.model import Address, TenantKey
 from odp_trio.observe import Counts
 from odp_trio.routing.request import Route
-from odp_trio.routing.view import RouteSettings, View
+from odp_trio.routing.view import ClusterView, RouteSettings, View
 from odp_trio.session.ports import Diagnosing
 from odp_trio.topology.cluster import ClusterResource
 from odp_trio.topology.congestion import Failure
@@ -45,6 +45,9 @@ class Views:
         self._clusters = clusters
         self._settings = settings
         self._views: dict[tuple[TenantKey, str], View] = {}
+        self._servers: dict[TenantKey, tuple[Address, ...]] = {}
+        """Servers of the tenants that there are views of, also where a session is the only one that still has it."""
+        self._clusters_seen: dict[str, ClusterView] = {}
         self.congestion = Congestion(settings, self.changed)
         self.diagnosis: Diagnosing | None = None
         """Told of misroutes."""
@@ -55,6 +58,13 @@ class Views:
         """Something that views are made of is different."""
         self.generation += 1
         self._views.clear()
+        self._servers.clear()
+        self._clusters_seen.clear()
+
+    def tenant_fetched(self, key: TenantKey, servers: tuple[Address, ...]) -> None:
+        """A tenant's servers are known, as they were before or not.  One that nobody has a view of changes no view."""
+        if self._servers.get(key, servers) != servers:
+            self.changed()
 
     def settings_changed(self) -> None:
         """Settings are others: so may be the servers that are on the lists, and every view."""
@@ -84,11 +94,19 @@ class Views:
             cluster.primary_zones.get(key.tenant, ""),
             idcs=cluster.idcs,
             refusals=self.congestion.refusals(key.cluster),
+            cluster=self._of_cluster(cluster),
         )
         if len(self._views) >= _VIEWS_KEPT:
             self._views.clear()
         self._views[key, user] = view
+        self._servers[key] = servers
         return view
+
+    def _of_cluster(self, cluster: ClusterResource) -> ClusterView:
+        found = self._clusters_seen.get(cluster.name)
+        if found is None:
+            found = self._clusters_seen[cluster.name] = ClusterView(cluster.servers, cluster.zones, cluster.idcs)
+        return found
 
     def note_dirty(self, location: Location) -> None:
         """A location is wrong."""

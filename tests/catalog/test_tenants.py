@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from random import Random
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from odp_trio.catalog.locations import TableLocations
 from odp_trio.catalog.queries import tenant_servers
 from odp_trio.catalog.tenants import TenantRoutes
+from odp_trio.config import Settings
 from odp_trio.errors import AccessDenied, CatalogError
 from odp_trio.model import TenantKey
 from odp_trio.observe import Counts
+from odp_trio.session.views import Views
+from odp_trio.topology.location_table import Locations
 from odp_trio.topology.tenant import TenantTable
 from tests.catalog.fake_metadata import FakeMetadata
 from tests.catalog.test_clusters import open_clusters
@@ -103,6 +108,38 @@ async def test_a_failed_fetch_is_everybodys_error_and_tried_again(autojump_clock
             await routes.servers(KEY)
         fake.down = ""
         assert await routes.servers(KEY)
+
+
+async def test_a_view_is_made_anew_when_its_tenant_has_moved_and_not_when_others_come(
+    autojump_clock: MockClock,
+) -> None:
+    fake = FakeMetadata(tenants={f"t{n}": ["10.0.0.1"] for n in range(100)})
+    async with open_clusters(fake) as clusters, trio.open_nursery() as nursery:
+        views = Views(clusters, Settings, Counts())
+        table = TenantTable(limit=50)
+        routes = TenantRoutes(clusters, table, nursery, Counts(), views.changed, views.tenant_fetched)
+        views.tenants = routes
+        views.locations = TableLocations(clusters, Locations(), nursery, Counts(), Settings, Random(0))
+        await clusters.wait_available("demo")
+        await routes.servers(KEY)
+        before, view = views.generation, views.view(KEY, "app")
+        assert view is not None
+
+        for n in range(2, 100):
+            await routes.servers(TenantKey("demo", f"t{n}"))
+
+        assert views.generation == before
+        assert views.view(KEY, "app") is view
+        assert table.find(KEY) is None
+
+        fake.tenants["t1"] = ["10.0.0.2"]
+        await routes.servers(KEY)
+
+        assert views.generation > before
+        moved = views.view(KEY, "app")
+        assert moved is not None
+        assert [str(address) for address in moved.tenant_servers] == ["10.0.0.2:2881"]
+        nursery.cancel_scope.cancel()
 
 
 async def test_the_table_is_bounded(autojump_clock: MockClock) -> None:

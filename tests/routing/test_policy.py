@@ -106,6 +106,34 @@ def cluster(out: Collection[Address]) -> tuple[View, Location]:
     return view, Location(entry, 0, tuple(replicas), 0.0)
 
 
+@given(
+    st.sampled_from(sorted(POLICIES)),
+    st.sets(st.sampled_from(CANDIDATES), max_size=4),
+    st.sets(st.sampled_from(CANDIDATES), max_size=3),
+    st.lists(st.tuples(st.booleans(), st.sampled_from((0, 5, 16)), st.booleans()), min_size=4, max_size=4),
+    st.sampled_from(("hz1", "sh1", "", "nowhere")),
+)
+def test_tiers_with_shared_servers_are_those_of_all_candidates(
+    policy: str, held: set[Candidate], homeless: set[Candidate], kinds: list[tuple[bool, int, bool]], idc: str
+) -> None:
+    view, location = cluster(())
+    away = {candidate.address for candidate in homeless}
+    homes = tuple(address for address in view.tenant_servers if address not in away)
+    view = View(KEY, 1, view.servers, view.zones, homes, view.locations, RouteSettings(idc=idc))
+    replicas = [
+        Replica(candidate.address, leader, kind, duplicate)
+        for candidate, (leader, kind, duplicate) in zip(sorted(held, key=str), kinds, strict=False)
+    ]
+    location = Location(location.table, 0, (*replicas, Replica(Address("10.9.9.9", 1))), 0.0)
+
+    tiers = view.tiers(policy, location, "")
+
+    expected = in_order(policy, view.candidates(location, ""))
+    assert [(tier.letters, tier.servers) for tier in tiers] == [(tier.letters, tier.servers) for tier in expected]
+    for tier in tiers:
+        assert tuple(tier.by_turn(turn) for turn in range(len(tier.servers))) == tier.servers
+
+
 def walk(policy: str, *, dying: bool) -> list[str]:
     """Tiers in the order in which a weak read comes to them; a server that was taken dies, or is tried in vain."""
     taken: set[Address] = set()
