@@ -21,6 +21,7 @@ canned, live    the two back ends: the canned server, an OceanBase kernel with s
 sysbench        runs sysbench and reads what it says; warm.lua is its script
 latency         latency against offered load
 micro           pure functions alone
+lane            the express lane alone, by kind of request, beside bare calls of the kernel
 routing         facts, decisions, the router; how the number of tables matters
 cold            statements on tables that nothing is known of yet
 figures         samples, medians, the machine

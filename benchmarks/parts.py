@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from benchmarks import canned, cold, latency, live, micro, observed, routing
+from benchmarks import canned, cold, lane, latency, live, micro, observed, routing
 from benchmarks.rounds import Part, each_round, pure
 
 PARTS: Final[Mapping[str, Part]] = {
@@ -22,6 +22,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "write_only": Part("sysbench write_only on an OceanBase kernel", live.loaded_with("write_only")),
     "latency": Part("latency against offered load, open loop, on the canned server", latency.opened),
     "micro": pure(micro.measure, 1 / 3),
+    "lane": pure(lane.measure, 1 / 6),
     "routing": pure(routing.measure, 1 / 6),
     "cold": each_round(cold.measure),
     "observed": each_round(observed.measure),

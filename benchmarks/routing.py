@@ -71,8 +71,7 @@ class World:
         servers = {address: Server(address, f"z{at}", Health.ACTIVE) for at, address in enumerate(_SERVERS)}
         settings = RouteSettings(idc="idc0", policy="FOLLOWER_FIRST")
         self.view = View(_KEY, 1, servers, zones, _SERVERS, self.locations, settings)
-        self.state = ClientState()
-        self.state.database, self.state.last = b"test", _SERVERS[0]
+        self.state = client_state()
         self.statements = Statements(200_000)
 
     def _entry(self, name: str, number: int, part_num: int) -> TableEntry:
@@ -111,6 +110,13 @@ class World:
         shape, request.values.literals = self.statements.shape(sql.encode())
         request.begin(shape)
         return request
+
+
+def client_state() -> ClientState:
+    """Return the state of a session that has asked before."""
+    state = ClientState()
+    state.database, state.last = b"test", _SERVERS[0]
+    return state
 
 
 def _bound(at: int) -> bytes:
@@ -217,7 +223,8 @@ def _weight() -> Iterator[Sample]:
         yield Sample("memory of a location", metric, "bytes/table", "odp_trio", bytes_each / _WEIGHED)
 
 
-def _router(world: World) -> Router:
+def open_router(world: World) -> Router:
+    """Return the router of a session that has sessions on all servers."""
     servers = ServerSet()
     for address in _SERVERS:
         servers.add(_Upstream(address))  # type: ignore[arg-type]  # a server session without a socket
@@ -229,7 +236,7 @@ def _router(world: World) -> Router:
 
 def _chooser(world: World, tables: int) -> Callable[[], object]:
     """Return what routes a command on one of so many tables, at random."""
-    router = _router(world)
+    router = open_router(world)
     chance = random.Random(0)
     commands = [
         bytearray(packet(0, b"\x03SELECT c FROM t%d WHERE id=%d" % (chance.randrange(tables), number)))
@@ -240,14 +247,18 @@ def _chooser(world: World, tables: int) -> Callable[[], object]:
 
 def _executor(world: World) -> Callable[[], object]:
     """Return what routes the execution of a prepared statement that every server has."""
-    router = _router(world)
+    router = open_router(world)
+    copied(world, router)
+    return _choose(router, [bytearray(execute(1, (number,))) for number in range(100)])
+
+
+def copied(world: World, router: Router) -> None:
+    """Let a session have a prepared statement, number 1, that every server has."""
     shape, literals = world.statements.shape(_PREPARED.encode())
-    first = execute(1, (1,), first=True)
-    types = first[-10:-8]
+    types = execute(1, (1,), first=True)[-10:-8]
     router.statements.prepared.statements[1] = Prepared(1, _PREPARED.encode(), shape, tuple(literals), 1, types)
     for upstream in router.servers.by_address.values():
         upstream.copies[1] = Copy(1)
-    return _choose(router, [bytearray(execute(1, (number,))) for number in range(100)])
 
 
 def _choose(router: Router, commands: list[bytearray]) -> Callable[[], object]:

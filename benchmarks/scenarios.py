@@ -62,13 +62,13 @@ class Plan(msgspec.Struct, frozen=True):
 _TRIO = (DIRECT, HAPROXY, ODP_TRIO)
 _ALL = (DIRECT, HAPROXY, TRIO_RELAY, ODP_TRIO, ODP_TRIO_2)
 _WAYS = (ODP_TRIO_OB20, ODP_TRIO_COMPRESSED)
-_FIRST_PARTS = ("canned", "live", "micro", "routing", "cold", "observed")
+_FIRST_PARTS = ("canned", "live", "micro", "lane", "routing", "cold", "observed")
 FIRST = Plan(3, 3.0, 0.5, 10_000_000, 100, 3, 1000, 2, False, 10_000, 100, _FIRST_PARTS, _TRIO, _WAYS)
 _MIXES = ("point_select", "read_only", "read_write", "write_only")
 SMOKE = Plan(
     rounds=1, seconds=0.2, warm_up=0.05, requests=300, big_mebibytes=4, big_repeats=1, idle_sessions=20, start_ups=1,
     check_big=True, table_rows=100, cold_tables=3, contenders=_ALL, ways=_WAYS, threads=(2,), workloads=_MIXES,
-    parts=("canned", "live", "latency", "micro", "routing", "cold", "observed"), prepared=(False, True), offered=(50,),
+    parts=("canned", "live", "latency", "micro", "lane", "routing", "cold", "observed"), prepared=(False, True), offered=(50,),
 )  # fmt: skip
 FULL = Plan(
     rounds=5, seconds=1.2, warm_up=0.3, requests=10_000_000, big_mebibytes=100, big_repeats=1, idle_sessions=0,
