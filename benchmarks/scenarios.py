@@ -68,7 +68,8 @@ _MIXES = ("point_select", "read_only", "read_write", "write_only")
 SMOKE = Plan(
     rounds=1, seconds=0.2, warm_up=0.05, requests=300, big_mebibytes=4, big_repeats=1, idle_sessions=20, start_ups=1,
     check_big=True, table_rows=100, cold_tables=3, contenders=_ALL, ways=_WAYS, threads=(2,), workloads=_MIXES,
-    parts=("canned", "live", "latency", "micro", "lane", "routing", "cold", "observed"), prepared=(False, True), offered=(50,),
+    parts=("canned", "live", "latency", "micro", "lane", "routing", "cold", "observed"),
+    prepared=(False, True), offered=(50,),
 )  # fmt: skip
 FULL = Plan(
     rounds=5, seconds=1.2, warm_up=0.3, requests=10_000_000, big_mebibytes=100, big_repeats=1, idle_sessions=0,

@@ -13,6 +13,7 @@ rest is gone (unregistered: a reset would be reported over and over).
 
 from __future__ import annotations
 
+from struct import Struct
 from time import perf_counter_ns as clock
 from typing import Final, final
 
@@ -29,6 +30,7 @@ from odp_trio.wire.command import HANDLING, Handling, RequestTracker, first_pack
 from odp_trio.wire.response import ResponseTracker
 
 _WAITING_LIMIT: Final = 65536
+_HEADER: Final = Struct("<IB").unpack_from
 _EXPRESS: Final = tuple(handling is Handling.FORWARD for handling in HANDLING)
 
 
@@ -53,10 +55,9 @@ class Lane(Ending):
         meter: Measures = UNMEASURED,
     ) -> None:
         super().__init__(reactor, client, tracker, traffic, routing, meter)
-        self._buffer = reactor.buffer
+        self._buffer, self._placed = reactor.buffer, False
         self._receive, self._respond = self._client.receive, client.send  # bound once: the calls of every statement
         self._choose, self._finish = routing.choose, meter.finish
-        self._placed = False
         self.use(upstream)
 
     # ---- for the session's task -------------------------------------------------
@@ -80,8 +81,7 @@ class Lane(Ending):
             self.upstream = None
         if self.upstream is not None:
             self._server.open()
-        self._waiting = early
-        self._placed = placed
+        self._waiting, self._placed = early, placed
         if early:
             self._next_command()
         elif self._draining and self._sentence is None:
@@ -103,11 +103,11 @@ class Lane(Ending):
             return
         self.traffic.client_bytes_in += count
         buffer = self._buffer
+        header, command = _HEADER(buffer)
         if (
-            count > 4
-            and not buffer[3]
-            and _EXPRESS[buffer[4]]
-            and count == (buffer[0] | buffer[1] << 8 | buffer[2] << 16) + 4
+            header == count - 4  # its sequence number is 0
+            and _EXPRESS[command]
+            and count > 4
             and self.tracker.ended
             and self._request is None
             and not (self._waiting or self._draining)
@@ -119,7 +119,7 @@ class Lane(Ending):
                 return
             if upstream is not self.upstream:
                 self.use(upstream)
-            self.tracker.begin(buffer[4])
+            self.tracker.begin(command)
             try:
                 sent = self._submit(self._view[:count])
             except BlockingIOError:
@@ -212,11 +212,10 @@ class Lane(Ending):
         except ProtocolError as exc:
             self._bad_client(exc)
             return
-        self._waiting = data[stop:]
+        self._asked, self._waiting = stop, data[stop:]
         if handling is Handling.FORWARD:
             self.tracker.begin(data[4])
         self._request = None if request.complete else request
-        self._asked = stop
         self._to_server(data[:stop] if self._waiting else data)
         self._sent = clock()
 
@@ -273,13 +272,14 @@ class Lane(Ending):
         if self.tracker.ended or self._held:
             self._server_bytes_after_others(count)
             return
-        try:
-            stop = tracker.feed(self._buffer, 0, count)
-        except ProtocolError as exc:
-            self._end(End.SERVER_PROTOCOL, exc)
-            return
-        if tracker.errno and self._withhold(stop):
-            stop = 0
+        if not (stop := tracker.whole(self._buffer, count)):
+            try:
+                stop = tracker.feed(self._buffer, 0, count)
+            except ProtocolError as exc:
+                self._end(End.SERVER_PROTOCOL, exc)
+                return
+            if tracker.errno and self._withhold(stop):
+                stop = 0
         if stop:
             try:
                 sent = self._respond(self._view[:stop])
@@ -291,9 +291,7 @@ class Lane(Ending):
             if sent != stop:
                 self._client.owe(self._view[sent:stop])
                 self._server.read_on(False)
-        if tracker.tail or tracker.pos != count or tracker.wants_upload:
-            self._rest_of_response(self._buffer, count)
-        elif tracker.ended:
+        if tracker.ended and tracker.pos == count and not tracker.tail:
             if tracker.errno:
                 self._error_over()
                 return
@@ -301,6 +299,8 @@ class Lane(Ending):
             self._finish(self._arrived, self._sent, self._first, came)
             if tracker.state or self._waiting or self._draining or self._routing.watching:
                 self._response_over()
+        elif tracker.tail or tracker.pos != count or tracker.wants_upload:
+            self._rest_of_response(self._buffer, count)
 
     def _server_is_readable(self, events: int) -> bool:
         """Deal with room; answer whether there is input to read (or a breakage)."""

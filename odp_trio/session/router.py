@@ -8,6 +8,7 @@ run the same ``decide``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from struct import Struct
 from typing import Final, final
 
 from odp_trio.model import TenantKey
@@ -25,7 +26,7 @@ from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.session.statements import STATEMENT_COMMANDS, SessionStatements, is_watched
 from odp_trio.sql.cache import Statements
 from odp_trio.sql.facts import Kind, Shape
-from odp_trio.sql.lexer import NO_BACKSLASHES
+from odp_trio.sql.lexer import NO_BACKSLASHES, number_frame
 from odp_trio.sql.literals import NOTHING, read_annotation
 from odp_trio.state.client import ClientState
 from odp_trio.state.prepared import Prepared
@@ -45,6 +46,9 @@ _NO_BACKSLASHES: Final = int(Status.NO_BACKSLASH_ESCAPES)
 _BEGUN: Final = int(LOCAL_STATUS | Status.IN_TRANS)
 """The flags of an answer to BEGIN."""
 _ENDS: Final = ([b"commit"], [b"commit", b"work"], [b"rollback"], [b"rollback", b"work"])
+_SELECT: Final = Kind.SELECT
+_DIGITS: Final = 20
+_EXECUTION: Final = Struct("<BIB").unpack_from
 _SPREAD: Final = 0x9E3779B97F4A7C15
 _MASK: Final = (1 << 64) - 1
 _HAVE_ROWS: Final = frozenset({Kind.SHOW, Kind.DESCRIBE, Kind.HELP, Kind.EXECUTE, Kind.CALL, Kind.MULTI, Kind.UNKNOWN})
@@ -62,8 +66,8 @@ class Router(Answering):
 
     # fmt: off
     __slots__ = (
-        "_again", "_again_running", "_decide", "_generation", "_revision", "_rules", "_seed", "_shape_of", "_shapes",
-        "_turn", "_views", "explains", "rules", "user", "view",
+        "_again", "_again_running", "_decide", "_frame", "_generation", "_revision", "_rules", "_seed", "_shape_of",
+        "_shapes", "_turn", "_views", "explains", "rules", "user", "view",
     )
     # fmt: on
 
@@ -110,6 +114,7 @@ class Router(Answering):
         self.reroute: bytes | None = None  # what an answer with error 5727 says of the server to ask
         self._again: Shape | None = None
         self._again_running: Prepared | None = None
+        self._frame: tuple[bytes, ...] | None = None  # of its text, if that has nothing but a number in it
         self._revision = 0
 
     # ---- a command comes ------------------------------------------------------------
@@ -117,10 +122,19 @@ class Router(Answering):
     def choose(self, buffer: bytearray, end: int) -> Upstream | None:
         """Return the server session for a command if it can take it at once; see ``server_set.Routing``."""
         if buffer[4] == _QUERY:
-            sql = bytes(memoryview(buffer)[5:end])
+            sql = bytes(buffer[5:end])
+            if (frame := self._frame) and sql.startswith(frame[0]) and sql.endswith(frame[1]):
+                number = sql[len(frame[0]) : len(sql) - len(frame[1])]
+                if len(number) < _DIGITS and number.isdigit() and (upstream := self._repeated([number])) is not None:
+                    self._shapes.hits += 1
+                    self.text = sql
+                    return upstream
             shape, literals = self._shape_of(sql, self.dialect)
             if shape is self._again and (upstream := self._repeated(literals)) is not None:
                 self.text = sql
+                if frame is None:
+                    short = len(sql) + _DIGITS < self._shapes.text_limit
+                    self._frame = number_frame(sql, self.dialect) if short else ()
                 return upstream
             self.what, before = _QUERY, self.text
             if not self._read_query(buffer, sql, shape, literals):
@@ -198,9 +212,10 @@ class Router(Answering):
     def _executed_again(self, buffer: bytearray, end: int) -> Upstream | None:
         """Do what ``_repeated`` does for executions of one statement that bring no types; no value is looked at."""
         statement, upstream = self._again_running, self.servers.active
-        if statement is None or upstream is None or buffer[4] != _EXECUTE or buffer[9]:  # a cursor
+        if statement is None or upstream is None or end < 10:
             return None
-        if int.from_bytes(buffer[5:9], "little") != statement.id:
+        command, number, cursor = _EXECUTION(buffer, 4)
+        if command != _EXECUTE or number != statement.id or cursor:
             return None
         brings_types = 4 + HEAD_BYTES + (statement.parameters + 7) // 8
         if statement.parameters and (brings_types >= end or buffer[brings_types]):
@@ -208,7 +223,7 @@ class Router(Answering):
         if not self.statements.is_ready(upstream, _EXECUTE) or self._repeated(statement.literals) is None:
             return None
         self.values.parameters = None
-        self.text = bytes(memoryview(buffer)[5:end])
+        self.text = bytes(buffer[5:end])
         self.statements.note_sent(upstream, buffer)
         return upstream
 
@@ -216,13 +231,13 @@ class Router(Answering):
         """Work out what a command is about; answer False when the session's task must handle it itself."""
         self.what = command = buffer[4]
         if command == _QUERY:
-            sql = bytes(memoryview(buffer)[5:end])
+            sql = bytes(buffer[5:end])
             shape, literals = self._shape_of(sql, self.dialect)
             self._read_query(buffer, sql, shape, literals)
             asked = shape.facts.for_task or self.request.shape.facts.for_task  # EXECUTE is what it names
             return not asked and self.statements.refusal is None
         self._forget_statement()
-        self.text = bytes(memoryview(buffer)[5:end])
+        self.text = bytes(buffer[5:end])
         request, statements = self.request, self.statements
         self.values.literals = ()
         if statements.wants(buffer) > end:
@@ -257,7 +272,7 @@ class Router(Answering):
         self.watching = False
         self.begun = b""
         self.names.running = self.cell = None
-        self._again = self._again_running = None
+        self._again = self._again_running = self._frame = None
         self.statements.forget_command()
 
     def _read_query(self, buffer: bytearray, sql: bytes, shape: Shape, literals: Sequence[bytes]) -> bool:
@@ -265,6 +280,9 @@ class Router(Answering):
         self.text = sql
         self.values.literals, self.values.parameters = literals, ()
         self.request.begin(shape)
+        if shape.common:
+            self.explains = False
+            return True
         facts = shape.facts
         self.explains = facts.explain_route
         if facts.leading_comment is not None:
@@ -337,7 +355,7 @@ class Router(Answering):
         self.servers.active = upstream
         self.state.last = route.server
         kind = self.request.shape.facts.kind
-        if (kind is Kind.SELECT or kind in _HAVE_ROWS) and self.what != _PREPARE:
+        if (kind is _SELECT or kind in _HAVE_ROWS) and self.what != _PREPARE:
             self.state.rows_server = route.server
         self._turn = turn = (self._turn + _SPREAD) & _MASK
         self.request.turn = (self._seed ^ turn) >> 33

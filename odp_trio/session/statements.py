@@ -292,7 +292,8 @@ class SessionStatements:
         assert statement is not None
         copy = upstream.copies[statement.id]
         command = buffer[4]
-        buffer[5:9] = copy.server_id.to_bytes(4, "little")
+        if copy.server_id != statement.id:
+            buffer[5:9] = copy.server_id.to_bytes(4, "little")
         if command == _EXECUTE:
             copy.types_version = statement.types_version
             self._types_come = False

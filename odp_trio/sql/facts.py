@@ -16,6 +16,8 @@ import msgspec
 class Kind(Enum):
     """Kind of a statement.  ``EXPLAIN <dml>`` has the kind of the DML and ``StatementFacts.explain``."""
 
+    __hash__ = object.__hash__  # there is one of each; Enum's own is a function in Python
+
     SELECT = "select"
     INSERT = "insert"
     REPLACE = "replace"
@@ -250,14 +252,22 @@ class StatementFacts(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind is Kind.SELECT and not self.locking
 
 
+def _is_common(facts: StatementFacts) -> bool:
+    special = facts.for_task or facts.explain_route or facts.leading_comment is not None or facts.statements != 1
+    bound = facts.table_locks or facts.transaction is not TransactionEffect.NONE or facts.deferrable
+    return facts.kind in DML and not (special or bound)
+
+
 @final
 class Shape:
     """A cached shape: its facts, and whatever routing has worked out for them."""
 
-    __slots__ = ("facts", "home", "plan")
+    __slots__ = ("common", "facts", "home", "plan")
 
     def __init__(self, facts: StatementFacts) -> None:
         self.facts = facts
+        self.common = _is_common(facts)
+        """It is read or written like most: nothing in it needs more than to be routed, nothing is learnt by its end."""
         self.plan: object = None
         self.home: object = None
         """Both are owned by ``routing``: see there."""

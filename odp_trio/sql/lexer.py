@@ -149,6 +149,16 @@ def is_comment(slot: bytes) -> bool:
     return slot.startswith((b"/*", b"--", b"#"))
 
 
+def number_frame(sql: bytes, dialect: int = MYSQL) -> tuple[bytes, ...]:
+    """Return what is before and behind the only slot of a text, if that is a number of digits; else nothing.
+
+    Digits between the same two are the only slot of that text too: what is looked at around
+    a number, the character before it and the one behind it, stays as it is.
+    """
+    pieces = split(sql, dialect)
+    return (pieces[0], pieces[2]) if len(pieces) == 3 and pieces[1].isdigit() else ()
+
+
 # ---- tokens for the grammar -------------------------------------------------
 
 

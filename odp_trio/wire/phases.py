@@ -112,6 +112,22 @@ FIRST_PHASE: Final[dict[int, Phase]] = {
 }
 
 
+# ---- the same for a loop over packets ----------------------------------------------
+# Plain integers: an enum member costs a look-up and a slower comparison, and its class a slow way to every name.
+
+FIRST: Final = [None if (first := FIRST_PHASE.get(command)) is None else int(first) for command in range(256)]
+"""By command: the phase in which its answer begins."""
+DATA_NEXT: Final = [None if (after := PHASES[phase].get(Kind.DATA)) is None else int(after) for phase in Phase]
+"""By phase: the one behind a packet of data."""
+# A row may begin with 0x00 (an empty column, a binary row) and, when it is 9 bytes or longer, with 0xFE.
+KINDS: Final[list[dict[int, Kind]]] = [{0xFF: Kind.ERR, 0xFE: Kind.EOF} for _ in Phase]
+"""By phase: what a packet is by its first byte, where that is not data."""
+for _phase in (Phase.RESULT, Phase.EXTRA_OK, Phase.ACKNOWLEDGE, Phase.PREPARE, Phase.CHANGE_USER):
+    KINDS[_phase][0x00] = Kind.OK
+KINDS[Phase.RESULT][0xFB] = Kind.FILE
+KINDS[Phase.CHANGE_USER][0xFE] = Kind.SWITCH
+
+
 def render_phases() -> str:
     """Return the tables as Markdown, for docs/wire.md."""
     lines = ["| command | begins in |", "|---|---|"]

@@ -23,30 +23,24 @@ from odp_trio.errors import ServerProtocolError
 from odp_trio.wire.command import Com, command_name
 from odp_trio.wire.fields import MAX_PAYLOAD, Status
 from odp_trio.wire.packets import packet
-from odp_trio.wire.phases import FIRST_PHASE, PHASES, Kind, Phase
+from odp_trio.wire.phases import DATA_NEXT, FIRST, KINDS, PHASES, Kind, Phase
 from odp_trio.wire.resultset import ok_payload
-from odp_trio.wire.state import OKPacket, SessionState, parse_ok, parse_ok_head, plain_ok, tracked_ok
+from odp_trio.wire.state import OKPacket, SessionState, parse_ok, parse_ok_head, plain_ok, shown_ok, tracked_ok
 
-# First byte -> kind, where it is not DATA.  A row may begin with 0x00 (an empty
-# column, a binary row) and, when it is 9 bytes or longer, with 0xFE.
-_ALWAYS: Final = {0xFF: Kind.ERR, 0xFE: Kind.EOF}
-_KINDS: Final[list[dict[int, Kind]]] = [dict(_ALWAYS) for _ in Phase]
-for _phase in (Phase.RESULT, Phase.EXTRA_OK, Phase.ACKNOWLEDGE, Phase.PREPARE, Phase.CHANGE_USER):
-    _KINDS[_phase][0x00] = Kind.OK
-_KINDS[Phase.RESULT][0xFB] = Kind.FILE
-_KINDS[Phase.CHANGE_USER][0xFE] = Kind.SWITCH
-_DATA_NEXT: Final = [PHASES[phase].get(Kind.DATA) for phase in Phase]
+_DATA, _EOF, _OK, _ERR = Kind.DATA, Kind.EOF, Kind.OK, Kind.ERR
 _HEADER: Final = Struct("<IB").unpack_from
-# Plain integers: an enum member costs a look-up and a slower comparison in the loop below.
-_DEFINITIONS, _ROWS, _EXTRA_OK, _END = (
-    int(phase) for phase in (Phase.DEFINITIONS, Phase.ROWS, Phase.EXTRA_OK, Phase.END)
+_RESULT, _DEFINITIONS, _ROWS, _EXTRA_OK, _END = map(
+    int, (Phase.RESULT, Phase.DEFINITIONS, Phase.ROWS, Phase.EXTRA_OK, Phase.END)
 )
+_ACKNOWLEDGE, _PREPARE, _UPLOAD = int(Phase.ACKNOWLEDGE), int(Phase.PREPARE), int(Phase.UPLOAD)
 _IN_TRANS, _MORE = (int(flag) for flag in (Status.IN_TRANS, Status.MORE_RESULTS))
 _UNUSUAL = int(Status.CURSOR_EXISTS | Status.PS_OUT_PARAMS)
 _ERROR_BYTES: Final = 1024
 """More of an error is not kept."""
 _DATA_PHASES: Final = (_ROWS, _DEFINITIONS)
-_FIRST: Final = [FIRST_PHASE.get(command) for command in range(256)]
+_HEAD_BYTES: Final = 1024
+"""The definitions of a result that are longer are not kept."""
+_EOF_BYTES, _OK_BYTES = 9, 12
 
 
 class ResponseTracker:
@@ -71,31 +65,14 @@ class ResponseTracker:
     and whose OK packets are passed on unchanged.
     """
 
+    # fmt: off
     __slots__ = (
-        "_columns",
-        "_continued",
-        "_kept",
-        "_parameters",
-        "_phase",
-        "_remaining",
-        "_tracks",
-        "also",
-        "command",
-        "ended",
-        "errno",
-        "error_first",
-        "error_text",
-        "extra_ok",
-        "held",
-        "ids_taken",
-        "pos",
-        "prepared_id",
-        "seq",
-        "state",
-        "statement_id",
-        "status",
-        "tail",
+        "_columns", "_continued", "_head", "_head_bytes", "_kept", "_parameters", "_phase",
+        "_remaining", "_tail", "_tail_status", "_tracks", "also", "command", "ended",
+        "errno", "error_first", "error_text", "extra_ok", "held", "ids_taken", "pos",
+        "prepared_id", "seq", "state", "statement_id", "status", "tail",
     )
+    # fmt: on
 
     def __init__(self, *, extra_ok: bool = True, session_track: bool = False) -> None:
         self.extra_ok = extra_ok
@@ -116,17 +93,18 @@ class ResponseTracker:
         self.statement_id = 0
         self.ids_taken: Container[int] | None = None
         self.prepared_id = 0
-        self._phase: int = Phase.END
+        self._phase: int = _END
         self._remaining = 0
         self._continued = False
-        self._columns = 0
-        self._parameters = 0
+        self._columns = self._parameters = 0
+        self._head = self._tail = b""  # of a result that came twice: up to its rows, and behind them
+        self._head_bytes = self._tail_status = 0
         self._tracks = session_track
         self._kept = SessionState()  # told in packets that the client does not see, owed to a tracking client
 
     def begin(self, command: int) -> None:
         """Expect the response to ``command``; raise ServerProtocolError if it has none."""
-        phase = _FIRST[command]
+        phase = FIRST[command]
         if phase is None:
             raise ServerProtocolError(f"{command_name(command)} has no response to track")
         self._phase = phase
@@ -150,11 +128,11 @@ class ResponseTracker:
     @property
     def wants_upload(self) -> bool:
         """Whether the server waits for the content of a local file."""
-        return self._phase == Phase.UPLOAD
+        return self._phase == _UPLOAD
 
     def uploaded(self) -> None:
         """The file's content has been sent: expect OK or ERR."""
-        self._phase = Phase.RESULT
+        self._phase = _RESULT
 
     @property
     def parameters(self) -> int:
@@ -166,9 +144,37 @@ class ResponseTracker:
         """IN_TRANS of the last status seen."""
         return bool(self.status & _IN_TRANS)
 
+    def whole(self, buffer: bytearray, end: int) -> int:
+        """Take ``buffer[:end]`` if that is all of a result like the one before, but for its rows.
+
+        Answers how many bytes of it are to be forwarded; the response has ended then, with ``tail`` and ``state``
+        empty.  Answers 0, and has done nothing, if it is not, or not the first that comes of the response: feed it.
+        """
+        pos, last = len(self._head), end - len(self._tail)
+        if not pos or self.pos >= 0 or self._phase != _RESULT or not buffer.startswith(self._head):
+            return 0
+        while pos < last:
+            header, first = _HEADER(buffer, pos)
+            if first >= 0xFE or not (length := header & 0xFFFFFF):
+                return 0
+            pos += 4 + length
+        if pos != last or not buffer.startswith(self._tail, pos):
+            return 0
+        self._phase, self.pos, self.ended, self.tail = _END, end, True, b""
+        self.status = self._tail_status
+        return pos + _EOF_BYTES
+
+    def _remember(self, buffer: bytes | bytearray, head: int, tail: int, end: int) -> None:
+        """Keep what a whole result has besides its rows, if the one before was like it: see ``whole``."""
+        if head != self._head_bytes:
+            self._head_bytes = head
+        elif head <= _HEAD_BYTES:
+            self._head, self._tail, self._tail_status = bytes(buffer[:head]), bytes(buffer[tail:end]), self.status
+
     def feed(self, buffer: bytes | bytearray, start: int, end: int) -> int:
         """Walk ``buffer[start:end]``; see the class for what the answer means."""
         pos = start
+        head = 0
         phase = self._phase
         self.tail = b""
         self.held = False
@@ -188,7 +194,7 @@ class ResponseTracker:
             length = header & 0xFFFFFF
             following = pos + 4 + length
             if self._continued:
-                kind = Kind.DATA
+                kind = _DATA
             else:
                 # The common cases first: a row or a column definition, then the packets that close a result.
                 if following <= end and 0 < length < MAX_PAYLOAD:
@@ -199,6 +205,8 @@ class ResponseTracker:
                         if phase == _EXTRA_OK and length == 8 and not first | buffer[pos + 5] | buffer[pos + 6]:
                             self.status = buffer[pos + 7] | buffer[pos + 8] << 8
                             self._phase = _END
+                            if head and following == end and self.pos < 0 and following - pos == _OK_BYTES:
+                                self._remember(buffer, head, pos - _EOF_BYTES, end)
                             self.pos = following
                             self.ended = True
                             return pos
@@ -207,6 +215,8 @@ class ResponseTracker:
                         if phase == _DEFINITIONS and not status & _UNUSUAL:
                             phase = self._phase = _ROWS
                             pos = following
+                            if not start:
+                                head = pos
                             continue
                         if phase == _ROWS and not status & _MORE and self.extra_ok:
                             self.status = status
@@ -215,12 +225,12 @@ class ResponseTracker:
                             continue
                 if not length:
                     raise self._unexpected("an empty packet")
-                kind = _KINDS[phase].get(first, Kind.DATA)
-                if kind is Kind.EOF and length > 8:
-                    kind = Kind.DATA
-            if kind is Kind.DATA:
+                kind = KINDS[phase].get(first, _DATA)
+                if kind is _EOF and length > 8:
+                    kind = _DATA
+            if kind is _DATA:
                 if not self._continued:
-                    after = _DATA_NEXT[phase]
+                    after = DATA_NEXT[phase]
                     if after is None:
                         raise self._unexpected(f"a packet beginning with 0x{first:02x}")
                     self._phase = phase = after
@@ -268,17 +278,17 @@ class ResponseTracker:
         after = PHASES[Phase(self._phase)].get(kind)
         if after is None:
             raise self._unexpected(f"an {kind.value} packet")
-        if kind is Kind.EOF:
+        if kind is _EOF:
             self._eof(buffer, start, end, after)
             return True
-        if kind is Kind.ERR:
+        if kind is _ERR:
             self.errno = buffer[start + 5] | buffer[start + 6] << 8 if end - start > 6 else 0
             self.error_first = self.pos < 0
             self.error_text = bytes(buffer[start + 4 : min(end, start + 4 + _ERROR_BYTES)])
             self._finish(after)
             return True
-        if kind is Kind.OK:
-            if self._phase == Phase.PREPARE:
+        if kind is _OK:
+            if self._phase == _PREPARE:
                 self._prepared(buffer, start, end)
                 return True
             return self._ok(buffer, start, end)
@@ -337,8 +347,12 @@ class ResponseTracker:
         if not self.extra_ok:
             self._note_plain(bytes(buffer[start + 4 : end]))
             return True
-        if self._phase == Phase.ACKNOWLEDGE and end - start >= 11 and not buffer[start + 5] | buffer[start + 6]:
+        if self._phase == _ACKNOWLEDGE and end - start >= 11 and not buffer[start + 5] | buffer[start + 6]:
             self._add_flags(buffer, start + 7)
+        if self._phase != _EXTRA_OK and not self._tracks and (shown := shown_ok(buffer, start, end)):
+            self.status = buffer[start + 7] | buffer[start + 8] << 8
+            self.tail, self.state, self._phase = shown, None, _END
+            return False
         payload = bytes(buffer[start + 4 : end])
         ok = parse_ok(payload)
         self.status = ok.status

@@ -10,6 +10,7 @@ SESSION_TRACK expects one block per system variable and no user variables
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from odp_trio.errors import ServerProtocolError
 from odp_trio.wire.fields import Cursor, Status, lenenc_int, lenenc_str, server_cursor
@@ -66,6 +67,14 @@ class SessionState:
         if self.changed:
             pieces.append(b"\x02\x02\x011")
         return b"".join(pieces)
+
+
+_SHORTEST: Final = 12
+"""Bytes of an OK packet with small numbers and an empty message."""
+_ONE_BYTE: Final = 250
+"""The greatest number that is written in one byte."""
+_STATE: Final = int(Status.SESSION_STATE_CHANGED) >> 8
+_MORE: Final = int(Status.MORE_RESULTS)
 
 
 @dataclass(slots=True)
@@ -139,6 +148,21 @@ def plain_ok(payload: bytes) -> bytes:
     cursor.uint(2)
     info = cursor.lestr() if cursor.left else b""
     return payload[:at] + status.to_bytes(2, "little") + payload[at + 2 : at + 4] + info
+
+
+def shown_ok(buffer: bytes | bytearray, start: int, end: int) -> bytes:
+    """Return the whole packet that ``plain_ok`` makes of the whole packet in ``buffer[start:end]``, in common cases.
+
+    Those have small numbers, no state, a short message or none, and nothing behind them; empty: it is none.
+    """
+    if end - start < _SHORTEST or buffer[start + 5] > _ONE_BYTE or buffer[start + 6] > _ONE_BYTE:
+        return b""
+    if end - start - _SHORTEST != buffer[start + 11] or buffer[start + 11] > _ONE_BYTE or buffer[start + 8] & _STATE:
+        return b""
+    if buffer[start + 7] & _MORE:
+        return b""
+    head = (end - start - 5).to_bytes(3, "little")
+    return head + buffer[start + 3 : start + 11] + buffer[start + _SHORTEST : end]
 
 
 def tracked_ok(ok: OKPacket) -> bytes:

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odp_trio.sql.lexer import ANSI_QUOTES, MULTIBYTE, MYSQL, NO_BACKSLASHES, ORACLE, key_of, split, words
+from odp_trio.sql.lexer import ANSI_QUOTES, MULTIBYTE, MYSQL, NO_BACKSLASHES, ORACLE, key_of, number_frame, split, words
 
 FRAGMENTS = [
     b"select", b"from", b"t1", b"a", b"1", b"12.5e-3", b".5", b"0x1f", b"x'1f'", b"'", b"''", b"'it''s'", rb"'\''",
@@ -198,6 +198,40 @@ def test_hostile_texts_take_time_in_proportion_to_their_length(name: str) -> Non
 
 def _texts(sql: bytes, dialect: int = MYSQL) -> list[str]:
     return [word.text for word in words(split(sql, dialect), dialect=dialect)]
+
+
+@given(
+    st.lists(st.sampled_from([*"aex0' /*-#.@`\"\\\n", "/*!", "/*+", "--", "*/", "\x81", "\xff"]), max_size=8),
+    st.lists(st.sampled_from([*"aex0' /*-#.@`\"\\\n", "/*!", "/*+", "--", "*/", "\x81", "\xff"]), max_size=8),
+    st.from_regex(r"\A[0-9]{1,4}\Z"),
+    st.from_regex(r"\A[0-9]{1,4}\Z"),
+    ANY_DIALECT,
+)
+def test_another_number_in_the_same_frame_is_the_only_slot_again(
+    before: list[str], behind: list[str], number: str, other: str, dialect: int
+) -> None:
+    sql = f"{''.join(before)}{number}{''.join(behind)}".encode("latin-1")
+    frame = number_frame(sql, dialect)
+    if frame:
+        assert split(frame[0] + other.encode() + frame[1], dialect) == [frame[0], other.encode(), frame[1]]
+    else:
+        assert len(split(sql, dialect)) != 3 or not split(sql, dialect)[1].isdigit()
+
+
+@pytest.mark.parametrize(
+    ("sql", "frame"),
+    [
+        (b"select c from t1 where id=5", (b"select c from t1 where id=", b"")),
+        (b"select c from t where id = 17 for update", (b"select c from t where id = ", b" for update")),
+        (b"select c from t where id between 1 and 2", ()),
+        (b"select 1.5", ()),
+        (b"select 'a'", ()),
+        (b"select a", ()),
+        (b"select /* a */ b", ()),
+    ],
+)
+def test_the_frame_of_a_number(sql: bytes, frame: tuple[bytes, ...]) -> None:
+    assert number_frame(sql) == frame
 
 
 def test_full_width_punctuation_parts_words() -> None:

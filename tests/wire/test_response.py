@@ -263,3 +263,72 @@ def test_the_tables_lead_from_every_first_phase_to_the_end() -> None:
         assert phase is Phase.END or reached & ends
     assert set(PHASES) == set(Phase)
     assert all(Kind.ERR in PHASES[phase] for phase in Phase if phase not in (Phase.EXTRA_OK, Phase.END))
+
+
+# ---- whole results ------------------------------------------------------------
+
+
+@given(results=st.lists(answers(proxy=True, command=Com.QUERY), min_size=1, max_size=3), turns=st.data())
+def test_a_whole_result_like_the_one_before_is_seen_as_when_it_is_fed(
+    results: list[Generated], turns: st.DataObject
+) -> None:
+    quick, careful = ResponseTracker(), ResponseTracker()
+    for answer in turns.draw(st.lists(st.sampled_from(results), min_size=3, max_size=8)):
+        if len(answer.parts) > 1:
+            continue
+        buffer = bytearray(answer.data) + bytearray(turns.draw(st.binary(max_size=30)))  # what was in it before
+        end = turns.draw(st.sampled_from([len(answer.data), max(len(answer.data) - 1, 1)]))
+        careful.begin(Com.QUERY)
+        stop = careful.feed(bytearray(buffer), 0, end)
+        quick.begin(Com.QUERY)
+        taken = quick.whole(buffer, end)
+        if not taken:
+            assert quick.pos == -1
+            assert not quick.ended
+            quick.feed(buffer, 0, end)
+        else:
+            assert taken == stop
+            assert (quick.tail, quick.state) == (careful.tail, careful.state) == (b"", None)
+        assert (quick.pos, quick.ended, quick.errno) == (careful.pos, careful.ended, careful.errno)
+        assert quick.status == careful.status
+        if not careful.ended:
+            quick, careful = ResponseTracker(), ResponseTracker()
+
+
+def result_of(*rows: bytes, status: int = 2) -> bytearray:
+    eof = b"\xfe\0\0" + status.to_bytes(2, "little")
+    payloads = [b"\x01", b"\x03def" + b"c" * 20, eof, *rows, eof, b"\0\0\0" + status.to_bytes(2, "little") + bytes(3)]
+    return bytearray(b"".join(packet(number, payload) for number, payload in enumerate(payloads, 1)))
+
+
+def test_a_result_is_taken_whole_when_it_has_come_twice() -> None:
+    tracker = ResponseTracker()
+    taken = []
+    for row in (b"\x01a", b"\x02bb", b"\x03ccc"):
+        answer = result_of(row)
+        tracker.begin(Com.QUERY)
+        taken.append(stop := tracker.whole(answer, len(answer)))
+        if not stop:
+            tracker.feed(answer, 0, len(answer))
+        assert tracker.ended
+
+    assert taken == [0, 0, len(answer) - 12]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [result_of(b"\x01a", b"\x01b"), result_of(b"\x01a", status=3), result_of(b"\xfe" + bytes(9)), result_of()],
+    ids=["more rows", "another status", "a long value first", "no row"],
+)
+def test_another_result_is_not_taken_for_the_one_before(other: bytearray) -> None:
+    tracker, answer = ResponseTracker(), result_of(b"\x01a")
+    for _ in range(2):
+        tracker.begin(Com.QUERY)
+        tracker.feed(answer, 0, len(answer))
+
+    tracker.begin(Com.QUERY)
+
+    assert tracker.whole(answer, len(answer) - 1) == 0
+    assert tracker.whole(other, len(other)) == 0
+    assert tracker.pos == -1
+    assert not tracker.ended

@@ -19,6 +19,7 @@ from odp_trio.wire.state import (
     parse_ok_head,
     parse_state,
     plain_ok,
+    shown_ok,
     tracked_ok,
 )
 from tests.wire.captured import exchanges, payload
@@ -77,6 +78,19 @@ def test_an_ok_reads_back(ok: OK) -> None:
 def test_a_rewritten_ok_says_the_same_without_its_state(ok: OK) -> None:
     assert plain_ok(ok.to_proxy()) == ok.to_plain()
     assert parse_ok_head(plain_ok(ok.to_proxy()))[:2] == (ok.affected, ok.insert_id)
+
+
+@given(oks())
+def test_an_ok_is_shown_as_it_is_rewritten(ok: OK) -> None:
+    payload = ok.to_proxy()
+    whole = bytearray(b"\xff" + len(payload).to_bytes(3, "little") + b"\x07" + payload)
+
+    shown = shown_ok(whole, 1, len(whole))
+
+    plain = plain_ok(payload)
+    assert shown in (b"", len(plain).to_bytes(3, "little") + b"\x07" + plain)
+    more = ok.wire_status & (Status.SESSION_STATE_CHANGED | Status.MORE_RESULTS)
+    assert bool(shown) == (len(payload) == 8 + len(ok.info) and len(ok.info) <= 250 and not more)
 
 
 def test_one_block_holds_all_variables_and_user_variables_follow_a_separator() -> None:
