@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 _CPUCLOCK_SCHED = 2
@@ -32,6 +34,12 @@ def family(pid: int) -> list[int]:
 def family_cpu_seconds(pid: int) -> float:
     """Return the CPU time of a process and of all its living descendants."""
     return sum(map(cpu_seconds, family(pid)))
+
+
+def run_on(pid: int, cpus: Iterable[int]) -> None:
+    """Let the main threads of a process and its descendants, and threads that they start later, run on these only."""
+    for each in family(pid):
+        os.sched_setaffinity(each, cpus)
 
 
 def family_rss_kib(pid: int) -> int:

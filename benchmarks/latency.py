@@ -1,7 +1,12 @@
-"""Latency against offered load: the open-loop client at shares of what odp_trio can do at most on this machine."""
+"""Latency against offered load: the open-loop client at shares of what odp_trio can do at most on this machine.
+
+Client and server share one processor and the proxy has the others: what a proxy adds is then not the scheduler's choice
+among three processes on two processors.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import product
@@ -12,6 +17,7 @@ import msgspec
 from benchmarks.canned import open_canned
 from benchmarks.canned_answers import POINT_VALUE
 from benchmarks.contenders import DIRECT, ODP_TRIO, Backend, Contender, open_contenders
+from benchmarks.cpu import run_on
 from benchmarks.figures import Sample
 from benchmarks.load import PointLoad
 from benchmarks.open_loop import SHARES, OpenLoad
@@ -27,6 +33,12 @@ async def opened(run: Run) -> AsyncIterator[Round]:
     """Start everybody before the canned server; find out how much odp_trio can do."""
     names = dict.fromkeys((DIRECT, *run.plan.contenders, ODP_TRIO))
     async with open_canned(run.logs) as backend, open_contenders(backend, names) as contenders:
+        others = os.sched_getaffinity(0) - {_cpu()}
+        if others:
+            run_on(backend.pid, {_cpu()})
+            for contender in contenders:
+                if contender.pid is not None:
+                    run_on(contender.pid, others)
 
         async def one_round(number: int) -> Measured:
             run.tell("how much odp_trio can do")
@@ -36,11 +48,16 @@ async def opened(run: Run) -> AsyncIterator[Round]:
         yield one_round
 
 
+def _cpu() -> int:
+    """Return the processor of client and server."""
+    return min(os.sched_getaffinity(0))
+
+
 async def _most(contender: Contender, run: Run) -> float:
     """Return how many statements a second a closed loop of as many connections gets through."""
     asked = (f"--sql={_SQL}", f"--expect={POINT_VALUE}", f"--connections={_CONNECTIONS}")
     much = (f"--seconds={run.plan.seconds}", f"--requests={run.plan.requests}", f"--warm-up={run.plan.warm_up}")
-    found = await load(PointLoad, contender.account, *asked, *much)
+    found = await load(PointLoad, contender.account, *asked, *much, f"--cpu={_cpu()}")
     return found.requests / found.seconds
 
 
@@ -63,6 +80,7 @@ async def _round(run: Run, backend: Backend, contenders: Sequence[Contender], nu
                 f"--seconds={seconds}",
                 f"--warm-up={min(run.plan.warm_up, seconds)}",
                 f"--seed={number + 1}",
+                f"--cpu={_cpu()}",
                 *(f"--watch={pid}" for pid in watched),
             )
         )

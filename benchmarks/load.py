@@ -10,6 +10,7 @@ Every answer is checked: the first one by its value, the others by being equal t
 from __future__ import annotations
 
 import argparse
+import os
 import select
 import ssl
 import sys
@@ -20,7 +21,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from benchmarks.cpu import family_cpu_seconds
+from benchmarks.cpu import family_cpu_seconds, run_on
 from benchmarks.packets import execute, query
 from benchmarks.session import Account, Answer, Session, WrongAnswer, account_of, add_account
 
@@ -221,6 +222,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--warm-up", type=float, default=0.5, help="seconds")
     parser.add_argument("--bytes", type=int, default=0, help="length of a big answer")
     parser.add_argument("--check", action="store_true", help="add up the bytes of a big answer")
+    parser.add_argument("--cpu", type=int, help="run on this one")
     parser.add_argument("--watch", type=int, action="append", default=[], metavar="PID")
     return parser.parse_args(arguments)
 
@@ -228,6 +230,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main() -> int:
     """Run one mode; exit status 1 with the reason on standard error when an answer was wrong."""
     arguments = parse(sys.argv[1:])
+    if arguments.cpu is not None:
+        run_on(os.getpid(), {arguments.cpu})
     account = account_of(arguments)
     modes: dict[str, Callable[[], PointLoad | BigLoad | None]] = {
         "point": lambda: run_point(account, arguments),

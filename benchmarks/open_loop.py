@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import os
 import random
 import select
 import sys
@@ -19,7 +20,7 @@ from itertools import accumulate
 
 import msgspec
 
-from benchmarks.cpu import family_cpu_seconds
+from benchmarks.cpu import family_cpu_seconds, run_on
 from benchmarks.load import Lane, check
 from benchmarks.packets import query
 from benchmarks.session import Session, WrongAnswer, account_of, add_account
@@ -137,8 +138,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--warm-up", type=float, default=0.3, help="seconds")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cpu", type=int, help="run on this one")
     parser.add_argument("--watch", type=int, action="append", default=[], metavar="PID")
     arguments = parser.parse_args()
+    if arguments.cpu is not None:
+        run_on(os.getpid(), {arguments.cpu})
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)  # timers are else late by 50 us
     try:
         print(msgspec.json.encode(run(arguments)).decode())
