@@ -65,6 +65,7 @@ from odp_trio.supervise.supervisor import ChildSpec, Supervisor, open_supervisor
 from odp_trio.topology.location_table import Locations
 from odp_trio.topology.snapshot import Snapshot
 from odp_trio.topology.tenant import TenantTable
+from odp_trio.wire.auth import SCRAMBLE_BYTES, printable
 from odp_trio.workers.asking import Alone, Workers
 
 log = logging.getLogger("odp_trio")
@@ -73,7 +74,6 @@ HANDED_OVER_SPREAD = 0.5
 """Share of the drain in which idle sessions are sent away after a hot upgrade: not all shall log in again at once."""
 MOVED_SECONDS = (30.0, 60.0)
 """When the locations of a tenant whose locality or primary zone changed are looked up anew, as ODP does it."""
-SCRAMBLE_ALPHABET = bytes(range(0x21, 0x7F))
 
 
 async def no_wait(_: Proxy) -> None:
@@ -260,7 +260,7 @@ class Proxy:
             admin=partial(serve_admin, lambda: self),
             internal=partial(answer_client, lambda: self),
             counts=self.counts,
-            scramble=lambda: bytes(self._rng.choice(SCRAMBLE_ALPHABET) for _ in range(20)),
+            scramble=lambda: printable(self._rng.randbytes(SCRAMBLE_BYTES)),
             seed=lambda: self._rng.getrandbits(63),
             turns=itertools.count(self._rng.randrange(1 << 16)),
             rules=self.rules,
@@ -292,6 +292,7 @@ class Proxy:
     async def _listen(self, name: str, *, task_status: Started) -> NoReturn:
         task_status.started()
         listeners = self.bound.clients()
+        self.sessions.listen_on(listeners[name])
         self._listening.add(name)
         self.listens = self._listening >= set(listeners)
         try:

@@ -13,7 +13,7 @@ from odp_trio.net.stream import Stream
 from odp_trio.wire.command import RequestTracker
 from odp_trio.wire.packets import PacketReader, packet
 
-_READ_BYTES = 16384
+_READ_BYTES = 32768  # the answer to a login has 26 KB
 STEP_BYTES: Final = 4096
 """What a peer must send in the time that it has for a read, if that is not the end of its packet."""
 
@@ -79,9 +79,11 @@ class PacketChannel:
         self._reader.buffer.clear()
         return data
 
-    async def receive(self) -> tuple[int, bytes]:
-        """Wait for the next packet: its sequence number and payload."""
+    async def receive(self, *, later: bool = False) -> tuple[int, bytes]:
+        """Wait for the next packet: its sequence number and payload.  ``later``: nothing of it can have come yet."""
         self._begin_step()
+        if later:
+            await self._readable()
         while (found := self._reader.next_packet()) is None:
             self._reader.feed(await self._received())
         return found
@@ -104,17 +106,15 @@ class PacketChannel:
 
     def _begin_step(self) -> None:
         self._received_bytes = 0
-        self._receives_until = trio.current_time() + self.read_limit
+        if self.read_limit != math.inf:
+            self._receives_until = trio.current_time() + self.read_limit
 
     async def _received(self) -> bytes:
         while True:
             try:
                 data = self.stream.recv(_READ_BYTES)
             except BlockingIOError:
-                with trio.move_on_at(self._receives_until) as scope:
-                    await trio.lowlevel.wait_readable(self.stream)
-                if scope.cancelled_caught:
-                    raise PeerTooSlow(f"{self._received_bytes} bytes in {self.read_limit:g} s") from None
+                await self._readable()
                 continue
             except OSError as exc:
                 raise PeerGone(f"connection lost: {exc.strerror}") from exc
@@ -125,6 +125,15 @@ class PacketChannel:
             if self._received_bytes >= STEP_BYTES:
                 self._begin_step()
             return data
+
+    async def _readable(self) -> None:
+        if self.read_limit == math.inf:  # whoever calls has a limit of his own
+            await trio.lowlevel.wait_readable(self.stream)
+            return
+        with trio.move_on_at(self._receives_until) as scope:
+            await trio.lowlevel.wait_readable(self.stream)
+        if scope.cancelled_caught:
+            raise PeerTooSlow(f"{self._received_bytes} bytes in {self.read_limit:g} s")
 
     async def more(self) -> bytes:
         """Wait for bytes, and return all that have come and were not given out; they stay."""

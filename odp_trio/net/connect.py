@@ -34,6 +34,17 @@ class SocketOptions(msgspec.Struct, frozen=True):
     send_bytes: int = 0
 
 
+_INHERITED: Final = (
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+)
+"""What an accepted socket has from its listener."""
+
+
 def tune(sock: socket.socket, options: SocketOptions) -> None:
     """Make a socket non-blocking, and set its options if it is a TCP one."""
     sock.setblocking(False)
@@ -54,13 +65,56 @@ def tune(sock: socket.socket, options: SocketOptions) -> None:
             sock.setsockopt(level, option, value)
 
 
-async def connect(address: Address, timeout: float, options: SocketOptions) -> socket.socket:
-    """Connect to an OBServer within ``timeout`` seconds; raise ConnectFailed, with nothing sent."""
+def tune_listener(listener: socket.socket, options: SocketOptions) -> None:
+    """Set the options of a listening socket: those that it accepts from now on have them too, at no cost for each.
+
+    What is 0 becomes the kernel's value again, if it was another.
+    """
+    if listener.family == socket.AF_UNIX:
+        return
+    with socket.socket(listener.family, socket.SOCK_STREAM) as untold:
+        tune(untold, options)
+        for level, option in _INHERITED:
+            listener.setsockopt(level, option, untold.getsockopt(level, option))
+
+
+def begin_connection(address: Address, options: SocketOptions) -> socket.socket:
+    """Begin to connect to an OBServer; raise ConnectFailed if that fails at once.
+
+    The socket becomes readable when the server speaks, or when the attempt has failed: see ``is_connected``.
+    """
+    sock = _open(address)
+    try:
+        tune(sock, options)
+        code = sock.connect_ex((address.ip, address.port))
+        if code not in (0, errno.EINPROGRESS):
+            raise OSError(code, os.strerror(code))
+    except OSError as exc:
+        sock.close()
+        raise ConnectFailed(f"{address}: {exc.strerror}") from exc
+    return sock
+
+
+def is_connected(sock: socket.socket) -> bool:
+    """Whether the peer has accepted the connection."""
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def _open(address: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.ip else socket.AF_INET
     try:
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     except OSError as exc:
         raise NoDescriptor(f"no socket for a connection to {address}: {exc.strerror}") from exc
+
+
+async def connect(address: Address, timeout: float, options: SocketOptions) -> socket.socket:
+    """Connect to an OBServer within ``timeout`` seconds; raise ConnectFailed, with nothing sent."""
+    sock = _open(address)
     try:
         tune(sock, options)
         with trio.move_on_after(timeout) as scope:

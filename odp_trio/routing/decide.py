@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -29,18 +29,18 @@ def decide(request: RouteRequest, view: View, rules: tuple[Rule, ...] = RULES) -
     raise AssertionError("the last rule always answers")
 
 
-def order(request: RouteRequest, view: View, rules: tuple[Rule, ...] = RULES) -> tuple[Address, ...]:
-    """Return every server that the rules would name, each refused in turn; raise the error if they name none."""
-    found: list[Address] = []
+def order(request: RouteRequest, view: View, rules: tuple[Rule, ...] = RULES) -> Iterator[Address]:
+    """Yield the servers that the rules name, each refused when the next is asked for; raise if they name none."""
+    refused: tuple[Address, ...] = ()
     for _ in range(len(view.servers) + len(view.tenant_servers) + 1):
-        request.refused = tuple(found)
+        request.refused = refused
         answer = decide(request, view, rules)
         if not isinstance(answer, Route):
-            if isinstance(answer, Refuse) and not found:
+            if isinstance(answer, Refuse) and not refused:
                 raise answer.error
-            break
-        found.append(answer.server)
-    return tuple(found)
+            return
+        yield answer.server
+        refused += (answer.server,)
 
 
 class Partitioned(msgspec.Struct, frozen=True):

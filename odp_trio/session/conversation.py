@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Final
 
@@ -70,7 +70,7 @@ COMMAND_BYTES: Final = 1 << 20
 async def converse(session: Session, services: Services) -> End:
     """Serve one client; answer why it ended.  A bug propagates; what peers do never does."""
     client = PacketChannel(session.sock, ClientProtocolError, LOGIN_BYTES)
-    client.read_limit = client.write_limit = services.settings().login_timeout
+    client.write_limit = services.settings().login_timeout
     try:
         return await _converse(session, services, client)
     finally:
@@ -115,6 +115,7 @@ async def _converse(session: Session, services: Services, client: PacketChannel)
     credentials = await _receive(session, services, client)
     if isinstance(credentials, End):
         return credentials
+    client.read_limit = services.settings().login_timeout  # until here it was that of the whole login
     login = _Login(session, services, client, credentials)
     try:
         server = await login.run()
@@ -261,6 +262,7 @@ class _Login:
             timeout=settings.connect_timeout,
             options=server_socket_options(settings),
             ask_client=self._ask_client,
+            answers=self._services.login_answers,
             tls=self._services.certificates.server,
         )
         counts.server_connects += 1
@@ -285,8 +287,8 @@ def _worst(failures: list[Exception], key: TenantKey) -> Exception:
     return ConnectFailed(f"tenant {key.tenant!r} of cluster {key.cluster!r} cannot be reached: {reasons}")
 
 
-def login_order(view: View, turn: int) -> tuple[Address, ...]:
-    """Return the servers that a login may try, best first; raise RouteError when the configuration forbids all."""
+def login_order(view: View, turn: int) -> Iterator[Address]:
+    """Yield the servers that a login may try, best first; raise RouteError when the configuration forbids all."""
     request = RouteRequest(ClientState(), Values())
     request.turn = turn
     return order(request, view)

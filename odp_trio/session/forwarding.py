@@ -38,7 +38,7 @@ from odp_trio.session.compression import stream_behind_login
 from odp_trio.session.events import Ended, Failed, Parked
 from odp_trio.session.failover import command_of, rule
 from odp_trio.session.lane import Lane
-from odp_trio.session.login import Credentials, login_ok
+from odp_trio.session.login import Credentials
 from odp_trio.session.measuring import meter_of
 from odp_trio.session.own_answers import OwnKill, own_answer, tells_ids
 from odp_trio.session.placing import Placing
@@ -60,7 +60,6 @@ from odp_trio.session.upstream import (
     server_socket_options,
 )
 from odp_trio.state.client import ClientState
-from odp_trio.state.login_answers import needed_variables
 from odp_trio.wire.command import HANDLING, Com, Handling, command_name, first_packet_end
 from odp_trio.wire.packets import packet
 from odp_trio.wire.response import ResponseTracker
@@ -90,17 +89,16 @@ class Forwarding:
         destination = session.destination
         self._session, self._services, self._client = session, services, client
         self._credentials, self._identity = credentials, identity
-        server.ok = self._server_ok = services.login_answers.shared(server.ok)  # 26 KB, alike for many sessions
+        self._first_answer = answer = server.answer
         settings = services.settings()
         session.identity = identity
-        session.privileges = find_number(server.ok, b"ob_proxy_user_privilege")
-        granted = find_number(server.ok, b"ob_capability_flag")
-        session.ids_are_known = tells_ids(granted, settings.client_session_id_version)
+        session.privileges = answer.privileges
+        session.ids_are_known = tells_ids(answer.capabilities, settings.client_session_id_version)
         key = TenantKey(destination.key, destination.tenant)
         self._tracker = ResponseTracker(session_track=credentials.tracks_session)
         self._servers = ServerSet(partial(note_server_end, services, session))
         state = ClientState()
-        state.start(needed_variables(server.ok), credentials.packet.database or b"")
+        state.start(answer.defaults, credentials.packet.database or b"")
         self._tracer = Tracer()
         state.trace_info = b"client_ip=" + session.peer[0].encode()
         self._impose(state)
@@ -131,7 +129,7 @@ class Forwarding:
         first = self._upstream(server)
         first.state.database = state.database
         self._servers.active = first
-        self._identity = for_further_logins(identity, server.ok)
+        self._identity = for_further_logins(identity, answer)
         state.last = first.address
         self._client_stream = stream_behind_login(client, credentials, settings)
         self._lane = session.lane = Lane(
@@ -169,19 +167,21 @@ class Forwarding:
                 timeout=settings.connect_timeout,
                 options=server_socket_options(settings),
                 ask_client=client_is_not_asked,
+                answers=self._services.login_answers,
                 tls=self._services.certificates.server,
             )
         except UpstreamError:
             counts.server_connect_failures += 1
             raise
         upstream = self._upstream(server)
-        upstream.state.behind = self._services.login_answers.differing(self._server_ok, server.ok)
+        upstream.state.behind = self._services.login_answers.differing(self._first_answer, server.answer)
         return upstream
 
     async def run(self, seq: int) -> End:
         """Answer the login and let the lane work; do what it cannot."""
         session, lane, client = self._session, self._lane, self._client
-        await client.send_packet(seq + 1, login_ok(self._server_ok, self._credentials))
+        answer = self._first_answer
+        await client.send_packet(seq + 1, answer.tracked if session.tracks else answer.plain)
         client.stream = self._client_stream
         session.state = "active"
         lane.open(client.leftover())

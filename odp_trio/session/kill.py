@@ -164,6 +164,7 @@ async def _open(services: Services, victim: Session, upstream: Upstream, killer:
                 timeout=settings.connect_timeout,
                 options=server_socket_options(settings),
                 ask_client=client_is_not_asked,
+                answers=services.login_answers,
                 tls=services.certificates.server,
             )
         except UpstreamError as exc:

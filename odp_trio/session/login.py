@@ -18,16 +18,13 @@ from odp_trio.model import LoginName
 from odp_trio.net.channel import PacketChannel
 from odp_trio.net.tls import TlsStream
 from odp_trio.wire.auth import NATIVE_PASSWORD, SCRAMBLE_BYTES
-from odp_trio.wire.fields import Capability, Status, lenenc_str
+from odp_trio.wire.fields import Capability
 from odp_trio.wire.handshake import SSL_REQUEST_BYTES, AuthSwitch, Greeting, LoginPacket, parse_login, wants_tls
 from odp_trio.wire.login_name import parse_login_name
 from odp_trio.wire.proxy_protocol import ProxyHeader, begins_header, parse_proxy_header
-from odp_trio.wire.resultset import ok_payload
-from odp_trio.wire.state import find_variable
 
 ADMIN_TENANT: Final = "proxysys"
 DEFAULT_TENANT: Final = "sys"
-_NLS: Final = (b"nls_date_format", b"nls_timestamp_format", b"nls_timestamp_tz_format")
 _EXPECTED_FIRST: Final = 1
 
 
@@ -175,20 +172,3 @@ def denial(credentials: Credentials, client_ip: str) -> AccessDenied:
     """Return the 1045 that a client is shown: the name as typed, never the reason."""
     used = "YES" if credentials.packet.auth else "NO"
     return AccessDenied(f"Access denied for user '{credentials.typed_name}'@'{client_ip}' (using password: {used})")
-
-
-def login_ok(server_ok: bytes, credentials: Credentials) -> bytes:
-    """Build the client's OK out of the server's, which lists every variable of the session.
-
-    A client with SESSION_TRACK is told the three nls formats, as a server does directly (seen on seekdb 1.3.0).
-    """
-    status = int.from_bytes(server_ok[3:5], "little") & ~Status.SESSION_STATE_CHANGED
-    if not credentials.tracks_session:
-        return ok_payload(status)
-    block = b""
-    for name in _NLS:
-        if (value := find_variable(server_ok, name)) is not None:
-            block += b"\0" + lenenc_str(lenenc_str(name) + lenenc_str(value))
-    if not block:
-        return ok_payload(status)
-    return ok_payload(status | Status.SESSION_STATE_CHANGED) + b"\0" + lenenc_str(block)

@@ -17,7 +17,7 @@ import trio
 
 from odp_trio.config import Settings
 from odp_trio.model import Address
-from odp_trio.net.connect import SocketOptions, tune
+from odp_trio.net.connect import SocketOptions, tune_listener
 from odp_trio.net.listener import Peer, unix_peer
 from odp_trio.observe import Traffic
 from odp_trio.session.conversation import converse
@@ -61,6 +61,7 @@ class Sessions:
         self._nursery = nursery
         self._idle = IdleClients(lambda: self.table.values())
         services.admission.displace = self._displace
+        self._listeners: list[socket.socket] = []
         self._room = trio.Event()
         self._empty = trio.Event()
 
@@ -76,23 +77,15 @@ class Sessions:
                 self._room = trio.Event()
             await self._room.wait()
 
+    def listen_on(self, listener: socket.socket) -> None:
+        """Give a listener, and so the sockets that it accepts, the options that are set for clients, now and later."""
+        self._listeners = [known for known in self._listeners if known.fileno() >= 0 and known is not listener]
+        self._listeners.append(listener)
+        tune_listener(listener, _client_options(self._services.settings()))
+
     def serve(self, sock: socket.socket, peer: Peer) -> None:
         """Take a client over: its own task from here on."""
-        settings = self._services.settings()
-        options = SocketOptions(
-            settings.client_tcp_keepidle,
-            settings.client_tcp_keepintvl,
-            settings.client_tcp_keepcnt,
-            settings.client_tcp_user_timeout,
-            settings.client_sock_option_flag_out,
-        )
-        try:
-            tune(sock, options)
-        except OSError:  # it went away while it waited in the backlog
-            sock.close()
-            self._services.counts.accepted += 1
-            note_end(self._services, Session(0, sock, peer, trio.current_time()), End.LEFT_BEFORE_LOGIN)
-            return
+        sock.setblocking(False)
         self._services.counts.accepted += 1
         session = Session(self._ids.allocate(self.table), sock, peer, trio.current_time())
         if sock.family == socket.AF_UNIX:
@@ -148,6 +141,9 @@ class Sessions:
     def settings_changed(self, settings: Settings) -> None:
         """Tell the sessions that are there of limits that they have copies of, and who waits for a place."""
         self._room.set()
+        for listener in self._listeners:
+            if listener.fileno() >= 0:
+                tune_listener(listener, _client_options(settings))
         for session in self.table.values():
             if (router := session.router) is not None:
                 router.looks_at = settings.request_buffer_length
@@ -218,3 +214,13 @@ class Sessions:
                 session.drain()
             told = max(told, due)
             await trio.sleep(_DRAIN_STEP)
+
+
+def _client_options(settings: Settings) -> SocketOptions:
+    return SocketOptions(
+        settings.client_tcp_keepidle,
+        settings.client_tcp_keepintvl,
+        settings.client_tcp_keepcnt,
+        settings.client_tcp_user_timeout,
+        settings.client_sock_option_flag_out,
+    )

@@ -7,6 +7,7 @@ be forwarded as it is (seen on seekdb 1.3.0).
 
 from __future__ import annotations
 
+import errno
 import math
 import socket
 from collections.abc import Awaitable, Callable
@@ -18,23 +19,23 @@ import trio
 
 from odp_trio.config import Settings
 from odp_trio.config.values import compression_level
-from odp_trio.errors import LoginRefused, ServerProtocolError, UpstreamLost, UpstreamTimedOut
+from odp_trio.errors import ConnectFailed, LoginRefused, ServerProtocolError, UpstreamLost, UpstreamTimedOut
 from odp_trio.model import Address
 from odp_trio.net.certificates import ServerTls
 from odp_trio.net.channel import PacketChannel, PeerGone
 from odp_trio.net.coded import Coded
-from odp_trio.net.connect import SocketOptions, connect
+from odp_trio.net.connect import SocketOptions, begin_connection, is_connected
 from odp_trio.net.ob20_stream import OB20Stream
 from odp_trio.net.stream import Stream
 from odp_trio.session.server_tls import secure
+from odp_trio.state.login_answers import LoginAnswer, LoginAnswers
 from odp_trio.wire.auth import xor
 from odp_trio.wire.compressed import ServerCodec
 from odp_trio.wire.fields import Capability, OBCapability
-from odp_trio.wire.framing import Framing, agreed_framing, framing_capabilities, granted_capabilities
+from odp_trio.wire.framing import Framing, agreed_framing, framing_capabilities
 from odp_trio.wire.handshake import LoginPacket, parse_greeting
 from odp_trio.wire.packets import packet
 from odp_trio.wire.resultset import parse_err
-from odp_trio.wire.state import find_variable
 
 ASKED: Final = (
     OBCapability.PARTITION_TABLE
@@ -67,6 +68,8 @@ _ALWAYS: Final = (
     | Capability.CONNECT_ATTRS
     | Capability.SESSION_TRACK
 )
+_LOST: Final = (errno.ECONNRESET, errno.EPIPE)
+"""What can happen to a connection that has come about."""
 _PROXY_VERSION: Final = b"4.3.1.0"
 """The ODP release whose behaviour towards an OBServer this one has."""
 
@@ -130,11 +133,10 @@ class Identity(msgspec.Struct, frozen=True):
         return f"Identity(user={self.user!r}, connection_id={self.connection_id})"
 
 
-def for_further_logins(identity: Identity, ok: bytes) -> Identity:
+def for_further_logins(identity: Identity, answer: LoginAnswer) -> Identity:
     """Return who logs in to further servers: without a database, which may be gone, and no more for the first time."""
-    version = find_variable(ok, b"ob_proxy_global_variables_version") or b"0"
     login = msgspec.structs.replace(identity.login, database=None)
-    return msgspec.structs.replace(identity, login=login, global_variables=version)
+    return msgspec.structs.replace(identity, login=login, global_variables=answer.global_version)
 
 
 class ServerSession(msgspec.Struct):
@@ -146,8 +148,8 @@ class ServerSession(msgspec.Struct):
     stream: Stream
     connection_id: int
     """The server's own id for it."""
-    ok: bytes
-    """Payload of the OK that answered the login."""
+    answer: LoginAnswer
+    """The OK that answered the login."""
     capabilities: int = 0
     """What both sides have: bits of OBCapability."""
     tls: str = ""
@@ -211,22 +213,28 @@ async def open_server_session(
     timeout: float,
     options: SocketOptions,
     ask_client: AskClient,
+    answers: LoginAnswers,
     tls: ServerTls | None = None,
 ) -> ServerSession:
     """Connect and log in within ``timeout`` seconds each; time that the client takes does not count.
+
+    What the server answers is looked up in ``answers``.
 
     Raises ConnectFailed (nothing was sent), LoginRefused (the server's ERR
     packet, for the client to see), UpstreamLost (no answer, or a broken one),
     InsecureServer (TLS that is insisted on cannot be had).
     """
-    sock = await connect(address, timeout, options)
+    sock = begin_connection(address, options)
     try:
-        with trio.fail_after(timeout) as scope:
+        with trio.CancelScope(deadline=trio.current_time() + timeout) as scope:
+            channel = PacketChannel(sock, ServerProtocolError)
+            seq, payload = await _greeted(channel, address)
+            scope.deadline = trio.current_time() + timeout
             ask = partial(_while_the_clock_stands, scope, ask_client)
-            return await _log_in(address, sock, identity, ask, tls)
-    except trio.TooSlowError as exc:
-        sock.close()
-        raise UpstreamTimedOut(f"{address}: no answer to the login within {timeout:g} s") from exc
+            return await _log_in(address, sock, channel, (seq, payload), identity, ask, tls, answers)
+        if not is_connected(sock):
+            raise ConnectFailed(f"{address}: no answer to a connection attempt within {timeout:g} s")
+        raise UpstreamTimedOut(f"{address}: no answer to the login within {timeout:g} s")
     except (PeerGone, ServerProtocolError) as exc:
         sock.close()
         raise UpstreamLost(f"{address}: {exc}") from exc
@@ -235,18 +243,38 @@ async def open_server_session(
         raise
 
 
+async def _greeted(channel: PacketChannel, address: Address) -> tuple[int, bytes]:
+    """Wait for the connection and the greeting in one: the server speaks first.
+
+    Raises ConnectFailed when the connection does not come about, PeerGone when it is lost.
+    """
+    try:
+        return await channel.receive(later=True)
+    except PeerGone as exc:
+        cause = exc.__cause__
+        if isinstance(cause, OSError) and cause.errno not in _LOST:
+            raise ConnectFailed(f"{address}: {cause.strerror}") from cause
+        raise
+
+
 async def _log_in(
-    address: Address, sock: socket.socket, identity: Identity, ask_client: AskClient, tls: ServerTls | None
+    address: Address,
+    sock: socket.socket,
+    channel: PacketChannel,
+    greeted: tuple[int, bytes],
+    identity: Identity,
+    ask_client: AskClient,
+    tls: ServerTls | None,
+    answers: LoginAnswers,
 ) -> ServerSession:
-    channel = PacketChannel(sock, ServerProtocolError)
-    seq, payload = await channel.receive()
+    seq, payload = greeted
     _refuse_if_error(payload, address)
     greeting = parse_greeting(payload)
     login = login_packet(identity, greeting.scramble, greeting.connection_id)
     if version := await secure(channel, address, greeting, login, tls, seq + 1):
         seq, login = seq + 1, msgspec.structs.replace(login, capabilities=login.capabilities | Capability.SSL)
     await channel.send(packet(seq + 1, login.to_bytes()))
-    seq, payload = await channel.receive()
+    seq, payload = await channel.receive(later=True)
     while payload[:1] == b"\xfe":  # an auth switch request concerns the client: it holds the password
         answer_seq, answer = await ask_client(seq, payload)
         await channel.send_packet(answer_seq, answer)
@@ -254,10 +282,10 @@ async def _log_in(
     _refuse_if_error(payload, address)
     if payload[:1] != b"\0" or channel.leftover():
         raise ServerProtocolError("the answer to a login is neither OK nor ERR")
-    agreed = identity.asked.capabilities & granted_capabilities(payload)
-    checksum = (find_variable(payload, b"ob_enable_transmission_checksum") or b"ON").upper() in (b"ON", b"1")
-    stream = _framed(channel.stream, agreed, greeting.connection_id, identity.asked, checksum=checksum)
-    return ServerSession(address, sock, stream, greeting.connection_id, payload, agreed, version)
+    told = answers.shared(payload)
+    agreed = identity.asked.capabilities & told.capabilities
+    stream = _framed(channel.stream, agreed, greeting.connection_id, identity.asked, checksum=told.checksum)
+    return ServerSession(address, sock, stream, greeting.connection_id, told, agreed, version)
 
 
 def _framed(stream: Stream, agreed: int, connection_id: int, asked: Asked, *, checksum: bool) -> Stream:

@@ -7,6 +7,7 @@ session-state block of its OK packets.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, final
 
@@ -67,6 +68,11 @@ UNSYNCED: Final = frozenset(
     }
 )
 """Variables that belong to a statement or to one server and are never replayed."""
+
+
+def login_defaults(variables: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return what a session's variables are whose login's OK tells ``variables``."""
+    return {**_BY_DEFAULT, **variables}
 
 
 @final
@@ -147,14 +153,17 @@ class ClientState:
     """What servers tell each other of the session (OB 2.0)."""
     trace_info: bytes = b""
     """Goes with the next request in OB 2.0."""
-    _defaults: dict[bytes, bytes] = field(default_factory=lambda: dict(_BY_DEFAULT))
+    _defaults: Mapping[bytes, bytes] = field(default_factory=lambda: _BY_DEFAULT)
     _imposed: dict[bytes, bytes] = field(default_factory=dict)
 
-    def start(self, variables: dict[bytes, bytes], database: bytes) -> None:
-        """Take over what the first login's OK says; these values are every server session's defaults."""
+    def start(self, defaults: Mapping[bytes, bytes], database: bytes) -> None:
+        """Take over what the first login's OK says; these values are every server session's defaults.
+
+        ``defaults`` is made by ``login_defaults``, and may be shared with other sessions.
+        """
         self.database = database
-        self._defaults = _BY_DEFAULT | variables
-        for name, value in variables.items():
+        self._defaults = defaults
+        for name, value in defaults.items():
             self._read(name, value)
         self.consistency_set = False
 

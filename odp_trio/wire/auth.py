@@ -11,7 +11,13 @@ import hmac
 
 NATIVE_PASSWORD = b"mysql_native_password"
 SCRAMBLE_BYTES = 20
+_PRINTABLE = bytes(range(0x30, 0x70)) * 4
 _STAGE_ONE_DIGITS = 40
+
+
+def printable(chance: bytes) -> bytes:
+    """Make a scramble of random bytes: each becomes one of 64 printable characters, so that 20 of them are 120 bits."""
+    return chance.translate(_PRINTABLE)
 
 
 def stage_one(password: str) -> bytes:
@@ -46,4 +52,6 @@ def token_matches(token: bytes, password: str, scramble: bytes) -> bool:
 
 def xor(left: bytes, right: bytes) -> bytes:
     """XOR two byte strings of equal length: how ``__proxy_scramble`` joins two scrambles."""
-    return bytes(a ^ b for a, b in zip(left, right, strict=True))
+    if len(left) != len(right):
+        raise ValueError(f"{len(left)} bytes against {len(right)}")
+    return (int.from_bytes(left, "little") ^ int.from_bytes(right, "little")).to_bytes(len(left), "little")

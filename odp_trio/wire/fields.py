@@ -5,95 +5,100 @@ Sources: MySQL: Basic Data Types, Capabilities Flags, SERVER_STATUS_flags_enum.
 
 from __future__ import annotations
 
-from enum import IntFlag
-from typing import Final
+from typing import Final, final
 
 from odp_trio.errors import ClientProtocolError, ProtocolError, ServerProtocolError
 
 ErrorClass = type[ProtocolError]
 
 
-class Capability(IntFlag):
-    """Capability bits of greeting and login packet."""
+@final
+class Capability:
+    """Capability bits of greeting and login packet: plain integers, as those of the other classes here."""
 
-    LONG_PASSWORD = 1 << 0
-    FOUND_ROWS = 1 << 1
-    LONG_FLAG = 1 << 2
-    CONNECT_WITH_DB = 1 << 3
-    NO_SCHEMA = 1 << 4
-    COMPRESS = 1 << 5
-    ODBC = 1 << 6
-    LOCAL_FILES = 1 << 7
-    IGNORE_SPACE = 1 << 8
-    PROTOCOL_41 = 1 << 9
-    INTERACTIVE = 1 << 10
-    SSL = 1 << 11
-    IGNORE_SIGPIPE = 1 << 12
-    TRANSACTIONS = 1 << 13
-    RESERVED = 1 << 14
-    SECURE_CONNECTION = 1 << 15
-    MULTI_STATEMENTS = 1 << 16
-    MULTI_RESULTS = 1 << 17
-    PS_MULTI_RESULTS = 1 << 18
-    PLUGIN_AUTH = 1 << 19
-    CONNECT_ATTRS = 1 << 20
-    PLUGIN_AUTH_LENENC = 1 << 21
-    EXPIRED_PASSWORDS = 1 << 22
-    SESSION_TRACK = 1 << 23
-    DEPRECATE_EOF = 1 << 24
+    LONG_PASSWORD: Final = 1 << 0
+    FOUND_ROWS: Final = 1 << 1
+    LONG_FLAG: Final = 1 << 2
+    CONNECT_WITH_DB: Final = 1 << 3
+    NO_SCHEMA: Final = 1 << 4
+    COMPRESS: Final = 1 << 5
+    ODBC: Final = 1 << 6
+    LOCAL_FILES: Final = 1 << 7
+    IGNORE_SPACE: Final = 1 << 8
+    PROTOCOL_41: Final = 1 << 9
+    INTERACTIVE: Final = 1 << 10
+    SSL: Final = 1 << 11
+    IGNORE_SIGPIPE: Final = 1 << 12
+    TRANSACTIONS: Final = 1 << 13
+    RESERVED: Final = 1 << 14
+    SECURE_CONNECTION: Final = 1 << 15
+    MULTI_STATEMENTS: Final = 1 << 16
+    MULTI_RESULTS: Final = 1 << 17
+    PS_MULTI_RESULTS: Final = 1 << 18
+    PLUGIN_AUTH: Final = 1 << 19
+    CONNECT_ATTRS: Final = 1 << 20
+    PLUGIN_AUTH_LENENC: Final = 1 << 21
+    EXPIRED_PASSWORDS: Final = 1 << 22
+    SESSION_TRACK: Final = 1 << 23
+    DEPRECATE_EOF: Final = 1 << 24
 
 
-class Status(IntFlag):
+@final
+class Status:
     """Status bits of OK and EOF packets."""
 
-    IN_TRANS = 0x0001
-    AUTOCOMMIT = 0x0002
-    MORE_RESULTS = 0x0008
-    NO_INDEX_USED = 0x0020
-    CURSOR_EXISTS = 0x0040
-    LAST_ROW_SENT = 0x0080
-    NO_BACKSLASH_ESCAPES = 0x0200
-    PS_OUT_PARAMS = 0x1000
-    SESSION_STATE_CHANGED = 0x4000
+    IN_TRANS: Final = 0x0001
+    AUTOCOMMIT: Final = 0x0002
+    MORE_RESULTS: Final = 0x0008
+    NO_INDEX_USED: Final = 0x0020
+    CURSOR_EXISTS: Final = 0x0040
+    LAST_ROW_SENT: Final = 0x0080
+    NO_BACKSLASH_ESCAPES: Final = 0x0200
+    PS_OUT_PARAMS: Final = 0x1000
+    SESSION_STATE_CHANGED: Final = 0x4000
 
 
-class OBCapability(IntFlag):
+@final
+class OBCapability:
     """Bits of ``__proxy_capability_flag`` and ``ob_capability_flag``."""
 
-    PARTITION_TABLE = 1 << 0
-    CHANGE_USER = 1 << 1
-    READ_WEAK = 1 << 2
-    CHECKSUM = 1 << 3
-    SAFE_WEAK_READ = 1 << 4
-    PRIORITY_HIT = 1 << 5
-    CHECKSUM_SWITCH = 1 << 6
-    OCJ_EXTRA_OK = 1 << 7
-    OB_PROTOCOL_V2 = 1 << 8
-    EXTRA_OK_FOR_STATISTICS = 1 << 9
-    ABUNDANT_FEEDBACK = 1 << 10
-    PL_ROUTE = 1 << 11
-    PROXY_REROUTE = 1 << 12
-    SESSION_SYNC = 1 << 13
-    FULL_LINK_TRACING = 1 << 14
-    NEW_EXTRA_INFO = 1 << 15
-    SESSION_VAR_SYNC = 1 << 16
-    READ_STALE_FEEDBACK = 1 << 17
-    FULL_LINK_TRACING_EXT = 1 << 18
-    DUP_SESS_INFO_SYNC = 1 << 19
-    LOCAL_FILES = 1 << 20
-    CLIENT_SESSION_ID = 1 << 21
-    V2_COMPRESS = 1 << 22
-    FEEDBACK_PROXY = 1 << 23
+    PARTITION_TABLE: Final = 1 << 0
+    CHANGE_USER: Final = 1 << 1
+    READ_WEAK: Final = 1 << 2
+    CHECKSUM: Final = 1 << 3
+    SAFE_WEAK_READ: Final = 1 << 4
+    PRIORITY_HIT: Final = 1 << 5
+    CHECKSUM_SWITCH: Final = 1 << 6
+    OCJ_EXTRA_OK: Final = 1 << 7
+    OB_PROTOCOL_V2: Final = 1 << 8
+    EXTRA_OK_FOR_STATISTICS: Final = 1 << 9
+    ABUNDANT_FEEDBACK: Final = 1 << 10
+    PL_ROUTE: Final = 1 << 11
+    PROXY_REROUTE: Final = 1 << 12
+    SESSION_SYNC: Final = 1 << 13
+    FULL_LINK_TRACING: Final = 1 << 14
+    NEW_EXTRA_INFO: Final = 1 << 15
+    SESSION_VAR_SYNC: Final = 1 << 16
+    READ_STALE_FEEDBACK: Final = 1 << 17
+    FULL_LINK_TRACING_EXT: Final = 1 << 18
+    DUP_SESS_INFO_SYNC: Final = 1 << 19
+    LOCAL_FILES: Final = 1 << 20
+    CLIENT_SESSION_ID: Final = 1 << 21
+    V2_COMPRESS: Final = 1 << 22
+    FEEDBACK_PROXY: Final = 1 << 23
 
 
 MAX_PAYLOAD: Final = 0xFFFFFF
 """A packet of exactly this many bytes continues in the next one."""
 
 
+_SHORT: Final = tuple(bytes((number,)) for number in range(0xFB))
+
+
 def lenenc_int(number: int) -> bytes:
     """Encode a length-encoded integer (MySQL: Protocol::LengthEncodedInteger)."""
     if number < 0xFB:
-        return number.to_bytes(1, "little")
+        return _SHORT[number]
     if number < 1 << 16:
         return b"\xfc" + number.to_bytes(2, "little")
     if number < 1 << 24:
@@ -103,7 +108,8 @@ def lenenc_int(number: int) -> bytes:
 
 def lenenc_str(text: bytes) -> bytes:
     """Encode a length-encoded string."""
-    return lenenc_int(len(text)) + text
+    length = len(text)
+    return (_SHORT[length] if length < 0xFB else lenenc_int(length)) + text
 
 
 class Cursor:

@@ -16,7 +16,6 @@ from enum import Enum
 from typing import Final
 
 from odp_trio.wire.fields import OBCapability
-from odp_trio.wire.state import find_variable
 
 
 class Framing(Enum):
@@ -31,12 +30,12 @@ class Framing(Enum):
 _CHOOSING: Final = OBCapability.CHECKSUM | OBCapability.OB_PROTOCOL_V2 | OBCapability.V2_COMPRESS
 
 
-def framing_capabilities(*, ob20: bool, compressed: bool, level: int) -> OBCapability:
+def framing_capabilities(*, ob20: bool, compressed: bool, level: int) -> int:
     """Return the bits that ask for a framing: OB 2.0 if it is wanted, the compressed protocol where that is not had.
 
     ``level`` is zlib's, 0 to 9; OB 2.0 is compressed only above 0.
     """
-    asked = OBCapability(0)
+    asked = 0
     if ob20:
         asked |= OBCapability.OB_PROTOCOL_V2
         if level:
@@ -44,12 +43,6 @@ def framing_capabilities(*, ob20: bool, compressed: bool, level: int) -> OBCapab
     if compressed:
         asked |= OBCapability.CHECKSUM
     return asked
-
-
-def granted_capabilities(ok: bytes) -> int:
-    """Return what a server grants in the OK of a login; nothing if it does not say."""
-    granted = find_variable(ok, b"ob_capability_flag") or b"0"
-    return int(granted) if granted.isdigit() else 0
 
 
 def agreed_framing(asked: int, granted: int) -> Framing:

@@ -7,7 +7,9 @@ seekdb 1.3.0.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
@@ -15,7 +17,7 @@ from odp_trio.errors import ClientProtocolError, ServerProtocolError
 from odp_trio.wire.auth import NATIVE_PASSWORD, SCRAMBLE_BYTES
 from odp_trio.wire.fields import Capability, Cursor, client_cursor, lenenc_str, server_cursor
 
-OFFERED = Capability(
+OFFERED: Final = (
     0xFFFF & ~(Capability.COMPRESS | Capability.SSL)
     | Capability.MULTI_STATEMENTS
     | Capability.MULTI_RESULTS
@@ -28,6 +30,10 @@ OFFERED = Capability(
 
 UTF8MB4_BIN = 46
 _MAX_ATTRIBUTES_BYTES = 65536
+_GREETING: Final = struct.Struct("<I8sxHBHHB10x")
+"""What is behind the version: connection id, scramble, capabilities, charset, status, capabilities, a length."""
+_LOGIN: Final = struct.Struct("<IIB23x")
+"""Capabilities, longest packet, charset."""
 
 
 class Greeting(msgspec.Struct, frozen=True):
@@ -71,15 +77,8 @@ def parse_greeting(payload: bytes) -> Greeting:
     if (version := cursor.uint(1)) != 10:
         raise ServerProtocolError(f"a greeting of protocol version {version}; only 10 is known")
     server_version = cursor.nul()
-    connection_id = cursor.uint(4)
-    scramble = cursor.take(8)
-    cursor.take(1)
-    capabilities = cursor.uint(2)
-    charset = cursor.uint(1)
-    status = cursor.uint(2)
-    capabilities |= cursor.uint(2) << 16
-    length = cursor.uint(1)
-    cursor.take(10)
+    connection_id, scramble, low, charset, status, high, length = _GREETING.unpack(cursor.take(_GREETING.size))
+    capabilities = low | high << 16
     scramble += cursor.take(max(13, length - 8))[: SCRAMBLE_BYTES - 8]
     plugin = cursor.nul() if cursor.left else NATIVE_PASSWORD
     return Greeting(server_version, connection_id, scramble, capabilities, charset, status, plugin)
@@ -150,9 +149,8 @@ def parse_login(payload: bytes, offered: int = OFFERED) -> LoginPacket:
     asked = cursor.uint(4)
     if not asked & Capability.PROTOCOL_41:
         raise ClientProtocolError("a login of the protocol before MySQL 4.1 is not supported")
-    max_packet = cursor.uint(4)
-    charset = cursor.uint(1)
-    cursor.take(23)
+    cursor.pos = 0
+    asked, max_packet, charset = _LOGIN.unpack(cursor.take(_LOGIN.size))
     user = cursor.nul()
     auth = _auth_response(cursor, asked)
     database = _nul_or_rest(cursor) if asked & Capability.CONNECT_WITH_DB else None

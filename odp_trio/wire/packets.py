@@ -45,8 +45,13 @@ class PacketReader:
 
     def next_packet(self) -> tuple[int, bytes] | None:
         """Return the next whole payload and its sequence number, or None."""
-        while len(self.buffer) >= 4:
-            length = int.from_bytes(self.buffer[:3], "little")
+        buffer = self.buffer
+        while len(buffer) >= 4:
+            length = buffer[0] | buffer[1] << 8 | buffer[2] << 16
+            if length < MAX_PAYLOAD and not self._parts and 4 + length <= len(buffer) and length <= self.limit_bytes:
+                seq, payload = buffer[3], bytes(buffer[4 : 4 + length])
+                del buffer[: 4 + length]
+                return seq, payload
             if sum(map(len, self._parts)) + length > self.limit_bytes:
                 raise self._error(f"a packet of more than {self.limit_bytes} bytes is not expected here")
             if len(self.buffer) < 4 + length:

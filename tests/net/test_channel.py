@@ -10,7 +10,7 @@ import trio
 
 from odp_trio.errors import ClientProtocolError, OutOfOrder
 from odp_trio.net.channel import PacketChannel, PeerTooSlow
-from odp_trio.net.connect import SocketOptions, tune
+from odp_trio.net.connect import SocketOptions, tune, tune_listener
 from odp_trio.wire.packets import packet
 
 Pair = tuple[PacketChannel, socket.socket]
@@ -103,6 +103,30 @@ def test_socket_options_reach_the_kernel() -> None:
         options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
         assert [sock.getsockopt(tcp, option) for option in options] == [7, 3, 2, 9000]
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 2 * 65536  # as Linux counts
+
+
+def test_options_of_a_listener_are_those_of_what_it_accepts() -> None:
+    tcp = socket.IPPROTO_TCP
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accepted() -> list[int]:
+            with socket.create_connection(listener.getsockname()), listener.accept()[0] as sock:
+                return [sock.getsockopt(level, option) for level, option in asked]
+
+        asked = (
+            (tcp, socket.TCP_NODELAY),
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+            (tcp, socket.TCP_KEEPIDLE),
+            (tcp, socket.TCP_KEEPINTVL),
+            (tcp, socket.TCP_KEEPCNT),
+            (tcp, socket.TCP_USER_TIMEOUT),
+        )
+        untold = accepted()
+        tune_listener(listener, SocketOptions(7, 3, 2, user_timeout=9))
+        assert [bool(value) for value in accepted()[:2]] == [True, True]
+        assert accepted()[2:] == [7, 3, 2, 9000]
+        tune_listener(listener, SocketOptions(0, 0, 0, flags=0))
+        assert accepted() == untold, "what is 0 is the kernel's again"
 
 
 def test_socket_options_that_are_not_wanted_are_left_alone() -> None:

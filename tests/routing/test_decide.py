@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from odp_trio.errors import NoReplica
 from odp_trio.model import Address
 from odp_trio.routing.consistency import ONLY_ZONES, choose_policy, why_consistency
 from odp_trio.routing.decide import Explanation, decide, explain, order
@@ -368,7 +369,10 @@ def test_what_is_strong_goes_to_a_leader_in_service_unless_the_session_or_a_sett
 @given(worlds(), st.sampled_from(STATEMENTS), st.integers(0, 50))
 def test_every_server_is_tried_at_most_once_and_the_walk_ends(world: World, sql: str, turn: int) -> None:
     world.state.in_transaction, world.state.bound, world.state.last, world.state.lock_server = False, "", None, None
-    walked = order(ask(world, sql, set(), turn), world.view)
+    try:
+        walked = tuple(order(ask(world, sql, set(), turn), world.view))
+    except NoReplica:  # no server is in the zones that the configuration names
+        return
 
     assert len(set(walked)) == len(walked)
     assert set(walked) <= set(world.view.tenant_servers)

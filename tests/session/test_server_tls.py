@@ -17,6 +17,7 @@ from odp_trio.net.connect import SocketOptions
 from odp_trio.net.tls import TlsStream
 from odp_trio.session.retry import after_failed_login, failure_of
 from odp_trio.session.upstream import Identity, ServerSession, open_server_session
+from odp_trio.state.login_answers import LoginAnswers
 from odp_trio.wire.fields import Capability
 from odp_trio.wire.handshake import OFFERED, Greeting, LoginPacket, parse_login
 from odp_trio.wire.resultset import ok_payload
@@ -61,7 +62,7 @@ async def log_in(address: Address, tls: ServerTls | None) -> ServerSession:
 
     with trio.fail_after(20):
         return await open_server_session(
-            address, identity, timeout=5, options=SocketOptions(), ask_client=nobody, tls=tls
+            address, identity, timeout=5, options=SocketOptions(), ask_client=nobody, answers=LoginAnswers(), tls=tls
         )
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from odp_trio.model import Address
 from odp_trio.sql.facts import Shape, StatementFacts
 from odp_trio.sql.lexer import ANSI_QUOTES, MULTIBYTE, NO_BACKSLASHES
-from odp_trio.state.client import STRONG, UNSYNCED, WEAK, ClientState, ServerState
+from odp_trio.state.client import STRONG, UNSYNCED, WEAK, ClientState, ServerState, login_defaults
 from odp_trio.state.prepared import TextPrepared
 from odp_trio.state.sync import SetVariables, sync_plan
 from odp_trio.wire.state import SessionState
@@ -20,7 +20,7 @@ LOGIN = {b"ob_read_consistency": b"STRONG", b"autocommit": b"1", b"time_zone": b
 def told(system: dict[bytes, bytes] | None = None, user: dict[bytes, bytes] | None = None) -> ClientState:
     """A session after its login and one answer."""
     client = ClientState()
-    client.start(LOGIN, b"db")
+    client.start(login_defaults(LOGIN), b"db")
     client.learn(SessionState(system or {}, user or {}), ServerState())
     return client
 
@@ -47,7 +47,7 @@ def test_read_consistency_is_a_word_or_a_number(value: bytes, level: int, explic
 def test_what_the_login_says_of_the_consistency_was_not_set_by_the_client() -> None:
     client = ClientState()
 
-    client.start({b"ob_read_consistency": b"WEAK"}, b"")
+    client.start(login_defaults({b"ob_read_consistency": b"WEAK"}), b"")
 
     assert (client.read_consistency, client.consistency_set) == (WEAK, False)
 
@@ -165,7 +165,7 @@ def test_the_database_follows_use_and_is_kept_by_its_server() -> None:
 
 def test_what_is_imposed_is_told_to_every_server_and_counts_as_set() -> None:
     client = ClientState()
-    client.start(LOGIN, b"")
+    client.start(login_defaults(LOGIN), b"")
 
     client.impose(b"ob_read_consistency", b"WEAK")
 
@@ -188,7 +188,7 @@ def test_after_a_reset_connection_everything_reads_as_after_the_login() -> None:
 
 def test_after_a_reset_connection_what_is_imposed_is_told_again() -> None:
     client, server = ClientState(), ServerState()
-    client.start(LOGIN, b"")
+    client.start(login_defaults(LOGIN), b"")
     client.impose(b"ob_read_consistency", b"WEAK")
     client.learn(SessionState({b"time_zone": b"+03:00"}), server)
 

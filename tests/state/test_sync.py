@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odp_trio.state.client import WEAK, ClientState, ServerState
+from odp_trio.state.client import WEAK, ClientState, ServerState, login_defaults
 from odp_trio.state.sync import SetVariables, UseDatabase, literal, sync_plan, synced
 from odp_trio.wire.state import SessionState
 
@@ -121,7 +121,7 @@ def test_what_belongs_to_a_statement_or_a_server_is_never_replayed() -> None:
 
 def test_routing_learns_what_it_needs() -> None:
     client, here = ClientState(), ServerState()
-    client.start({b"ob_read_consistency": b"STRONG", b"lower_case_table_names": b"0"}, b"db")
+    client.start(login_defaults({b"ob_read_consistency": b"STRONG", b"lower_case_table_names": b"0"}), b"db")
     assert not client.lower_case_names
     assert not client.consistency_set
 
