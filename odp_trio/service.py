@@ -93,7 +93,7 @@ class _Service:
         if self._order.outlive and self._inherited.unix is not None:  # nobody else is left to remove its file
             self._inherited = msgspec.structs.replace(self._inherited, owns_path=True)
         if self._order.workers > 1:
-            self._join()
+            await self._join()
         if text := mismatch(self._configuration.settings(), self._inherited):
             log.warning("%s", text)
         async with open_proxy(
@@ -117,12 +117,17 @@ class _Service:
             if not proxy.handed_over:
                 self._notifier.stopping("draining")
 
-    def _join(self) -> None:
+    async def _join(self) -> None:
         """Be one of several workers: the parent speaks for all of them, to whoever reads files."""
-        from odp_trio.process.crew import join  # one that is alone has no use for it
+        from odp_trio.admin.across.joining import take_settings  # one that is alone has no use for these
+        from odp_trio.process.crew import join
 
         self._inherited, self._member = join(self._inherited, self._order)
         self._ready_file = None
+        if self._member is not None:
+            self._nursery.start_soon(self._member.run)
+            if not self._order.when_ready:  # after a hot upgrade all have what they have read
+                await take_settings(self._configuration, self._member)
 
     # ---- the parent -------------------------------------------------------------------
 
@@ -156,7 +161,7 @@ class _Service:
         self._proxy = proxy
         self._nursery.start_soon(self._notifier.keep_watchdog, lambda: proxy.listens or proxy.draining)
         if self._member is not None:
-            self._nursery.start_soon(self._member.run)
+            self._member.join()
         if self._link is not None:
             self._nursery.start_soon(self._beat, proxy)
         if self._order.when_ready:

@@ -27,6 +27,7 @@ from odp_trio.config.changes import (
     running,
 )
 from odp_trio.config.impact import Seen, impacts, of_layers
+from odp_trio.config.lineage import decode_lineage, encode_lineage
 from odp_trio.config.listing import ConfigRow, config_rows
 from odp_trio.config.options import Settings
 from odp_trio.config.settings import Built
@@ -51,7 +52,7 @@ class Configuration:
 
     def __init__(self, sources: Sources) -> None:
         """Raise ConfigError for layers that make no settings."""
-        self._sources = sources
+        self._sources = self._first = sources
         self._configured = sources.build()
         self._started = self._settings = self._configured.settings
         self._subscribers: list[Subscriber] = []
@@ -89,7 +90,19 @@ class Configuration:
             log.error("the settings are as they were when this process started: %s", exc)
             return
         self._sources, self._configured = fresh._sources, fresh._configured
-        self._started = self._settings = fresh._settings
+        self._first, self._started = fresh._sources, fresh._settings
+        self._settings = fresh._settings
+
+    def lineage(self) -> bytes:
+        """Return all layers, for a process that is started to be one with this."""
+        return encode_lineage(self._first, self._sources)
+
+    def adopt(self, lineage: bytes) -> None:
+        """Be as another process is, before anything runs; raise ConfigError or DecodeError with nothing changed."""
+        first, sources = decode_lineage(lineage)
+        started, configured = first.build().settings, sources.build()
+        self._first, self._sources, self._configured = first, sources, configured
+        self._started, self._settings = started, running(configured.settings, started)
 
     def join(self, workers: Workers) -> None:
         """Change nothing from now on but in all workers of a proxy, or in none."""

@@ -8,6 +8,7 @@ settings   layers -> Settings
 render     etc/odp.toml, docs/options.md, the effective settings
 changes    changes at run time, and what they say of themselves
 sources    all layers of a process, and the file of what is kept of changes
+lineage    the layers of a process as they are sent to another one
 environment  variables of the environment that are options
 foot_gun   one thing that somebody may not expect of a setting
 foot_guns  the table of these, of foot_guns_of_routing and foot_guns_of_operation

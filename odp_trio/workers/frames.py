@@ -51,6 +51,10 @@ class Told(msgspec.Struct, frozen=True, tag="told"):
     answer: Answer
 
 
+class Joined(msgspec.Struct, frozen=True, tag="joined"):
+    """Worker: from now on it may be asked."""
+
+
 class DrainAll(msgspec.Struct, frozen=True, tag="drain_all"):
     """Worker: somebody wants all to end."""
 
@@ -108,7 +112,20 @@ class Agreed(msgspec.Struct, frozen=True, tag="agreed"):
 
 
 Frame = (
-    Ask | Propose | Sealed | Told | DrainAll | Note | Asked | Answers | Prepare | Prepared | Commit | Abandon | Agreed
+    Ask
+    | Propose
+    | Sealed
+    | Told
+    | Joined
+    | DrainAll
+    | Note
+    | Asked
+    | Answers
+    | Prepare
+    | Prepared
+    | Commit
+    | Abandon
+    | Agreed
 )
 
 

@@ -22,6 +22,7 @@ from odp_trio.workers.frames import (
     Commit,
     DrainAll,
     Frame,
+    Joined,
     Note,
     Prepare,
     Prepared,
@@ -57,6 +58,8 @@ class Seat:
     def __init__(self, number: int, pid: int, sock: socket.socket) -> None:
         self.number = number
         self.pid = pid
+        self.joined = False
+        """Whether it may be asked."""
         self.gone = trio.Event()
         self.channel = Channel(sock)
         self.out, self.to_send = trio.open_memory_channel[bytes](_WAITING)
@@ -161,6 +164,8 @@ class Hub:
                 if (reply := seat.replies.get(number)) is not None:
                     reply.answer = answer
                     reply.came.set()
+            case Joined():
+                seat.joined = True
             case Sealed():
                 seat.sealed = frame
                 seat.has_sealed.set()
@@ -208,7 +213,7 @@ class Hub:
 
         async def ask(number: int) -> None:
             seat = seats.get(number)
-            if seat is None:
+            if seat is None or not seat.joined:
                 found[number] = Answer(number, missing=f"worker {number} is being started")
             else:
                 found[number] = await self._ask_seat(seat, lambda mark: kind(mark, question), seconds)

@@ -32,6 +32,7 @@ from odp_trio.workers.frames import (
     Commit,
     DrainAll,
     Frame,
+    Joined,
     Note,
     Prepare,
     Prepared,
@@ -81,7 +82,7 @@ class Member:
         self._begun, self._steps = trio.open_memory_channel[Prepare | Commit | Abandon](_WAITING)
         self._preparing = trio.CancelScope()
         self._taking_part: Participant | None = None
-        self._connected = False
+        self._connected = True
 
     # ---- asking -------------------------------------------------------------------------
 
@@ -105,6 +106,10 @@ class Member:
         """Have all do something, or none."""
         reply = await self._send(lambda number: Propose(number, question, seconds), _SEAL_SECONDS + 4 * seconds, seal)
         return reply.agreement or Agreement(False, [self._unheard(self.number)])
+
+    def join(self) -> None:
+        """Be asked, from now on; until then the others are told that this worker is being started."""
+        self._send_soon(Joined())
 
     def drain_all(self, by: str) -> None:
         """Have the parent drain all."""
@@ -145,7 +150,6 @@ class Member:
 
     async def run(self) -> None:
         """Pass frames on until the parent is gone."""
-        self._connected = True
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write)
@@ -185,7 +189,7 @@ class Member:
                 if (reply := self._replies.get(number)) is not None:
                     reply.agreement = agreement
                     reply.came.set()
-            case Ask() | Propose() | Sealed() | Told() | DrainAll() | Note():
+            case Ask() | Propose() | Sealed() | Told() | Joined() | DrainAll() | Note():
                 log.error("the parent process sent %s, which is a worker's to send", type(frame).__name__)
             case _:
                 assert_never(frame)

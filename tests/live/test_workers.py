@@ -88,6 +88,49 @@ def test_a_killed_worker_is_back_within_a_second_and_nobody_is_refused(run_optio
         assert after["restarts"] == 1
 
 
+def admin(watch: WatchProcess, sql: str) -> list[tuple[object, ...]]:
+    return list(ask(pair(watch.address), sql, "root@proxysys", "adm"))
+
+
+def test_a_worker_that_is_started_anew_has_what_was_altered(run_options: list[str], tmp_path: Path) -> None:
+    run_options[-1] += f",obproxy_sys_password=adm,login_timeout=9s,etc_dir={tmp_path}"
+    with watch_process(QUICK, [*run_options, *TWO]) as watch:
+        before = workers_of(watch)
+        admin(watch, "alter proxyconfig set login_timeout='7s'")  # above -o, as long as the proxy lives
+        threading.Event().wait(0.3)
+
+        os.kill(before[0], signal.SIGKILL)
+
+        watch.wait(lambda s: s["restarts"] == 1 and s["state"] == "serving", "it is back")
+        assert "the settings are those of worker 1" in watch.log.read_text()
+        for session in sessions_of_each(watch.address):
+            session.close()
+        for _ in range(8):  # whichever answers
+            rows = admin(watch, "show proxyconfig like 'login_timeout'")
+            assert "7s" in str(rows), rows
+
+
+def test_nothing_is_altered_while_a_worker_hangs(run_options: list[str], tmp_path: Path) -> None:
+    run_options[-1] += f",obproxy_sys_password=adm,etc_dir={tmp_path}"
+    with watch_process(("--probe-timeout", "20"), [*run_options, *TWO]) as watch:
+        before = workers_of(watch)
+        session = connect(pair(watch.address), "root@proxysys", "adm")
+        hung = before[1 - worker_of(session.thread_id())]
+        os.kill(hung, signal.SIGSTOP)
+        try:
+            with session.cursor() as cursor, pytest.raises(pymysql.err.MySQLError, match=f"{hung}.* did not answer"):
+                cursor.execute("alter proxyconfig set login_timeout='7s'")
+        finally:
+            os.kill(hung, signal.SIGCONT)
+        assert not list(tmp_path.glob("proxyconfig.toml"))
+        with session.cursor() as cursor:
+            cursor.execute("show proxyconfig diff")
+            assert "login_timeout" not in str(cursor.fetchall())
+            cursor.execute("alter proxyconfig set login_timeout='7s'")
+        assert list(tmp_path.glob("proxyconfig.toml"))
+        session.close()
+
+
 def test_a_hung_worker_is_killed_and_its_clients_are_served_by_the_next(run_options: list[str]) -> None:
     with watch_process(QUICK, [*run_options, *TWO]) as watch:
         before = workers_of(watch)

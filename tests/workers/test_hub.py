@@ -45,7 +45,7 @@ class World:
             ),
         )
 
-    def start(self, number: int) -> Member:
+    def start(self, number: int, *, joins: bool = True) -> Member:
         ours, its = socket.socketpair()
         seat = self.seats[number] = Seat(number, next(self.pids), ours)
         self.hub.seat(seat)
@@ -59,6 +59,8 @@ class World:
         member.answerer.take_part("alter", part)
         self.nursery.start_soon(self.hub.attend, seat)
         self.nursery.start_soon(self.live, member, seat.pid)
+        if joins:
+            member.join()
         return member
 
     async def live(self, member: Member, pid: int) -> None:
@@ -187,6 +189,21 @@ async def test_one_that_dies_is_named_at_once_and_its_successor_answers() -> Non
         await trio.testing.wait_all_tasks_blocked()
         answers = await all_of_them.members[0].ask_all(Question("who"))
         assert answers[2].body == b" from 2"
+
+
+async def test_one_that_has_not_joined_may_ask_and_is_not_asked() -> None:
+    async with world(2) as both:
+        new = both.start(1, joins=False)
+        await trio.testing.wait_all_tasks_blocked()
+
+        answers = await new.ask_all(Question("who"))
+        assert (answers[0].body, answers[1].missing) == (b" from 0", "worker 1 is being started")
+        with pytest.raises(OdpError, match="nothing is changed: worker 1 is being started"):
+            (await both.members[0].agree(Question("alter", b"x"))).check()
+
+        new.join()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await both.members[0].ask_all(Question("who")))[1].body == b" from 1"
 
 
 async def test_one_that_is_replaced_still_asks_but_is_not_asked() -> None:

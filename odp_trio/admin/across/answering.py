@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from odp_trio.admin import proxysys
+from odp_trio.admin.across.joining import answer_newcomers
 from odp_trio.admin.configuration import ALTER
 from odp_trio.admin.operate import Operator
 from odp_trio.session import kill_elsewhere
@@ -22,6 +23,7 @@ def answer_others(proxy: Proxy) -> None:
     """Answer what other workers ask, from now on; what that needs is imported when it is asked."""
     answerer = proxy.workers.answerer
     proxy.configuration.join(proxy.workers)
+    answer_newcomers(proxy.configuration, proxy.workers)
 
     async def command(body: bytes) -> bytes:
         commands = await proxysys.commands()
