@@ -68,18 +68,22 @@ def test_a_killed_worker_is_back_within_a_second_and_nobody_is_refused(run_optio
             threading.Event().wait(0.3)  # longer than --settle: this is no death at once
 
             os.kill(before[1], signal.SIGKILL)
-            began = time.monotonic()
+            gaps = []
+            for _ in range(8):  # about every second one waits for the next worker
+                began = time.monotonic()
+                with socket.create_connection(pair(watch.address), timeout=20) as client:
+                    assert client.recv(99)[4] == 10, "a greeting"
+                gaps.append(time.monotonic() - began)
+
             while worker_of((session := connect(pair(watch.address))).thread_id()) != 1:
                 session.close()
-            gap = time.monotonic() - began
-
             with stays.cursor() as cursor:
                 cursor.execute("select 1")
             served = load.served
             until(lambda: load.served > served + 20, "the load goes on")
-        assert (load.refused, gap <= 1.0) == ([], True), (load.refused, gap)
+        assert load.refused == []
+        assert max(gaps) <= 1.0, gaps
         assert len(load.lost) <= 4
-        assert load.longest < 1.5
         assert (session.thread_id() ^ number) >> 17 & 1 == 1, "ids differ from those of the one before"
         assert session.thread_id() >> 18 == stays.thread_id() >> 18, "all workers have one proxy id"
         after = watch.wait_serving()
