@@ -130,7 +130,7 @@ class Proxy:
                 self._tenants_moved,
                 lambda cluster: self.views.congestion.refreshed(cluster),
             ),
-            directory=open_directory(self.settings),
+            directory=open_directory(self.settings, self.workers),
             dropped=self._cluster_dropped,
         )
         self.views = Views(self.clusters, self.settings, self.counts)

@@ -13,6 +13,7 @@ config_wiring  the directory of the config server that the settings name
 config_server  the questions to a config server (OCP)
 http_get   one GET, and a reason for everything that can go wrong
 rslist_file  the local file of rslists: read at start, replaced at every change, one writer
+one_writer  of several workers one writes that file for all
 files      files read and replaced whole, and the lock of the one process that writes
 tenants    single-flight fetch of tenant routes
 location_queries  ODP's statements about tables and partitions

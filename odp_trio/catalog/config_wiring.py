@@ -9,9 +9,10 @@ from pathlib import Path
 from odp_trio.catalog.directory import Directory
 from odp_trio.catalog.rslist_file import RslistFile
 from odp_trio.config import Settings
+from odp_trio.workers.asking import Workers
 
 
-def open_directory(settings: Callable[[], Settings]) -> Directory | None:
+def open_directory(settings: Callable[[], Settings], workers: Workers | None = None) -> Directory | None:
     """Return the directory of the config server of the settings; None if they have none."""
     url = settings().obproxy_config_server_url
     if not url:
@@ -19,4 +20,8 @@ def open_directory(settings: Callable[[], Settings]) -> Directory | None:
     from odp_trio.catalog.config_server import ConfigServer  # its HTTP client takes 0.1 s: others need not wait
 
     store = RslistFile(Path(settings().etc_dir), time.time)
+    if workers is not None and workers.count > 1:
+        from odp_trio.catalog.one_writer import write_for_all
+
+        write_for_all(store, workers)
     return Directory(ConfigServer(url), store, settings, time.time)

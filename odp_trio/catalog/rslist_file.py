@@ -8,7 +8,7 @@ one that holds the lock beside it; others read.  File work is done in a thread.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, final
@@ -51,6 +51,10 @@ class _Written(msgspec.Struct, frozen=True):
     inherited: _Found | None = None
 
 
+async def _nobody_else(_: Sequence[CachedRslist]) -> bool:
+    return False
+
+
 @final
 class RslistFile:
     """The file of one directory.  ``clock`` gives seconds since 1970.
@@ -72,6 +76,8 @@ class RslistFile:
         """Writes that failed."""
         self.pending = False
         """The last entries given to ``save`` are not on the disk: give them again later."""
+        self.elsewhere: Callable[[Sequence[CachedRslist]], Awaitable[bool]] = _nobody_else
+        """Where this process may not write: has somebody else write the entries, and says whether that was done."""
         self._clock = clock
         self._lock = Lock(directory / f"{NAME}.lock")
         self._temporary = temporary_name(self.path)
@@ -99,6 +105,7 @@ class RslistFile:
         if found.contents is None:
             return ()
         contents = found.contents
+        self._newest = self._newest or contents.entries
         self.written_at = contents.written_at
         age = max(0.0, self._clock() - contents.written_at)
         log.info("%s: %d clusters, written %.0f s ago", self.path, len(contents.entries), age)
@@ -123,6 +130,16 @@ class RslistFile:
             else:
                 self._note_written(written, now)
             self._taken = taken
+        if self.pending and not self.writer and await self.elsewhere(newest):
+            self.pending = False
+
+    async def take(self, entries: Iterable[CachedRslist]) -> bool:
+        """Write what another process may not write beside our own; whether that was done."""
+        if not self.writer:
+            return False
+        self._inherited = {**self._inherited, **{entry.rslist.cluster: entry for entry in entries}}
+        await self.save(self._newest)
+        return not self.pending
 
     # ---- what came of it ----------------------------------------------------------------
 

@@ -8,6 +8,8 @@ import os
 import stat
 import subprocess
 import sys
+import time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,13 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from odp_trio.catalog.files import replace_whole, temporary_name
+from odp_trio.catalog.one_writer import write_for_all
 from odp_trio.catalog.rslist_file import BAD_FILES_KEPT, NAME, RslistFile
 from odp_trio.model import Address
 from odp_trio.topology.rslist import ClusterRole, Rslist, SubCluster
 from odp_trio.topology.rslist_file import MOST_BYTES, CachedRslist, read_rslist_file
 from tests.paths import ROOT
+from tests.workers.test_hub import world
 
 NOW = 1_800_000_000.0
 
@@ -450,3 +454,47 @@ async def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     await file.save([cached("c2")])
 
     assert (file.writer, on_disk(tmp_path)) == (True, {"c1", "c2"})
+
+
+# ---- several workers ----------------------------------------------------------------------
+
+
+async def test_one_worker_writes_for_all_and_another_one_when_it_is_gone(tmp_path: Path) -> None:
+    files: dict[int, RslistFile] = {}
+    async with world(3) as workers:
+        for number, member in workers.members.items():
+            files[number] = RslistFile(tmp_path, time.time)
+            write_for_all(files[number], member)
+            assert await files[number].load() == ()
+
+        await files[0].save([cached("c0")])
+        await files[1].save([cached("c1")])
+        await files[2].save([cached("c2"), cached("c1", 2)])
+
+        assert [file.writer for file in files.values()] == [True, False, False]
+        assert [file.pending for file in files.values()] == [False, False, False]
+        assert on_disk(tmp_path) == {"c0", "c1", "c2"}
+
+        files[0].close()
+        await files[2].save([cached("c2"), cached("c3")])
+        await files[1].save([cached("c1"), cached("c4")])
+
+        assert [file.writer for file in files.values()] == [False, False, True]
+        assert on_disk(tmp_path) == {"c0", "c1", "c2", "c3", "c4"}
+
+
+async def test_what_nobody_can_write_stays_to_be_written(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        other = open_file(tmp_path)
+        stack.callback(other.close)
+        await other.save([cached("other")])
+        async with world(2) as workers:
+            file = RslistFile(tmp_path, time.time)
+            write_for_all(file, workers.members[1])
+
+            await file.save([cached("c1")])
+
+            assert (file.writer, file.pending) == (False, True)
+            other.close()
+            await file.save([cached("c1")])
+            assert (file.writer, file.pending, on_disk(tmp_path)) == (True, False, {"other", "c1"})
