@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from benchmarks.micro import rows, track_once
 from benchmarks.open_loop import due_times
 from benchmarks.packets import token
 from benchmarks.report import number
-from benchmarks.sysbench import percentile
+from benchmarks.sysbench import WORKLOADS, percentile
 from odp_trio.wire.auth import native_token
 from odp_trio.wire.response import ResponseTracker
 
@@ -79,7 +80,13 @@ def test_the_microbenchmarks_give_figures(tmp_path: Path) -> None:
 @pytest.mark.live
 @pytest.mark.slow
 def test_the_kernel_is_measured_through_every_contender(tmp_path: Path) -> None:
-    assert {"direct", "odp_trio"} <= contenders(smoke("live", tmp_path))
+    report = smoke("live", tmp_path)
+    assert {"direct", "odp_trio", "odp_trio, 2 workers", "textbook Trio relay"} <= contenders(report)
+    if shutil.which("sysbench"):
+        found = report["figures"]
+        assert isinstance(found, list)
+        ours = {figure["scenario"] for figure in found if figure["contender"] == "odp_trio"}
+        assert ours == {f"sysbench {mix}, {way}, 2 threads" for mix in WORKLOADS for way in ("text", "prepared")}
 
 
 @pytest.mark.slow
