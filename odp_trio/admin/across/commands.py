@@ -31,6 +31,8 @@ ABOUT: Final = "command"
 MOST_BYTES: Final = 16 << 20
 """Of the rows of an answer: ODP's internal_cmd_mem_limited."""
 _SLICE: Final = 256
+_MANY: Final = 1000
+"""Rows that are folded at once; more are folded in a thread."""
 _NOT_THERE: Final = (UnknownThread, UnknownTask, NoSuchEntry)
 
 Row = Sequence[Any]
@@ -53,6 +55,13 @@ class Done(msgspec.Struct, frozen=True):
     rows: Sequence[Row] | None
     says: str = ""
     missing: tuple[str, ...] = ()
+
+
+class _Part(msgspec.Struct, frozen=True):
+    """One worker's part of it as it is sent: rows in pieces, None where there are none."""
+
+    pieces: list[bytes] | None
+    says: str = ""
 
 
 async def run(asked: Asked, command: Command) -> Done:
@@ -112,42 +121,52 @@ async def _by_owner(asked: Asked, command: Command) -> Done:
             raise
         question, seconds = _question(asked, command), patience(asked.proxy.services)
         if owner is not None:
-            return _done(await workers.ask_one(owner, question, seconds=seconds))
-        return _first_done(await workers.ask_all(question, seconds=seconds))
+            return await _done(await workers.ask_one(owner, question, seconds=seconds))
+        return await _first_done(await workers.ask_all(question, seconds=seconds))
 
 
 async def _by_each(asked: Asked, command: Command) -> Done:
-    return _first_done(await asked.proxy.workers.ask_all(_question(asked, command)))
+    return await _first_done(await asked.proxy.workers.ask_all(_question(asked, command)))
 
 
 async def _by_all(asked: Asked, command: Command) -> Done:
     answers = await asked.proxy.workers.ask_all(_question(asked, command))
-    told = {answer.worker: list(_done(answer).rows or ()) for answer in answers if not answer.missing}
-    fold = command.across.fold
+    told = {answer.worker: (await _done(answer)).rows or () for answer in answers if not answer.missing}
+    fold, columns = command.across.fold, [column.name for column in command.columns]
     assert fold is not None
-    rows = fold([column.name for column in command.columns], told)
+    if sum(map(len, told.values())) > _MANY:
+        rows = await trio.to_thread.run_sync(fold, columns, told)
+    else:
+        rows = fold(columns, told)
     if command.across.limited and (asked.number("count") is not None):
         offset = asked.number("offset") or 0
         rows = rows[offset : offset + (asked.number("count") or 0)]
     return Done(rows, missing=_missing(answers, " ".join(command.syntax.head)))
 
 
-def _done(answer: Answer) -> Done:
+async def _done(answer: Answer) -> Done:
     """Return what a worker says; raise what it refused with, or WorkerMissing."""
     if answer.missing:
         raise WorkerMissing(answer.missing)
     if answer.refusal is not None:
         raise answer.refusal.error()
-    return msgspec.msgpack.decode(answer.body, type=Done)
+    part = msgspec.msgpack.decode(answer.body, type=_Part)
+    if part.pieces is None:
+        return Done(None, part.says)
+    rows: list[Row] = []
+    for piece in part.pieces:
+        rows += msgspec.msgpack.decode(piece)
+        await trio.lowlevel.checkpoint()
+    return Done(rows)
 
 
-def _first_done(answers: Iterable[Answer]) -> Done:
+async def _first_done(answers: Iterable[Answer]) -> Done:
     """Return the first that has done it; raise the error that says most of the others'."""
     found: Done | None = None
     errors: list[OdpError] = []
     for answer in answers:
         try:
-            done = _done(answer)
+            done = await _done(answer)
             found = found or done
         except OdpError as exc:
             errors.append(exc)
@@ -176,7 +195,15 @@ async def answer(proxy: Proxy, commands: Sequence[Command], body: bytes) -> byte
     command = next(one for one in commands if one.syntax.notation == given.notation)
     session: Session | None = proxy.sessions.table.get(given.session)
     done = await run_here(Asked(proxy, session, given.killer, given.arguments, given.by, part=True), command)
-    encoded = msgspec.msgpack.encode(done, enc_hook=str)
-    if len(encoded) > MOST_BYTES:
+    return msgspec.msgpack.encode(_Part(None if done.rows is None else await _pieces(done.rows), done.says))
+
+
+async def _pieces(rows: Sequence[Row]) -> list[bytes]:
+    """Encode rows; others run between.  Raise SessionMemoryExceeded if they are too long."""
+    pieces: list[bytes] = []
+    for start in range(0, len(rows), _SLICE):
+        pieces.append(msgspec.msgpack.encode(rows[start : start + _SLICE], enc_hook=str))
+        await trio.lowlevel.checkpoint()
+    if sum(map(len, pieces)) > MOST_BYTES:
         raise SessionMemoryExceeded(f"the answer is longer than {MOST_BYTES} bytes; ask for less with LIKE")
-    return encoded
+    return pieces

@@ -13,7 +13,7 @@ from typing import Any, Final, final
 import msgspec
 
 from odp_trio.admin.across import records
-from odp_trio.admin.across.folding import Fold, added, by, counted, first, record
+from odp_trio.admin.across.folding import Fold, by, counted, first, record
 from odp_trio.admin.clients import ClientsStatus
 from odp_trio.admin.congestion import ClusterCongestion
 from odp_trio.admin.measurements import Measurements
@@ -123,23 +123,23 @@ def _if_now(fold: Fold) -> Fold:
     return of_those
 
 
-_FILE: Final = _counts_of(RslistFileStatus, {"writes": added, "failures": added})
+_FILE: Final = _counts_of(RslistFileStatus, {"writes": sum, "failures": sum})
 _STATUS: Final = _counts_of(
     ProxyStatus,
     {
-        **dict.fromkeys(COUNTERS.values(), added),
+        **dict.fromkeys(COUNTERS.values(), sum),
         **dict.fromkeys(
             ("refused_logins", "ends", "server_ends", "server_failures", "failed_statements", "probes"), counted
         ),
-        "clusters": _those_of_now(_counts_of(ClusterStatus, {"refreshes": added}), "name"),
-        "tasks": _those_of_now(_counts_of(TaskStatus, {"restarts": added}), "path"),
+        "clusters": _those_of_now(_counts_of(ClusterStatus, {"refreshes": sum}), "name"),
+        "tasks": _those_of_now(_counts_of(TaskStatus, {"restarts": sum}), "path"),
         "own_rules": _those_of_now(_counts_of(OwnRuleStatus, {"outcomes": counted}), "name", "mode"),
         "congestion": _those_of_now(
-            _counts_of(ClusterCongestion, {"network_losses": added, "changes": counted}), "cluster"
+            _counts_of(ClusterCongestion, {"network_losses": sum, "changes": counted}), "cluster"
         ),
-        "config_server": _if_now(_counts_of(ConfigServerStatus, {"polls": added, "file": _FILE})),
-        "clients": _counts_of(ClientsStatus, {"refused": counted, "displaced": added}),
-        "prepared_texts": _counts_of(PreparedTextsStatus, dict.fromkeys(PREPARED_COUNTERS.values(), added)),
+        "config_server": _if_now(_counts_of(ConfigServerStatus, {"polls": sum, "file": _FILE})),
+        "clients": _counts_of(ClientsStatus, {"refused": counted, "displaced": sum}),
+        "prepared_texts": _counts_of(PreparedTextsStatus, dict.fromkeys(PREPARED_COUNTERS.values(), sum)),
     },
 )
 _GAUGES: Final = ("server_sessions", "refresh_interval", "workers")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -79,12 +80,15 @@ def distinct(values: Sequence[Iterable[T]]) -> tuple[T, ...]:
 
 def record(folds: Folds) -> Fold:
     """Return how records are folded whose fields are folded like this; raise KeyError for a field that is forgotten."""
+    changing = [(name, one, attrgetter(name)) for name, one in folds.items() if one is not first]
 
     def fold(values: Sequence[R]) -> R:
         if len(values) == 1:
             return values[0]
-        kind = type(values[0])
-        return kind(**{name: folds[name]([getattr(one, name) for one in values]) for name in kind.__struct_fields__})
+        fields = values[0].__struct_fields__
+        if len(folds) != len(fields):
+            raise KeyError(f"{type(values[0]).__name__}: {', '.join({*fields} ^ {*folds})}")
+        return msgspec.structs.replace(values[0], **{name: one(list(map(get, values))) for name, one, get in changing})
 
     return fold
 
@@ -102,8 +106,7 @@ def known(fold: Fold) -> Fold:
 def by(fold: Fold, *names: str) -> Fold:
     """Return how lists of records are folded: those that agree in some fields become one."""
 
-    def key(one: Any) -> Hashable:
-        return tuple(getattr(one, name) for name in names)
+    key: Callable[[Any], Hashable] = attrgetter(*names)
 
     def of_lists(values: Sequence[Iterable[Any]]) -> tuple[Any, ...]:
         groups: dict[Hashable, list[Any]] = {}

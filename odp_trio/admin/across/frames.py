@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from odp_trio.admin.across.folding import added, by, distinct, every, first, joined, largest, of_worst, record, said
+from odp_trio.admin.across.folding import by, distinct, every, first, joined, largest, of_worst, record, said
 from odp_trio.admin.across.records import most_missed, newest_changes
 from odp_trio.admin.across.trees import tree
 from odp_trio.admin.live import LiveFrame, LiveServer
@@ -20,7 +20,7 @@ def _sickness(server: LiveServer) -> int:
 
 
 _live_servers = by(
-    of_worst(_sickness, {"leaders": largest, "sessions": added, "running": added, "statements": added}),
+    of_worst(_sickness, {"leaders": largest, "sessions": sum, "running": sum, "statements": sum}),
     "address",
 )
 _zones = by(
@@ -52,7 +52,7 @@ FRAME: Final = {
             "sessions", "busy_sessions", "accepted", "logins", "statements", "statement_errors", "client_bytes",
             "server_bytes", "route_waits", "replays", "routed", "missed",
         ),
-        added,
+        sum,
     ),
     "at": largest,
     "interval": largest,

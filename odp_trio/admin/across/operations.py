@@ -82,13 +82,19 @@ async def run(caller: Caller, operation: Operation, asked: Any, *, seconds: floa
     own = answers[workers.number]
     if own.refusal is not None:
         raise own.refusal.error()
-    good = {answer.worker: _decoded(answer, operation) for answer in answers if answer.good}
     missing = [answer.problem for answer in answers if not answer.good]
     if missing:
         log.warning("%s %s: the answer is not complete: %s", operation.method, operation.path, "; ".join(missing))
-    if not good:
+    if not any(answer.good for answer in answers):
         raise WorkerMissing("; ".join(missing))
-    return across.fold(good, asked, missing)
+    fold = across.fold
+
+    def folded() -> Any:
+        """In a thread: it may take longer than statements should wait."""
+        good = {answer.worker: _decoded(answer, operation) for answer in answers if answer.good}
+        return fold(good, asked, missing)
+
+    return await trio.to_thread.run_sync(folded)
 
 
 def _decoded(answer: Answer, operation: Operation) -> Any:
@@ -141,7 +147,8 @@ class AllMetrics:
             for answer in await source.workers.ask_all(question):
                 if answer.good:
                     self._memory.learn(msgspec.msgpack.decode(answer.body, type=list[Remembered]))
-        return with_counts_of(_fold_metrics(answers, missing), self._memory.without(lives))
+        departed = self._memory.without(lives)
+        return await trio.to_thread.run_sync(lambda: with_counts_of(_fold_metrics(answers, missing), departed))
 
     async def _tell(self, body: bytes) -> bytes:
         """Answer with what is remembered of other lives than those that somebody sees."""

@@ -13,7 +13,6 @@ from typing import Final
 from odp_trio.admin.across.folding import (
     Fold,
     Folds,
-    added,
     by,
     counted,
     digits,
@@ -50,9 +49,9 @@ _SERVER_LISTS: Final = {
     "forced_congested": any,
     "detect_congested": any,
     "last_detect_congested": least,
-    "stat_alive_failures": added,
-    "stat_conn_failures": added,
-    "alive_failure_events": added,
+    "stat_alive_failures": sum,
+    "stat_conn_failures": sum,
+    "alive_failure_events": sum,
     "alive_last_fail_time": least,
     "failed_probes": largest,
     "trial": any,
@@ -66,8 +65,8 @@ congestion: Final = by(
             "network_lost": any,
             "network_lost_for": largest,
             "network_lost_reason": said,
-            "network_losses": added,
-            "waiting": added,
+            "network_losses": sum,
+            "waiting": sum,
             "changes": counted,
         }
     ),
@@ -101,7 +100,7 @@ _clusters = by(
                 if all(values)
                 else {}
             ),
-            "refreshes": added,
+            "refreshes": sum,
             "failures": largest,
             "last_failure": said,
             "rslist_age": largest,
@@ -119,7 +118,7 @@ def worst_state(values: Sequence[str]) -> str:
     return max(values, key=lambda state: _BAD.index(state) if state in _BAD else len(_BAD))
 
 
-_tasks = by(record({"path": first, "state": worst_state, "restarts": added, "last_error": said}), "path")
+_tasks = by(record({"path": first, "state": worst_state, "restarts": sum, "last_error": said}), "path")
 _own_rules = by(
     record(
         {
@@ -139,8 +138,8 @@ _file = record(
         "path": first,
         "writer": any,
         "age": least,
-        "writes": added,
-        "failures": added,
+        "writes": sum,
+        "failures": sum,
         "problem": said,
         "refused": said,
     }
@@ -151,7 +150,7 @@ _config_server = known(
             "url": first,
             "clusters": largest,
             "version": said,
-            "polls": added,
+            "polls": sum,
             "failures": largest,
             "last_failure": said,
             "age": largest,
@@ -165,33 +164,33 @@ _tls = record(
         "offered": all,
         "forced": any,
         "server": first,
-        "loads": added,
+        "loads": sum,
         "problem": said,
         "clients": counted,
         "server_sessions": counted,
     }
 )
 _tenants = by(
-    record({"cluster": first, "tenant": first, "clients": added, "limit": largest, "known": any}), "cluster", "tenant"
+    record({"cluster": first, "tenant": first, "clients": sum, "limit": largest, "known": any}), "cluster", "tenant"
 )
 _users = by(
-    record({"cluster": first, "tenant": first, "user": first, "clients": added, "limit": largest}),
+    record({"cluster": first, "tenant": first, "user": first, "clients": sum, "limit": largest}),
     "cluster",
     "tenant",
     "user",
 )
 _clients = record(
     {
-        "clients": added,
+        "clients": sum,
         "limit": largest,
         "policy": first,
         "refused": counted,
-        "displaced": added,
+        "displaced": sum,
         "tenants": _tenants,
         "users": _users,
     }
 )
-_prepared_texts = record(dict.fromkeys(("entries", "size", "hits", "misses", "evictions"), added))
+_prepared_texts = record(dict.fromkeys(("entries", "size", "hits", "misses", "evictions"), sum))
 _COUNTED: Final = (
     "sessions", "busy_sessions", "accepted", "logins", "statements", "statement_errors", "client_bytes",
     "server_bytes", "server_connects", "server_connect_failures", "tenant_fetches", "tenant_invalidations", "tenants",
@@ -201,7 +200,7 @@ _COUNTED: Final = (
 _BY_LABEL: Final = ("refused_logins", "ends", "server_ends", "server_failures", "failed_statements", "probes")
 
 STATUS: Final[Folds] = {
-    **dict.fromkeys(_COUNTED, added),
+    **dict.fromkeys(_COUNTED, sum),
     **dict.fromkeys(_BY_LABEL, counted),
     "version": joined,
     "addresses": distinct,
@@ -216,7 +215,7 @@ STATUS: Final[Folds] = {
     "tls": _tls,
     "clients": _clients,
     "prepared_texts": _prepared_texts,
-    "workers": added,
+    "workers": sum,
     "missing_workers": distinct,
 }
 status: Final = record(STATUS)
@@ -224,13 +223,13 @@ status: Final = record(STATUS)
 
 # ---- what was measured --------------------------------------------------------------------
 
-times: Final = record({"counts": digits, "seconds": added})
+times: Final = record({"counts": digits, "seconds": sum})
 _statements = by(
     record(
         {
             **dict.fromkeys(("cluster", "tenant", "kind", "route"), first),
             **dict.fromkeys(
-                ("statements", "errors", "missed", "total_seconds", "server_seconds", "proxy_seconds"), added
+                ("statements", "errors", "missed", "total_seconds", "server_seconds", "proxy_seconds"), sum
             ),
         }
     ),
@@ -243,9 +242,9 @@ _tenant_times = by(
     record({"cluster": first, "tenant": first, "total": times, "server": times, "proxy": times}), "cluster", "tenant"
 )
 _traffic = by(
-    record({"cluster": first, "tenant": first, "from_clients": added, "from_servers": added}), "cluster", "tenant"
+    record({"cluster": first, "tenant": first, "from_clients": sum, "from_servers": sum}), "cluster", "tenant"
 )
-_server_sessions = by(record({"cluster": first, "server": first, "sessions": added}), "cluster", "server")
+_server_sessions = by(record({"cluster": first, "server": first, "sessions": sum}), "cluster", "server")
 MEASUREMENTS: Final[Folds] = {
     "statements": _statements,
     "times": _tenant_times,
@@ -253,8 +252,8 @@ MEASUREMENTS: Final[Folds] = {
     "server_sessions": _server_sessions,
     "records": counted,
     "loop_lag": times,
-    "loop_events": added,
-    "loop_errors": added,
+    "loop_events": sum,
+    "loop_errors": sum,
     "refresh_interval": largest,
     "workers": every,
     "log_warnings": counted,
@@ -276,7 +275,7 @@ _START: Final = "process_start_time_seconds"
 
 # ---- routes -------------------------------------------------------------------------------
 
-_tally = record({"routed": added, "missed": added})
+_tally = record({"routed": sum, "missed": sum})
 
 
 def _policies(values: Sequence[dict[str, object]]) -> dict[str, object]:
@@ -287,14 +286,14 @@ def _policies(values: Sequence[dict[str, object]]) -> dict[str, object]:
 _table = record(
     {
         **dict.fromkeys(("cluster", "tenant", "database", "table"), first),
-        **dict.fromkeys(("routed", "missed", "not_computable"), added),
+        **dict.fromkeys(("routed", "missed", "not_computable"), sum),
         "policies": _policies,
         "partitions": largest,
         "state": first,
     }
 )
 _tables = by(_table, "cluster", "tenant", "database", "table")
-_tenant_routes = record({"policies": _policies, "not_computable": added})
+_tenant_routes = record({"policies": _policies, "not_computable": sum})
 
 
 def busiest(most: int) -> Fold:

@@ -231,3 +231,12 @@ async def test_what_is_altered_is_kept_once_and_a_disk_that_is_full_changes_noth
 
         assert "cannot be written" in answer[1]
         assert [proxy.settings().connect_timeout for proxy in proxies] == [3.0, 3.0]
+
+
+async def test_many_rows_come_in_pieces_and_in_order(proxies: list[Proxy]) -> None:
+    for number in range(1800):
+        proxies[number % 2].logs.ring.add(1, 9e9 + number, "WARNING", "odp_trio.test", f"line {number}")
+
+    (answer,) = await asked(proxies[0], "show warnlog 0, 0, '2200-01-01'")
+
+    assert [row[3].rsplit(" ", 1)[1] for row in answer[1]] == [str(number) for number in range(1800)]
