@@ -25,6 +25,7 @@ from odp_trio.session.ports import UNMEASURED
 from odp_trio.session.server_set import Upstream
 from odp_trio.session.services import Session
 from odp_trio.session.upstream import ServerSession
+from odp_trio.state.login_answers import LoginAnswer
 
 SESSIONS: Final = 16
 _IN_TRANSACTION: Final = 3
@@ -90,7 +91,7 @@ class Pair:
             sock.setblocking(False)
         self.router = router = open_router(world)
         router.servers.by_address.clear()
-        session = ServerSession(world.view.tenant_servers[0], server, server, 1, b"")
+        session = ServerSession(world.view.tenant_servers[0], server, server, 1, LoginAnswer(_LOGGED_IN))
         self.upstream = Upstream(session, reactor, router.servers.closed_idle)
         self.upstream.state.database = world.state.database
         router.servers.add(self.upstream)
@@ -107,6 +108,7 @@ class Pair:
             sock.close()
 
 
+_LOGGED_IN = b"\0\0\0\x02\0\0\0"
 _NOBODY: Session = None  # type: ignore[assignment]  # is asked for records only, which nobody wants
 
 
