@@ -6,7 +6,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     plan = _plan(options)
     report = Report(options.suite, machine(), {}, {}, skipped=contenders.missing())  # before the run, for the load
     if options.resume and options.json.exists():
-        report = _continued(read_json(options.json), report)
+        report = _continued(read_json(options.json), report, options.only or plan.parts, plan.rounds)
     failures: list[BaseException] = []
     tell = _progress(Console(stderr=True))
     try:
@@ -61,8 +61,10 @@ def _plan(options: argparse.Namespace) -> Plan:
     return msgspec.structs.replace(SUITES[options.suite], **{name: value for name, value in given.items() if value})
 
 
-def _continued(old: Report, new: Report) -> Report:
-    """Return an earlier report to go on with; a commit that joins is named beside those that were."""
+def _continued(old: Report, new: Report, chosen: Sequence[str], wanted: int) -> Report:
+    """Return an earlier report to go on with; a commit that adds rounds is named beside those that did."""
+    if all(old.rounds.get(part, 0) >= wanted for part in chosen):
+        return old
     commits = dict.fromkeys((*old.machine["commit"].split(", "), new.machine["commit"]))
     described = {**new.machine, "load": old.machine["load"], "commit": ", ".join(commits)}
     return msgspec.structs.replace(old, machine=described)

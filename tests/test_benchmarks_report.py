@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from benchmarks.__main__ import main
 from benchmarks.comparisons import comparisons, find
 from benchmarks.contenders import DIRECT, HAPROXY, ODP_TRIO
 from benchmarks.figures import Figure, Report, Sample, Skipped, figures
@@ -164,3 +165,12 @@ def test_a_page_gets_tables_pictures_and_every_value(tmp_path: Path) -> None:
     kept = read_json(tmp_path / "performance" / "full.json")
     assert isinstance(kept.figures[0], Figure)
     assert kept.comparisons
+
+
+def test_a_finished_run_is_printed_again_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "report.json"
+    write_json(some_report(), out)
+    arguments = ["--suite", "full", "--only", "live", "--rounds", "2", "--resume", "--json", str(out)]
+    assert main(arguments) == 0
+    assert "suite full, live 2 rounds" in capsys.readouterr().out
+    assert read_json(out).machine == MACHINE
