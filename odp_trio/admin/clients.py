@@ -16,7 +16,7 @@ MOST_USERS = 100
 
 
 class TenantClients(msgspec.Struct, frozen=True):
-    """Clients of one tenant now.  ``limit`` 0 is none."""
+    """Clients of one tenant now.  ``limit`` 0 is none; of several workers each may have as many."""
 
     cluster: str
     tenant: str
@@ -41,6 +41,7 @@ class ClientsStatus(msgspec.Struct, frozen=True):
 
     clients: int = 0
     limit: int = 0
+    """Of all workers together."""
     policy: str = "refuse"
     refused: dict[str, int] = {}
     """By the limit that was reached: ``proxy``, ``tenant``, ``user``."""

@@ -182,7 +182,7 @@ _users = by(
 _clients = record(
     {
         "clients": sum,
-        "limit": largest,
+        "limit": sum,
         "policy": first,
         "refused": counted,
         "displaced": sum,
