@@ -132,6 +132,8 @@ class Session:
     seen: tuple[object, ...] | None = None
     """What it was doing when its time-outs were looked at last; the same objects: since ``seen_at``."""
     seen_at: float = 0.0
+    due: float = 0.0
+    """While it is idle, and asks nothing, no time-out of it can be due before."""
     step: tuple[int, float] | None = None
     """How many bytes had come of the command that is on its way, and when that was."""
     place: Place = field(default_factory=Place)

@@ -146,6 +146,7 @@ class Sessions:
                 tune_listener(listener, _client_options(settings))
         for session in self.table.values():
             if (router := session.router) is not None:
+                session.due = 0.0
                 router.looks_at = settings.request_buffer_length
                 router.account.allow(settings.client_max_memory_size)
                 router.statements.lend(self._services.texts(), settings.max_prepared_stmt_count)

@@ -56,7 +56,7 @@ class Watched:
             if each:
                 await self.bed.client.send_all(each)
             await settle()
-            self.limits.look(self.session, float(next(self.seconds)))
+            self.limits.glance(self.session, float(next(self.seconds)))
             if not lane.is_open:
                 with trio.fail_after(5):
                     return await lane.events.wait()
