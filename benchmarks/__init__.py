@@ -22,6 +22,8 @@ sysbench        runs sysbench and reads what it says; warm.lua is its script
 latency         latency against offered load
 micro           pure functions alone
 lane            the express lane alone, by kind of request, beside bare calls of the kernel
+crowded         the whole proxy with many tables, and looked at
+scale           routing with more tables, tenants, OBServers
 routing         facts, decisions, the router; how the number of tables matters
 cold            statements on tables that nothing is known of yet
 figures         samples, medians, the machine

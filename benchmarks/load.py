@@ -17,7 +17,9 @@ import sys
 import time
 import zlib
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import cycle
+from random import Random
 
 import msgspec
 
@@ -27,6 +29,9 @@ from benchmarks.session import Account, Answer, Session, WrongAnswer, account_of
 
 _STALLED = 30.0
 _READ_BYTES = 1 << 18
+_VARIANTS = 200_000
+_FIRST_TABLE = "00000"
+"""How a text names the first of many tables."""
 
 
 class PointLoad(msgspec.Struct, frozen=True):
@@ -68,8 +73,8 @@ class Lane:
 class ClosedLoop:
     """Sends a request on every session as soon as its last answer is in."""
 
-    def __init__(self, sessions: list[Session], request: bytes, expected: bytes) -> None:
-        self._request = request
+    def __init__(self, sessions: list[Session], requests: Sequence[bytes], expected: bytes) -> None:
+        self._requests = cycle(requests)
         self._expected = expected
         self._epoll = select.epoll()
         self._lanes = {session.sock.fileno(): Lane(session) for session in sessions}
@@ -84,7 +89,7 @@ class ClosedLoop:
         stop = begun + int(seconds * 1e9)
         for lane in self._lanes.values():
             lane.sent_at = clock()
-            lane.send(self._request)
+            lane.send(next(self._requests))
         busy = len(self._lanes)
         while busy:
             events = self._epoll.poll(_STALLED)
@@ -98,7 +103,7 @@ class ClosedLoop:
                 latencies.append(now - lane.sent_at)
                 if now < stop and len(latencies) + busy <= requests:
                     lane.sent_at = now
-                    lane.send(self._request)
+                    lane.send(next(self._requests))
                 else:
                     busy -= 1
         return (clock() - begun) / 1e9, latencies
@@ -127,7 +132,7 @@ def run_point(account: Account, arguments: argparse.Namespace) -> PointLoad:
     sessions = [Session(account) for _ in range(arguments.connections)]
     request, first = _prepare(sessions, arguments) if "?" in arguments.sql else _ask(sessions, arguments)
     check(first.values, arguments.expect)
-    loop = ClosedLoop(sessions, request, first.raw)
+    loop = ClosedLoop(sessions, _variants(sessions[0], arguments) or (request,), first.raw)
     loop.run(arguments.warm_up, arguments.requests)
     before, own = _watch(arguments.watch), time.process_time()
     seconds, latencies = loop.run(arguments.seconds, arguments.requests)
@@ -141,6 +146,15 @@ def run_point(account: Account, arguments: argparse.Namespace) -> PointLoad:
 def _ask(sessions: list[Session], arguments: argparse.Namespace) -> tuple[bytes, Answer]:
     """Return the request that all sessions send, and its answer."""
     return sessions[0].framed(query(arguments.sql)), sessions[0].ask(arguments.sql)
+
+
+def _variants(session: Session, arguments: argparse.Namespace) -> list[bytes]:
+    """Return the same request on many tables, in any order, the same each time; none for a text of one table."""
+    if arguments.tables < 2:
+        return []
+    chance = Random(0)
+    numbers = (chance.randrange(arguments.tables) for _ in range(min(_VARIANTS, 10 * arguments.tables)))
+    return [session.framed(query(arguments.sql.replace(_FIRST_TABLE, f"{number:05d}"))) for number in numbers]
 
 
 def _prepare(sessions: list[Session], arguments: argparse.Namespace) -> tuple[bytes, Answer]:
@@ -214,6 +228,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("mode", choices=("point", "big", "idle"))
     add_account(parser)
     parser.add_argument("--sql", default="select c from t where id=1")
+    parser.add_argument(
+        "--tables", type=int, default=1, help=f"random ones of so many: the number takes the place of {_FIRST_TABLE}"
+    )
     parser.add_argument("--value", type=int, default=1, help="of the parameter, if the statement has one: prepared")
     parser.add_argument("--expect", default="", help="value of the one row of the first answer")
     parser.add_argument("--connections", type=int, default=1)

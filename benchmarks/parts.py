@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from benchmarks import canned, cold, lane, latency, live, micro, observed, routing
+from benchmarks import canned, cold, crowded, lane, latency, live, micro, observed, routing, scale
 from benchmarks.rounds import Part, each_round, pure
 
 PARTS: Final[Mapping[str, Part]] = {
@@ -24,6 +24,8 @@ PARTS: Final[Mapping[str, Part]] = {
     "micro": pure(micro.measure, 1 / 3),
     "lane": pure(lane.measure, 1 / 6),
     "routing": pure(routing.measure, 1 / 6),
+    "scale": pure(scale.measure, 1 / 6),
+    "crowded": each_round(crowded.measure),
     "cold": each_round(cold.measure),
     "observed": each_round(observed.measure),
 }

@@ -223,13 +223,14 @@ def _weight() -> Iterator[Sample]:
         yield Sample("memory of a location", metric, "bytes/table", "odp_trio", bytes_each / _WEIGHED)
 
 
-def open_router(world: World) -> Router:
-    """Return the router of a session that has sessions on all servers."""
+def open_router(world: World, view: View | None = None) -> Router:
+    """Return the router of a session that has a session on every server; of another tenant if its view is given."""
     servers = ServerSet()
     for address in _SERVERS:
         servers.add(_Upstream(address))  # type: ignore[arg-type]  # a server session without a socket
     return Router(
-        _KEY, "app", world.state, servers, ResponseTracker(), world.statements, _Views(world), _Views(world),
+        _KEY if view is None else view.key, "app", world.state, servers, ResponseTracker(), world.statements,
+        _Views(view or world.view), _Views(view or world.view),
         rule_set(), 1, 4096,
     )  # fmt: skip
 
@@ -287,11 +288,11 @@ class _Upstream:
 class _Views:
     generation = 1
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, view: View) -> None:
+        self._view = view
 
     def view(self, key: TenantKey, user: str) -> View:
-        return self._world.view
+        return self._view
 
     def note_dirty(self, location: Location) -> None:
         raise AssertionError(location)

@@ -73,6 +73,19 @@ def test_what_it_costs_to_be_looked_at_is_measured_three_ways(tmp_path: Path) ->
     assert contenders(smoke("observed", tmp_path)) == {"nothing on", "metrics", "everything on"}
 
 
+@pytest.mark.slow
+def test_many_tables_are_measured_and_looked_at(tmp_path: Path) -> None:
+    found = smoke("crowded", tmp_path)["figures"]
+    assert isinstance(found, list)
+    scenarios = {figure["scenario"] for figure in found}
+    assert {"crowded, any of 10 tables", "crowded, any of 1,000 tables"} <= scenarios
+
+
+@pytest.mark.slow
+def test_more_of_everything_is_routed(tmp_path: Path) -> None:
+    assert contenders(smoke("scale", tmp_path)) == {"odp_trio"}
+
+
 def test_the_microbenchmarks_give_figures(tmp_path: Path) -> None:
     assert contenders(smoke("micro", tmp_path)) == {"odp_trio"}
 

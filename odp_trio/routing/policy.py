@@ -25,14 +25,14 @@ import msgspec
 from odp_trio.model import Address
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """One OBServer as a policy sees it.  ``letters`` has one letter for each attribute, such as ``ANWPF``."""
 
     address: Address
     letters: str
 
 
-class Tier(msgspec.Struct, frozen=True):
+class Tier(msgspec.Struct, frozen=True, gc=False):
     """One step of a policy and the servers that it admits, in a fixed order.
 
     ``listed`` may be shared with other locations: those at the positions ``skipped`` (ascending) are not of this one.

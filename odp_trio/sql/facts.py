@@ -3,6 +3,9 @@
 Facts belong to a *shape*: a statement's text with its literals taken out.
 Where a literal matters the facts name its slot, counted from 0 in the order of
 the text; each execution brings its own literals.
+
+All these records are trees of what does not change: the garbage collector need not look for cycles in them, which
+would be six more objects for it to visit a shape.
 """
 
 from __future__ import annotations
@@ -79,7 +82,7 @@ class Consistency(Enum):
     FROZEN = "frozen"
 
 
-class TableRef(msgspec.Struct, frozen=True):
+class TableRef(msgspec.Struct, frozen=True, gc=False):
     """A table as the text names it; quotes are taken away, ``quoted`` says that there were any."""
 
     name: str
@@ -91,7 +94,7 @@ class TableRef(msgspec.Struct, frozen=True):
     quoted: bool = False
 
 
-class Literal(msgspec.Struct, frozen=True):
+class Literal(msgspec.Struct, frozen=True, gc=False):
     """The literal in a slot, negated if ``negative``.  ``prefix``: ``DATE``, ``TIMESTAMP``, ``_UTF8MB4``, …"""
 
     slot: int
@@ -99,48 +102,48 @@ class Literal(msgspec.Struct, frozen=True):
     prefix: str = ""
 
 
-class Null(msgspec.Struct, frozen=True):
+class Null(msgspec.Struct, frozen=True, gc=False):
     """The keyword NULL."""
 
 
-class Boolean(msgspec.Struct, frozen=True):
+class Boolean(msgspec.Struct, frozen=True, gc=False):
     """The keyword TRUE or FALSE."""
 
     value: bool
 
 
-class Parameter(msgspec.Struct, frozen=True):
+class Parameter(msgspec.Struct, frozen=True, gc=False):
     """The placeholder ``?`` number ``index``, counted over the whole statement from 0."""
 
     index: int
     negative: bool = False
 
 
-class UserVariable(msgspec.Struct, frozen=True):
+class UserVariable(msgspec.Struct, frozen=True, gc=False):
     """``@name``, lower-case, without quotes."""
 
     name: str
 
 
-class Default(msgspec.Struct, frozen=True):
+class Default(msgspec.Struct, frozen=True, gc=False):
     """The keyword DEFAULT, in the values of an INSERT."""
 
 
-class Kill(msgspec.Struct, frozen=True):
+class Kill(msgspec.Struct, frozen=True, gc=False):
     """``KILL [CONNECTION | QUERY] id``: only where the id is one literal or one placeholder."""
 
     target: Literal | Parameter
     query: bool = False
 
 
-class Call(msgspec.Struct, frozen=True):
+class Call(msgspec.Struct, frozen=True, gc=False):
     """A function or an operator (``+ - * / % DIV MOD``, ``NEG``) over constants; the name is upper-case."""
 
     name: str
     arguments: tuple[Operand, ...]
 
 
-class Opaque(msgspec.Struct, frozen=True):
+class Opaque(msgspec.Struct, frozen=True, gc=False):
     """A value that cannot be had from the text: another column, a sub-query, …  ``why`` is for people."""
 
     why: str
@@ -162,7 +165,7 @@ class Operator(Enum):
     IN = "in"
 
 
-class Condition(msgspec.Struct, frozen=True):
+class Condition(msgspec.Struct, frozen=True, gc=False):
     """``column operator operand`` on the first table; several operands only for IN.
 
     ``column`` is lower-case; for INSERT without a column list it is the position from 0.
@@ -173,7 +176,7 @@ class Condition(msgspec.Struct, frozen=True):
     operands: tuple[Operand, ...]
 
 
-class Hint(msgspec.Struct, frozen=True):
+class Hint(msgspec.Struct, frozen=True, gc=False):
     """One hint as written; ``ignored`` says why it has no effect on routing, empty when it has."""
 
     text: str
@@ -189,7 +192,7 @@ An empty alternative admits every row; so ``((),)`` is "nothing is known".
 EVERYTHING: Final[Alternatives] = ((),)
 
 
-class StatementFacts(msgspec.Struct, frozen=True, kw_only=True):
+class StatementFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Facts of one shape."""
 
     kind: Kind = Kind.UNKNOWN

@@ -26,7 +26,7 @@ class Method(Enum):
     LIST = "LIST"
 
 
-class Partition(msgspec.Struct, frozen=True):
+class Partition(msgspec.Struct, frozen=True, gc=False):
     """A partition of the first level, or one of the second."""
 
     id: int
@@ -38,7 +38,7 @@ class Partition(msgspec.Struct, frozen=True):
     subpartitions: tuple[Partition, ...] = ()
 
 
-class KeyColumn(msgspec.Struct, frozen=True):
+class KeyColumn(msgspec.Struct, frozen=True, gc=False):
     """A column that partitions depend on."""
 
     name: str
@@ -62,7 +62,7 @@ class KeyColumn(msgspec.Struct, frozen=True):
     """The expression that makes it, as SQL; empty for an ordinary column."""
 
 
-class Level(msgspec.Struct, frozen=True):
+class Level(msgspec.Struct, frozen=True, gc=False):
     """How one level is partitioned."""
 
     method: Method
