@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -18,7 +19,10 @@ nox.options.default_venv_backend = "none"
 nox.options.sessions = ["ci"]
 
 ANY = range(256)  # what cannot be had is skipped by its tests
-CODE = ("odp_trio", "tests", "benchmarks", "examples", "docs", "noxfile.py")
+CODE = ("odp_trio", "tests", "benchmarks", "examples", "docs", "noxfile.py", "hatch_build.py")
+
+COMPILED_TESTS = tuple(f"tests/{name}" for name in ("wire", "sql", "state", "routing", "net", "session", "testing"))
+"""Where the modules that can be compiled are used; ``nox -s compiled -- tests`` runs all."""
 
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 """Two processes, each with a kernel of its own (1 GiB), a file at a time."""
@@ -85,6 +89,16 @@ def faults(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Make the files that are made from code again."""
     session.run("python", "docs/generate.py")
+
+
+@nox.session
+def compiled(session: nox.Session) -> None:
+    """Compile the hot path in a copy of the project, and test that."""
+    with tempfile.TemporaryDirectory(prefix="odp-trio-compiled-") as directory:
+        copy = shutil.copytree(".", Path(directory) / "odp-trio", ignore=shutil.ignore_patterns(".*", "*.so"))
+        session.run("python", "hatch_build.py", str(copy))
+        with session.chdir(copy):
+            session.run("pytest", "-q", "-m", "not live", *(session.posargs or COMPILED_TESTS), env={"PYTHONPATH": "."})
 
 
 @nox.session

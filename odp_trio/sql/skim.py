@@ -365,7 +365,7 @@ class Skim:
         if word.upper == "MATCH" or after in BEHIND_CALLS or self._is_odd(opening, end) or self._is_table():
             self._emit("CALLED", word)
             self._skip_to(end + 1)
-            while self._at < len(self.words) and self._upper(0) in (*BEHIND_CALLS, "GROUP"):
+            while self._at < len(self.words) and self._upper(0) in {*BEHIND_CALLS, "GROUP"}:
                 following = self._at + 1
                 if following < len(self.words) and self.words[following].text == "(":
                     following = self._partner.get(following, len(self.words) - 1)

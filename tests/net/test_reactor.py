@@ -12,6 +12,7 @@ import trio.testing
 
 from odp_trio.net import reactor as module
 from odp_trio.net.reactor import READ, WRITE, Reactor, open_reactor, trio_epoll_fd
+from tests.paths import breaks_the_code
 
 
 @pytest.fixture
@@ -36,6 +37,7 @@ async def test_trio_still_has_the_epoll_that_we_sleep_in() -> None:
     assert isinstance(trio._core._run.GLOBAL_RUN_CONTEXT.runner.io_manager._epoll, select.epoll)
 
 
+@breaks_the_code
 async def test_without_it_the_nested_way_is_used_and_said(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

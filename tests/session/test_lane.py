@@ -10,6 +10,7 @@ import trio
 from odp_trio.net.reactor import BUFFER_BYTES
 from odp_trio.session.events import End, Ended, Failed, Parked
 from odp_trio.wire.packets import packet
+from tests.paths import breaks_the_code
 from tests.session.lane_bed import PLAIN_OK, PROXY_OK, Bed, extra_ok, open_bed, query, result
 
 ERR = b"\xff\x7a\x04#42S02Table 'x' doesn't exist"
@@ -339,6 +340,7 @@ async def test_a_refused_local_file_is_read_to_its_end(mode: str) -> None:
         await bed.ask(query(b"select 1"))
 
 
+@breaks_the_code
 async def test_a_bug_in_a_callback_reaches_the_task_of_its_session(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_bed(mode) as bed:
         await bed.ask(query(b"select 1"))

@@ -12,8 +12,11 @@ import pytest
 import trio
 
 from odp_trio.config import Settings
-from odp_trio.observe import ROUTES, StatementRecord, StatementTable, StatementWatch
+from odp_trio.model import Address
+from odp_trio.net.reactor import Reactor
+from odp_trio.observe import ROUTES, StatementRecord, StatementTable, StatementWatch, Traffic
 from odp_trio.routing.rules import RULES
+from odp_trio.session.lane import Lane
 from odp_trio.session.login import Destination
 from odp_trio.session.measuring import Meter, meter_of
 from odp_trio.session.ports import UNMEASURED
@@ -22,7 +25,7 @@ from odp_trio.wire.command import Com
 from odp_trio.wire.packets import packet
 from odp_trio.wire.response import ResponseTracker
 from tests.session.lane_bed import PROXY_OK, extra_ok, open_bed, query, result
-from tests.session.test_router import Bed
+from tests.session.test_router import Bed, NoSocket, upstream_to
 
 ERR = b"\xff\x7a\x04#42S02Table 'x' doesn't exist"
 
@@ -127,8 +130,11 @@ class Metered:
         self.session = Session(7, socket.socket(), ("10.1.1.1", 4000), 0.0)
         self.session.sock.close()
         self.session.destination = Destination("app", "t1", "demo", "app@t1", "demo")
-        upstream: Any = SimpleNamespace(address="10.0.0.2:2881", connection_id=99, beside=None)
-        lane: Any = SimpleNamespace(upstream=upstream, request_bytes=30, response_bytes=70)
+        reactor, traffic = Reactor(), Traffic(server_bytes_in=70)
+        upstream = upstream_to(Address("10.0.0.2", 2881), reactor, 99)
+        stream: Any = NoSocket()
+        lane = Lane(reactor, stream, upstream, self.bed.tracker, traffic, self.bed.router)
+        lane._asked = 30
         self.session.lane = lane
         key = self.bed.router.key
         self.tenant = self.table.tenant(key.cluster, key.tenant)

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from odp_trio.model import Address, TenantKey
+from odp_trio.net.reactor import Reactor
 from odp_trio.routing.own_rules import rule_set
 from odp_trio.routing.request import Route
 from odp_trio.routing.view import View
 from odp_trio.session.router import Router
 from odp_trio.session.server_set import ServerSet, Upstream
+from odp_trio.session.upstream import ServerSession
 from odp_trio.sql.cache import Statements
 from odp_trio.state.client import ServerState
 from odp_trio.state.prepared import Copy, Prepared
@@ -24,18 +26,34 @@ from odp_trio.wire.state import SessionState
 from tests.routing.world import THREE_IDCS, World, address
 
 
-class FakeUpstream:
-    """A server session without a socket."""
+class NoSocket:
+    """The stream of a server session that nothing is sent to."""
 
-    def __init__(self, where: Address) -> None:
-        self.address = where
-        self.state = ServerState(0, b"test")
-        self.copies: dict[int, object] = {}
-        self.closed = False
-        self.beside = self.framed = None
+    def fileno(self) -> int:
+        return -1
+
+    def recv(self, size: int, /) -> bytes:
+        raise BlockingIOError
+
+    def recv_into(self, buffer: bytearray | memoryview, /) -> int:
+        raise BlockingIOError
+
+    def send(self, data: bytes | bytearray | memoryview, /) -> int:
+        raise BlockingIOError
+
+    def shutdown(self, how: int, /) -> None:
+        return None
 
     def close(self) -> None:
-        self.closed = True
+        return None
+
+
+def upstream_to(where: Address, reactor: Reactor, connection_id: int = 1) -> Upstream:
+    """Make a server session without a socket."""
+    stream: Any = NoSocket()
+    made = Upstream(ServerSession(where, stream, stream, connection_id, b""), reactor, lambda _: None)
+    made.state = ServerState(0, b"test")
+    return made
 
 
 class Lent:
@@ -81,9 +99,9 @@ class Bed:
         self.world = World(THREE_IDCS)
         self.lent = Lent(self.world)
         self.servers = ServerSet()
+        reactor = Reactor()
         for number in (1, 2, 3):
-            fake: Any = FakeUpstream(address(number))
-            self.servers.add(fake)
+            self.servers.add(upstream_to(address(number), reactor))
         self.tracker = ResponseTracker()
         self.shapes = Statements()
         self.router = Router(
