@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -48,7 +49,7 @@ def each_round(measure: Callable[[Plan, Path], Awaitable[list[Sample] | Measured
 
         yield one_round
 
-    return Part(measure.__doc__ or "", opened)
+    return Part(_about(measure), opened)
 
 
 def pure(measure: Callable[[float], Iterable[Sample]], share: float) -> Part:
@@ -61,7 +62,12 @@ def pure(measure: Callable[[float], Iterable[Sample]], share: float) -> Part:
 
         yield one_round
 
-    return Part(measure.__doc__ or "", opened)
+    return Part(_about(measure), opened)
+
+
+def _about(function: object) -> str:
+    """Return the first line that a function's module says about itself."""
+    return (sys.modules[function.__module__].__doc__ or "").partition("\n")[0]
 
 
 def rotated(items: Sequence[Item], number: int) -> list[Item]:
