@@ -12,7 +12,6 @@ import trio
 from odp_trio.admin import proxysys
 from odp_trio.admin.across.joining import answer_newcomers
 from odp_trio.admin.configuration import ALTER
-from odp_trio.admin.operate import Operator
 from odp_trio.session import kill_elsewhere
 
 if TYPE_CHECKING:
@@ -36,7 +35,8 @@ def answer_others(proxy: Proxy) -> None:
     async def operation(body: bytes) -> bytes:
         if not answers:
             operations = await trio.to_thread.run_sync(import_module, "odp_trio.admin.across.operations")
-            answers.append(operations.answering(proxy, Operator(proxy)))
+            operator = import_module("odp_trio.admin.operate").Operator(proxy)
+            answers.append(operations.answering(proxy, operator))
         return await answers[0](body)
 
     answerer.on("operation", operation)
