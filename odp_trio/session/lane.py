@@ -270,8 +270,7 @@ class Lane(Ending):
         if tracker.pos < 0:
             self._first, self._before = came, before
         if self.tracker.ended or self._held:
-            self._server_bytes_after_others(count)
-            return
+            return self._server_bytes_after_others(count)
         if not (stop := tracker.whole(self._buffer, count)):
             try:
                 stop = tracker.feed(self._buffer, 0, count)
@@ -280,18 +279,19 @@ class Lane(Ending):
                 return
             if tracker.errno and self._withhold(stop):
                 stop = 0
-        if stop:
+        over = tracker.ended and tracker.pos == count
+        if answer := tracker.tail if over and not stop else self._view[:stop]:
             try:
-                sent = self._respond(self._view[:stop])
+                sent = self._respond(answer)
             except BlockingIOError:
                 sent = 0
             except OSError:
                 self._end(End.CLIENT_GONE)
                 return
-            if sent != stop:
-                self._client.owe(self._view[sent:stop])
+            if sent != (stop or len(answer)):
+                self._client.owe(memoryview(answer)[sent:])
                 self._server.read_on(False)
-        if tracker.ended and tracker.pos == count and not tracker.tail:
+        if over and not (stop and tracker.tail):
             if tracker.errno:
                 self._error_over()
                 return

@@ -56,7 +56,8 @@ class Meter:
         """The answer of a server has been given to the client; its last bytes ``came`` then."""
         ended = clock()
         cell = self._router.cell or self._cell()
-        total, server, proxy = ended - arrived, first - sent, sent - arrived + ended - came
+        total, server = ended - arrived, first - sent
+        proxy = total - (server if first is came else came - sent)
         cell.total[(total // 1000).bit_length()] += 1
         cell.server[(server // 1000).bit_length()] += 1
         cell.proxy[(proxy // 1000).bit_length()] += 1

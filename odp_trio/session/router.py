@@ -67,7 +67,7 @@ class Router(Answering):
     # fmt: off
     __slots__ = (
         "_again", "_again_running", "_decide", "_frame", "_generation", "_revision", "_rules", "_seed", "_shape_of",
-        "_shapes", "_turn", "_views", "explains", "rules", "user", "view",
+        "_shapes", "_stays", "_turn", "_views", "explains", "rules", "user", "view",
     )
     # fmt: on
 
@@ -115,7 +115,7 @@ class Router(Answering):
         self._again: Shape | None = None
         self._again_running: Prepared | None = None
         self._frame: tuple[bytes, ...] | None = None  # of its text, if that has nothing but a number in it
-        self._revision = 0
+        self._revision, self._stays = 0, False
 
     # ---- a command comes ------------------------------------------------------------
 
@@ -187,26 +187,30 @@ class Router(Answering):
         """Return the server session of the statement before, if this one is like it and nothing has changed.
 
         Only for statements that the leader rule sent by the location of a table
-        without partitions: then the answer of the rules depends on nothing else
-        than what is compared here.
+        without partitions, or that are where their transaction is open: then the
+        answer of the rules depends on nothing else than what is compared here.
         """
         route, location, upstream, state = self.decision, self.request.location, self.servers.active, self.state
         if (
-            location is None
-            or upstream is None
+            upstream is None
             or state.revision != self._revision
             or self._views.generation != self._generation
-            or self.tracker.status & _IN_TRANS
-            or location.epoch != self._generation
-            or location.route is not route
             or upstream.state.version != state.version
             or upstream.closed
         ):
             return None
+        open_here = self.tracker.status & _IN_TRANS
+        if self._stays:
+            if not open_here or upstream.address != state.last:
+                return None
+        elif open_here or location is None or location.epoch != self._generation or location.route is not route:
+            return None
+        else:
+            tally: list[int] = route.tally  # type: ignore[union-attr,assignment]  # a route by a location has one
+            tally[0] += 1
+        if location is not None:
+            location.routed += 1
         self.values.literals = literals
-        location.routed += 1
-        tally: list[int] = route.tally  # type: ignore[union-attr,assignment]  # a route by a location has one
-        tally[0] += 1
         return upstream
 
     def _executed_again(self, buffer: bytearray, end: int) -> Upstream | None:
@@ -368,8 +372,8 @@ class Router(Answering):
             self.request.entry.not_computable += 1
         if self.state.route_address is not None:
             self.state.route_address = None
-        if route.location is not None and (self.what == _QUERY or self.what == _EXECUTE):
-            self._note_repeatable(route, flags)
+        if self.what == _QUERY or self.what == _EXECUTE:
+            self._note_repeatable(upstream, route, flags)
         statements = self.statements
         if statements.running is not None:
             statements.note_sent(upstream, buffer)
@@ -381,13 +385,15 @@ class Router(Answering):
         """Tell a server with the next requests whether their transaction may roam."""
         offer(self.state, upstream, wanted=self.view is not None and self.view.settings.internal_routing)
 
-    def _note_repeatable(self, route: Route, flags: int) -> None:
+    def _note_repeatable(self, upstream: Upstream, route: Route, flags: int) -> None:
         """Remember a statement whose like may be sent without asking the rules; see ``_repeated``."""
         request, facts = self.request, self.request.shape.facts
         asked = facts.binds_last or facts.table_locks or facts.leading_comment is not None
         asked = asked or self.watching or bool(request.refused) or bool(self.begun)
         asked = asked or bool(flags & _FLAGS_TO_REPEAT)
-        if route.rule == "leader" and request.located is None and not asked and not self.rules.own:
+        self._stays = stays = route.rule == "open_transaction" and upstream.framed is None
+        by_location = route.rule == "leader" and route.location is not None and request.located is None
+        if (stays or by_location) and not asked and not self.rules.own:
             self._revision = self.state.revision
             self._again_running = running = self.statements.running
             self._again = request.shape if running is None else None

@@ -179,6 +179,62 @@ def test_nothing_is_repeated_that_a_change_might_concern(change: Any, expected: 
         assert bed.router.decision.rule == "open_transaction"  # type: ignore[union-attr]
 
 
+def in_a_transaction() -> Bed:
+    """A session whose transaction is open on server 1, which has asked twice there."""
+    bed = Bed()
+    bed.world.state.last, bed.tracker.status = address(1), int(Status.IN_TRANS)
+    assert {bed.ask(f"select v from t where id = {number}") for number in range(4)} == {address(1)}
+    return bed
+
+
+def transaction_ends(bed: Bed) -> None:
+    bed.tracker.status = 0
+
+
+def transaction_is_elsewhere(bed: Bed) -> None:
+    bed.world.state.last = address(3)
+
+
+def variable_is_set(bed: Bed) -> None:
+    bed.world.state.learn(SessionState({b"sql_mode": b""}), ServerState(0, b"test"))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (transaction_ends, address(2)),
+        (transaction_is_elsewhere, address(3)),
+        (variable_is_set, None),
+        (server_goes, address(2)),
+        (database_changes, None),
+    ],
+)
+def test_within_a_transaction_like_statements_stay_until_something_changes(
+    change: Any, expected: Address | None
+) -> None:
+    bed = in_a_transaction()
+    assert bed.router.values.literals == [b"3"]
+
+    change(bed)
+
+    assert bed.ask("select v from t where id = 9") == expected
+
+
+def test_a_number_in_place_of_a_number_is_the_same_statement_and_nothing_else_is() -> None:
+    bed = Bed()
+    texts = ["select v from t where id = 7", "select v from t where id = 17", "select v from t where id = 017"]
+    for text in (*texts, *texts):
+        bed.ask(text)
+    hits, misses = bed.shapes.hits, bed.shapes.misses
+
+    for text in ("select v from t where id = 7.5", "select v from t where id = a", "select v from t where id = "):
+        bed.ask(text)
+
+    assert (misses, hits) == (1, 5)
+    assert bed.shapes.misses == 3
+    assert bed.router.values.literals == []
+
+
 def test_what_is_not_known_yet_is_left_to_the_task() -> None:
     bed = Bed()
 
