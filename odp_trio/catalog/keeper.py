@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
+import msgspec
 import trio
 
 from odp_trio.catalog import queries
@@ -52,6 +53,7 @@ class Keeper:
     _rebuild_asked_at: float = float("-inf")
     _rslist_wanted: bool = False
     _missing: frozenset[Address] = frozenset()
+    _order: _Order | None = None
     _idcs_due: float = float("-inf")
     _idc_trouble: Trouble = field(default_factory=Trouble)
 
@@ -211,13 +213,16 @@ class Keeper:
         The rslist is first while the list keeps failing.
         """
         cluster = self.resource
-        known = list(cluster.sys_route())
-        if cluster.servers:
-            turn = self.around.rng.randrange(len(known))
-            known = [*known[turn:], *known[:turn], *cluster.servers]
+        if not cluster.servers:
+            return tuple(dict.fromkeys(cluster.rslist))
+        order = self._order
+        if order is None or order.servers is not cluster.servers or order.rslist is not cluster.rslist:
+            order = self._order = _order(cluster)
+        turn = self.around.rng.randrange(len(order.first))
+        turned = order.first[turn:] + order.first[:turn]
         if self.rebuild or cluster.failures >= self.around.settings().server_state_failures_before_rslist:
-            return tuple(dict.fromkeys((*cluster.rslist, *known)))
-        return tuple(dict.fromkeys((*known, *cluster.rslist)))
+            return tuple(dict.fromkeys((*cluster.rslist, *turned, *order.rest)))
+        return turned + order.rest
 
     # ---- after it -------------------------------------------------------------------------
 
@@ -289,6 +294,21 @@ class Keeper:
                 cluster.idcs = dict(idcs)
                 self.around.changed()
         self._idcs_due = now + pause
+
+
+class _Order(msgspec.Struct, frozen=True):
+    """Whom to ask, of one server list and one rslist: the first in turn, then the rest."""
+
+    servers: Mapping[Address, Server]
+    rslist: tuple[Address, ...]
+    first: tuple[Address, ...]
+    rest: tuple[Address, ...]
+
+
+def _order(cluster: ClusterResource) -> _Order:
+    first = cluster.sys_route()
+    every = dict.fromkeys((*first, *cluster.servers, *cluster.rslist))
+    return _Order(cluster.servers, cluster.rslist, first, tuple(every)[len(first) :])
 
 
 def _log_changes(cluster: ClusterResource, changes: Changes) -> None:
