@@ -86,6 +86,14 @@ def test_more_of_everything_is_routed(tmp_path: Path) -> None:
     assert contenders(smoke("scale", tmp_path)) == {"odp_trio"}
 
 
+@pytest.mark.slow
+def test_many_sessions_are_measured_as_they_come_and_at_rest(tmp_path: Path) -> None:
+    found = smoke("sessions", tmp_path)["figures"]
+    assert isinstance(found, list)
+    ours = {(figure["scenario"], figure["metric"]) for figure in found if figure["contender"] == "odp_trio"}
+    assert {metric for _, metric in ours} >= {"proxy CPU", "login p99", "statements beside, p99", "memory of the proxy"}
+
+
 def test_the_microbenchmarks_give_figures(tmp_path: Path) -> None:
     assert contenders(smoke("micro", tmp_path)) == {"odp_trio"}
 
