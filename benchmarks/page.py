@@ -10,9 +10,14 @@ from benchmarks.contenders import HAPROXY, ODP_TRIO, ODP_TRIO_2
 from benchmarks.figures import Comparison, Figure, Report
 from benchmarks.plots import CANNED, OPEN_LOOP, ORDER, PERCENTILES, SYSBENCH, plots
 from benchmarks.report import cell, number, rounds, write_json
+from benchmarks.sysbench import WORKLOADS
 from odp_trio.testing.matrix.row import filled
 
 _DASH = "-"
+_ENOUGH = 5
+"""Rounds."""
+_BUSY = 1.0
+"""Load average of a machine that has other work."""
 
 
 def write_page(page: Path, report: Report) -> None:
@@ -43,6 +48,10 @@ def markdown(report: Report, directory: str, pictures: Sequence[str]) -> str:
         "Cells are medians (lowest … highest) of the rounds;",
         "`÷ HAProxy` is odp_trio ÷ HAProxy of the same round, `2 ÷ 1` is two workers ÷ one.",
     ]
+    if min(report.rounds.values(), default=0) < _ENOUGH:
+        lines += ["", f"Fewer than {_ENOUGH} rounds of some parts: too few to see how far these figures spread."]
+    if float(report.machine["load"].partition(" ")[0]) > _BUSY:
+        lines += ["", "The machine had other work than this when the run began: only ratios tell something."]
     groups = _groups(report.figures)
     for name, heading, scenarios in groups:
         if not scenarios:
@@ -62,9 +71,16 @@ def _groups(figures: Sequence[Figure]) -> tuple[tuple[str, str, list[str]], ...]
     scenarios = list(dict.fromkeys(figure.scenario for figure in figures))
     return (
         ("canned", "Canned server", [scenario for scenario in CANNED if scenario in scenarios]),
-        ("sysbench", "sysbench on an OceanBase kernel", list(filter(SYSBENCH.fullmatch, scenarios))),
+        ("sysbench", "sysbench on an OceanBase kernel", sorted(filter(SYSBENCH.fullmatch, scenarios), key=_place)),
         ("latency", "Latency against offered load", list(filter(OPEN_LOOP.fullmatch, scenarios))),
     )
+
+
+def _place(scenario: str) -> tuple[int, bool, int]:
+    """Return where a load of sysbench stands in the table."""
+    match = SYSBENCH.fullmatch(scenario)
+    assert match is not None
+    return WORKLOADS.index(match[1]), match[2] == "prepared", int(match[3])
 
 
 def _image(directory: str, name: str) -> str:
@@ -134,7 +150,10 @@ def _others(figures: Sequence[Figure], shown: Iterable[str]) -> list[str]:
 
 
 def _ratio(found: Comparison | None) -> str:
-    return _DASH if found is None else f"{found.median:.2f} ({found.low:.2f} … {found.high:.2f})"
+    if found is None:
+        return _DASH
+    spread = f" ({found.low:.2f} … {found.high:.2f})" if len(found.values) > 1 else ""
+    return f"{found.median:.2f}{spread}"
 
 
 def _row(cells: Iterable[str]) -> str:

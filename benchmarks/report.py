@@ -81,7 +81,8 @@ def table(report: Report) -> Table:
 
 def rounds(report: Report) -> str:
     """Write how many rounds each part had."""
-    return ", ".join(f"{part} {count}" for part, count in report.rounds.items()) + " rounds"
+    counts = ", ".join(f"{part} {count}" for part, count in report.rounds.items())
+    return f"{counts} {'round' if set(report.rounds.values()) == {1} else 'rounds'}"
 
 
 def cell(figure: Figure | None) -> str:
