@@ -99,7 +99,7 @@ class Proxy:
         self.logs = ProxyLogs(settings)
         configuration.subscribe(self.logs.apply)
         self.counts = Counts()
-        self.admission = Admission(self.settings)
+        self.admission = Admission(self.settings, self.workers.tally)
         self.ends = Ends(settings.session_ends_kept)
         self.measured = StatementTable(lambda: self.settings().monitor_item_limit)
         self.loop_lag = Histogram()

@@ -10,6 +10,7 @@ import msgspec
 from odp_trio.process.inherited import Inherited
 from odp_trio.process.link import Serve
 from odp_trio.workers.member import Member
+from odp_trio.workers.tally import Tally
 
 
 def join(inherited: Inherited, order: Serve) -> tuple[Inherited, Member | None]:
@@ -21,12 +22,13 @@ def join(inherited: Inherited, order: Serve) -> tuple[Inherited, Member | None]:
         return inherited, None
     named = dict(zip(order.descriptors, inherited.link.received, strict=False))
     sockets = {name: socket.socket(fileno=named.pop(name)) for name in ("mysql", "mysql_ipv6") if name in named}
-    channel = named.pop("channel", None)
-    for descriptor in named.values():
+    channel, counts = named.pop("channel", None), named.pop("tally", None)
+    tally = None if counts is None else Tally(counts, order.rows, order.row)
+    for descriptor in (*named.values(), *(() if counts is None else (counts,))):
         os.close(descriptor)
     for sock in sockets.values():
         sock.setblocking(False)
     joined = msgspec.structs.replace(inherited, **sockets)
     if channel is None:
         return joined, None
-    return joined, Member(socket.socket(fileno=channel), order.worker, order.workers, order.proxy_id)
+    return joined, Member(socket.socket(fileno=channel), order.worker, order.workers, order.proxy_id, tally)

@@ -36,7 +36,10 @@ class Serve(msgspec.Struct, frozen=True, tag="serve"):
     together: bool = False
     """When it could take clients, say ``Prepared`` and wait for ``Listen``: all do it, or none."""
     descriptors: tuple[str, ...] = ()
-    """What comes with the message: ``mysql``, ``mysql_ipv6``, ``channel``."""
+    """What comes with the message: ``mysql``, ``mysql_ipv6``, ``channel``, ``tally``."""
+    rows: int = 0
+    row: int = 0
+    """Of the tally: how many it has, and which one is this process'."""
 
 
 class Listen(msgspec.Struct, frozen=True, tag="listen"):

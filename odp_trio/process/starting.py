@@ -16,6 +16,7 @@ from odp_trio.process.inherited import Inherited
 from odp_trio.process.link import Serve
 from odp_trio.process.place import Place
 from odp_trio.workers.hub import Hub, Seat
+from odp_trio.workers.tally import Tally, open_tally
 
 log = logging.getLogger("odp_trio.watch")
 
@@ -44,6 +45,13 @@ class Starter:
         self._sockets = sockets if hub is None else msgspec.structs.replace(sockets, mysql=None, mysql_ipv6=None)
         self._hub = hub
         self._template = template
+        self._tally: Tally | None = None
+        self._counts = -1
+        if hub is not None:
+            self._counts, rows = open_tally(template.workers)
+            self._tally = Tally(self._counts, rows)
+            self._template = msgspec.structs.replace(template, rows=rows)
+        self._rows: dict[Child, int] = {}
         self._asked = asked
         self._changed = changed
         self._wants_spare = spare
@@ -78,10 +86,17 @@ class Starter:
         ours, its = socket.socketpair()
         seat = self._seats[child] = Seat(place.number, child.pid, ours)
         self.nursery.start_soon(self._hub.attend, seat)
-        names = (*place.listeners, "channel")
-        serve = msgspec.structs.replace(serve, worker=place.number, together=when_ready, descriptors=names)
+        descriptors = {name: sock.fileno() for name, sock in place.listeners.items()}
+        descriptors["channel"] = its.fileno()
+        row = next((row for row in range(serve.rows) if row not in self._rows.values()), None)
+        if row is not None:  # else there are more that drain than anybody reckoned with
+            self._rows[child] = row
+            descriptors["tally"] = self._counts
+        serve = msgspec.structs.replace(
+            serve, worker=place.number, together=when_ready, descriptors=tuple(descriptors), row=row or 0
+        )
         with its:
-            child.tell(serve, [*(sock.fileno() for sock in place.listeners.values()), its.fileno()])
+            child.tell(serve, list(descriptors.values()))
 
     def take_seat(self, child: Child) -> None:
         """From now on the others ask this one."""
@@ -91,6 +106,8 @@ class Starter:
     async def _attend(self, child: Child) -> None:
         await child.attend(self._asked)
         self._seats.pop(child, None)
+        if self._tally is not None and (row := self._rows.pop(child, None)) is not None:
+            self._tally.clear(row)
         await self._ends_in.send(child)
 
     def look_again(self) -> None:

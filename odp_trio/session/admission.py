@@ -10,13 +10,15 @@ that is full gets in.
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
-from collections.abc import Callable
-from typing import Final, TypeVar, final
+from collections.abc import Callable, Hashable
+from typing import Final, NoReturn, TypeVar, final
 
 from odp_trio.config import Settings
 from odp_trio.errors import TooManyClients, TooManyInTenant
 from odp_trio.model import TenantKey
+from odp_trio.workers.tally import EVERYBODY, Tally
 
 log = logging.getLogger("odp_trio.session")
 
@@ -52,7 +54,7 @@ class Admission:
     it answers whether one was given back.
     """
 
-    def __init__(self, settings: Callable[[], Settings]) -> None:
+    def __init__(self, settings: Callable[[], Settings], tally: Tally | None = None) -> None:
         self.clients = 0
         self.tenants: Counter[TenantKey] = Counter()
         self.users: Counter[User] = Counter()
@@ -60,6 +62,8 @@ class Admission:
         """By the limit that was reached."""
         self.displaced = 0
         self.displace: Callable[[], bool] = _nobody
+        self.tally = tally
+        """What other workers of this proxy count too; None: there are none."""
         self._settings = settings
         self._told_at = -_TELL_SECONDS
         self._untold = 0
@@ -68,6 +72,8 @@ class Admission:
         """Whether one more connection may be accepted when there are so many."""
         settings = self._settings()
         limit = settings.client_max_connections
+        if limit and self.tally is not None:
+            connections += self.tally.add(EVERYBODY, 0) - self.clients
         if limit and settings.client_max_connections_policy == "refuse":
             limit += max(_ANTEROOM, limit // _ANTEROOM_SHARE)
         return not limit or connections < limit
@@ -76,31 +82,45 @@ class Admission:
         """Take one of the proxy's places; raise TooManyClients (1203, as ODP) if there is none."""
         settings = self._settings()
         limit = settings.client_max_connections
-        if limit and self.clients >= limit:
+        if limit and self._add(EVERYBODY, 1, self.clients) > limit:
+            self._add(EVERYBODY, -1, 0)
             if not (settings.enable_client_connection_lru_disconnect and self.displace()):
                 self.refused["proxy"] += 1
                 raise TooManyClients("Too many sessions")
             self.displaced += 1
+            self._add(EVERYBODY, 1, 0)
+        elif not limit:
+            self._add(EVERYBODY, 1, 0)
         place.of_proxy = True
         self.clients += 1
+
+    def _add(self, name: Hashable, by: int, here: int) -> int:
+        """Count in all workers; return how many there are then, ``here`` being how many were in this one."""
+        return here + by if self.tally is None else self.tally.add(name, by)
 
     def enter_tenant(self, place: Place, key: TenantKey, user: str) -> None:
         """Take a place of the tenant and one of the user; raise TooManyInTenant (1040) or TooManyClients (1203)."""
         limits = self._settings().scoped(key.cluster, key.tenant, user)
-        if limits.tenant_max_connections and self.tenants[key] >= limits.tenant_max_connections:
+        if self._add(key, 1, self.tenants[key]) > (limits.tenant_max_connections or math.inf):
+            self._add(key, -1, 0)
             self.refused["tenant"] += 1
             raise TooManyInTenant("Too many connections")
-        self._check_user((key, user), limits.user_max_connections)
+        try:
+            self._enter_user((key, user), limits.user_max_connections)
+        except TooManyClients:
+            self._add(key, -1, 0)
+            raise
         place.user = (key, user)
         self.tenants[key] += 1
-        self.users[key, user] += 1
 
     def check_user(self, place: Place, user: str) -> None:
         """Raise TooManyClients if a session may not become another user's."""
         assert place.user is not None
         key, before = place.user
         if user != before:
-            self._check_user((key, user), self._settings().scoped(key.cluster, key.tenant, user).user_max_connections)
+            limit = self._settings().scoped(key.cluster, key.tenant, user).user_max_connections
+            if limit and self._add((key, user), 0, self.users[key, user]) >= limit:
+                self._refuse_user((key, user))
 
     def become(self, place: Place, user: str) -> None:
         """A session has become another user's."""
@@ -108,12 +128,17 @@ class Admission:
         key, _ = place.user
         self._leave_user(place.user)
         place.user = (key, user)
-        self.users[key, user] += 1
+        self._enter_user(place.user, 0)
 
-    def _check_user(self, user: User, limit: int) -> None:
-        if limit and self.users[user] >= limit:
-            self.refused["user"] += 1
-            raise TooManyClients(f"User {user[1]} already has more than 'user_max_connections' active connections")
+    def _enter_user(self, user: User, limit: int) -> None:
+        if self._add(user, 1, self.users[user]) > (limit or math.inf):
+            self._add(user, -1, 0)
+            self._refuse_user(user)
+        self.users[user] += 1
+
+    def _refuse_user(self, user: User) -> NoReturn:
+        self.refused["user"] += 1
+        raise TooManyClients(f"User {user[1]} already has more than 'user_max_connections' active connections")
 
     def tell(self, who: object, error: TooManyClients, now: float) -> None:
         """Log a refusal, but no more than one line a second: a storm of logins must not become one of log lines."""
@@ -129,13 +154,16 @@ class Admission:
         if place.of_proxy:
             place.of_proxy = False
             self.clients -= 1
+            self._add(EVERYBODY, -1, 0)
         if place.user is not None:
             _take_one(self.tenants, place.user[0])
+            self._add(place.user[0], -1, 0)
             self._leave_user(place.user)
             place.user = None
 
     def _leave_user(self, user: User) -> None:
         _take_one(self.users, user)
+        self._add(user, -1, 0)
 
 
 def _take_one(counts: Counter[K], key: K) -> None:

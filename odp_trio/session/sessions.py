@@ -7,6 +7,7 @@ forgotten, and nobody else notices.
 from __future__ import annotations
 
 import logging
+import math
 import socket
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -31,6 +32,8 @@ from odp_trio.session.services import Services, Session
 log = logging.getLogger("odp_trio.session")
 
 _DRAIN_STEP: Final = 0.1
+_LOOK_AGAIN: Final = 0.05
+"""A client of another worker that leaves makes room too, and nobody says so."""
 
 
 class Drained(msgspec.Struct, frozen=True):
@@ -75,7 +78,8 @@ class Sessions:
         while not self.has_slot:
             if self._room.is_set():  # else another listener waits for it too
                 self._room = trio.Event()
-            await self._room.wait()
+            with trio.move_on_after(_LOOK_AGAIN if self._services.admission.tally is not None else math.inf):
+                await self._room.wait()
 
     def listen_on(self, listener: socket.socket) -> None:
         """Give a listener, and so the sockets that it accepts, the options that are set for clients, now and later."""

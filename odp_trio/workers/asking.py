@@ -16,6 +16,7 @@ import trio
 
 from odp_trio import errors
 from odp_trio.errors import OdpError
+from odp_trio.workers.tally import Tally
 
 log = logging.getLogger("odp_trio.workers")
 
@@ -190,6 +191,11 @@ class Workers(Protocol):
         ...
 
     @property
+    def tally(self) -> Tally | None:
+        """What all of them count together; None where that is what this one counts."""
+        ...
+
+    @property
     def answerer(self) -> Answerer:
         """Who answers in this one."""
         ...
@@ -225,6 +231,7 @@ class Alone:
     number = 0
     count = 1
     proxy_id = 0
+    tally: Tally | None = None
 
     def __init__(self, drain: Callable[[], None] = lambda: None) -> None:
         self.answerer = Answerer()

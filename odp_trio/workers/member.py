@@ -42,6 +42,7 @@ from odp_trio.workers.frames import (
     TooLong,
     encode,
 )
+from odp_trio.workers.tally import Tally
 
 log = logging.getLogger("odp_trio.workers")
 
@@ -69,10 +70,11 @@ class _Reply:
 class Member:
     """One worker of several.  ``run()`` must run for anything to be asked or answered."""
 
-    def __init__(self, sock: socket.socket, number: int, count: int, proxy_id: int) -> None:
+    def __init__(self, sock: socket.socket, number: int, count: int, proxy_id: int, tally: Tally | None = None) -> None:
         self.number = number
         self.count = count
         self.proxy_id = proxy_id
+        self.tally = tally
         self.answerer = Answerer()
         self._channel = Channel(sock)
         self._out, self._to_send = trio.open_memory_channel[bytes](_WAITING)

@@ -135,6 +135,33 @@ def test_nothing_is_altered_while_a_worker_hangs(run_options: list[str], tmp_pat
         session.close()
 
 
+def test_the_limit_on_clients_is_that_of_all_workers_and_a_dead_one_has_none(run_options: list[str]) -> None:
+    run_options[-1] += ",client_max_connections=4"
+    with watch_process(QUICK, [*run_options, *TWO]) as watch:
+        before = workers_of(watch)
+        sessions = sessions_of_each(watch.address, 2)
+        for _ in range(6):
+            with pytest.raises(pymysql.err.MySQLError, match="Too many sessions"):
+                connect(pair(watch.address))
+        threading.Event().wait(0.3)
+
+        os.kill(before[1], signal.SIGKILL)
+
+        watch.wait(lambda s: s["restarts"] == 1 and s["state"] == "serving", "it is back")
+        sessions += [connect(pair(watch.address)) for _ in range(2)]
+        with pytest.raises(pymysql.err.MySQLError, match="Too many sessions"):
+            connect(pair(watch.address))
+        sessions[0].close()  # of the worker that stayed
+        until(lambda: _can_connect(watch), "there is room again")
+
+
+def _can_connect(watch: WatchProcess) -> bool:
+    with suppress(pymysql.err.MySQLError):
+        connect(pair(watch.address)).close()
+        return True
+    return False
+
+
 def test_a_hung_worker_is_killed_and_its_clients_are_served_by_the_next(run_options: list[str]) -> None:
     with watch_process(QUICK, [*run_options, *TWO]) as watch:
         before = workers_of(watch)
