@@ -6,6 +6,7 @@ import logging
 from typing import Final
 
 import msgspec
+import trio
 
 from odp_trio.admin.configuration import Configuration
 from odp_trio.errors import ConfigError
@@ -14,8 +15,6 @@ from odp_trio.workers.asking import Question, Workers
 log = logging.getLogger("odp_trio.admin")
 
 ABOUT: Final = "settings"
-_SECONDS: Final = 0.5
-"""One that hangs must not keep another from being started."""
 
 
 def answer_newcomers(configuration: Configuration, workers: Workers) -> None:
@@ -28,13 +27,21 @@ def answer_newcomers(configuration: Configuration, workers: Workers) -> None:
 
 
 async def take_settings(configuration: Configuration, workers: Workers) -> None:
-    """Take the settings of the first worker that serves; where none does, those that were read stay."""
-    for answer in await workers.ask_all(Question(ABOUT), seconds=_SECONDS):
-        if answer.good:
+    """Take the settings of the first worker that says them; where none serves, those that were read stay."""
+    async with trio.open_nursery() as nursery:
+
+        async def ask(worker: int) -> None:
+            answer = await workers.ask_one(worker, Question(ABOUT))
+            if not answer.good:
+                return
             try:
                 configuration.adopt(answer.body)
             except (ConfigError, msgspec.DecodeError) as exc:
-                log.error("the settings of worker %d cannot be taken: %s", answer.worker, exc)
-                continue
-            log.info("the settings are those of worker %d", answer.worker)
-            return
+                log.error("the settings of worker %d cannot be taken: %s", worker, exc)
+                return
+            log.info("the settings are those of worker %d", worker)
+            nursery.cancel_scope.cancel()
+
+        for worker in range(workers.count):
+            if worker != workers.number:
+                nursery.start_soon(ask, worker)
