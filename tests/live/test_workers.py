@@ -106,7 +106,7 @@ def test_a_worker_that_is_started_anew_has_what_was_altered(run_options: list[st
         os.kill(before[0], signal.SIGKILL)
 
         watch.wait(lambda s: s["restarts"] == 1 and s["state"] == "serving", "it is back")
-        assert "the settings are those of worker 1" in watch.log.read_text()
+        until(lambda: "the settings are those of worker 1" in watch.log.read_text(), "its log says so, a little later")
         for session in sessions_of_each(watch.address):
             session.close()
         for _ in range(8):  # whichever answers
