@@ -21,7 +21,8 @@ log = logging.getLogger("odp_trio.net")
 
 _NO_CAPACITY: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 _CAPACITY_PAUSE: Final = 0.1
-_ACCEPTS_PER_TURN: Final = 64
+_ACCEPTS_PER_TURN: Final = 8
+"""Few: each brings a login, and running statements wait for as long as all logins of a turn take."""
 _GONE: Final = {errno.ECONNABORTED, errno.EPROTO, errno.EPERM}
 
 Peer = tuple[str, int]
