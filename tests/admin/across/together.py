@@ -15,6 +15,7 @@ from odp_trio.config import Settings
 from odp_trio.config.sources import Sources
 from odp_trio.errors import OdpError
 from odp_trio.workers.asking import ANSWER_SECONDS, Agreement, Answer, Answerer, Question, Seal, no_seal, refusal_of
+from odp_trio.workers.tally import Tally
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Together:
     silent: bool = False
     drained: str = ""
     answerer: Answerer = field(default_factory=Answerer)
+    tally: Tally | None = None
 
     @property
     def number(self) -> int:
