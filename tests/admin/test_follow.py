@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,6 +95,33 @@ async def test_the_cache_of_prepared_texts_is_lent_or_not() -> None:
         await altered(proxy, enable_global_ps_cache="off")
 
         assert proxy.services.texts() is None
+
+
+async def test_clients_that_come_later_have_the_new_socket_options() -> None:
+    changed = {
+        "client_tcp_keepidle": 33,
+        "client_tcp_keepintvl": 11,
+        "client_tcp_keepcnt": 4,
+        "client_tcp_user_timeout": 9,
+    }
+    known = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+    async with open_proxy(SETTINGS) as proxy:
+
+        async def found() -> tuple[list[int], bool]:
+            client = await trio.open_tcp_stream(*proxy.addresses[0])
+            await client.receive_some(100)  # the greeting
+            sock = list(proxy.sessions.table.values())[-1].sock
+            values = [sock.getsockopt(socket.IPPROTO_TCP, name) for name in known]
+            no_delay = bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            await client.aclose()
+            return values, no_delay
+
+        with trio.fail_after(20):
+            assert await found() == ([5, 5, 5, 0], True)
+            await altered(
+                proxy, **{name: str(value) for name, value in changed.items()}, client_sock_option_flag_out="2"
+            )
+            assert await found() == ([33, 11, 4, 9000], False)
 
 
 async def test_views_are_made_anew() -> None:

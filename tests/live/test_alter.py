@@ -84,6 +84,11 @@ class Watched(Settings, frozen=True, kw_only=True):
 READ: set[str] = set()
 TOLD = {
     "client_max_memory_size": "Sessions.settings_changed",
+    "client_sock_option_flag_out": "Sessions.settings_changed",
+    "client_tcp_keepcnt": "Sessions.settings_changed",
+    "client_tcp_keepidle": "Sessions.settings_changed",
+    "client_tcp_keepintvl": "Sessions.settings_changed",
+    "client_tcp_user_timeout": "Sessions.settings_changed",
     "enable_global_ps_cache": "Sessions.settings_changed",
     "max_prepared_stmt_count": "Sessions.settings_changed",
     "request_buffer_length": "Sessions.settings_changed",
