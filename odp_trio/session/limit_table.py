@@ -34,7 +34,7 @@ TIMES: Final = (
         End.UNKNOWN_CLUSTER,
     ),
     Limit(
-        "A server is connected to; it answers a login; it answers each command of a replay; COM_CHANGE_USER",
+        "A server is connected to and greets; it answers a login; it answers each command of a replay; COM_CHANGE_USER",
         "5 s each; the next server is tried. What the client needs for an answer of its own does not count",
         ("connect_timeout", "connect_observer_max_retries"),
         "error 4124 when no server is left",
