@@ -12,6 +12,7 @@ tracing       full-link tracing: the spans of statements (OB 2.0)
 attempt       one attempt to log in to a server, which may be broken off
 server_set    the server sessions of one client
 lane          the express lane: everything that can be done without waiting
+beginning     a held BEGIN on a lane, and the statement behind it
 ending        how a lane ends, how a statement on it fails
 events        what a lane tells its task
 reasons       why sessions and server sessions end: the closed lists
@@ -22,6 +23,7 @@ kill_elsewhere  KILL of a client of another worker
 kill          KILL: who may, whom it reaches, how a statement is interrupted
 own_answers   what the session's task answers itself: KILL, the process list, EXPLAIN ROUTE
 answering     what answers mean for the session; the base of router
+held_begin    a BEGIN that was held back; between answering and router
 router        which server session takes a command, without waiting
 ports         what routing is lent, as protocols
 internal_routing  transactions whose statements may run on several servers

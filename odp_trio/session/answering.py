@@ -21,7 +21,6 @@ from odp_trio.state.client import ClientState
 from odp_trio.state.weight import STATEMENT_BYTES, weight
 from odp_trio.topology.location import Location
 from odp_trio.wire.command import Com
-from odp_trio.wire.fields import Status
 from odp_trio.wire.reroute import VARIABLE
 from odp_trio.wire.response import ResponseTracker
 
@@ -34,14 +33,15 @@ class Answering:
 
     # fmt: off
     __slots__ = (
-        "_missed", "account", "begun", "cell", "decision", "dialect", "feedback", "key", "looks_at", "names", "reply",
-        "request", "reroute", "servers", "state", "statements", "text", "tracker", "values", "watching", "what",
+        "_missed", "account", "begins", "begun", "cell", "decision", "dialect", "feedback", "key", "looks_at", "names",
+        "reply", "request", "reroute", "servers", "state", "statements", "text", "tracker", "values", "watching",
+        "what",
     )
     # fmt: on
     _missed: Location | None
     account: Account
+    begins: Upstream | None
     begun: bytes
-    """The BEGIN that was held, and sent to the server of the running statement before it."""
     cell: StatementCell | None
     """Where the running statement counts; kept while statements of one shape follow one another."""
     decision: Decision | None
@@ -195,23 +195,6 @@ class Answering:
         if state.in_transaction and not (state.roams and upstream.address != state.coordinator):
             return False
         return not self.is_bound_to(upstream)
-
-    @property
-    def holds_transaction(self) -> bool:
-        """Whether the client has been told of a transaction that no server knows of yet."""
-        return bool(self.state.held_begin)
-
-    def begin_again(self, upstream: Upstream, *, gone: bool) -> None:
-        """The first statement of a transaction did not run on ``upstream``: the transaction begins elsewhere.
-
-        One that has begun there is left by closing the connection, if that is not gone anyway.
-        """
-        if self.begun:
-            self.state.hold_begin(self.begun)
-            self.begun = b""
-            self.tracker.status &= ~Status.IN_TRANS
-            if not gone:
-                self.servers.drop(upstream, ServerEnd.TRANSACTION_MOVED)
 
     def is_bound_to(self, upstream: Upstream) -> bool:
         """Whether the session has something on this server that no other has."""

@@ -21,7 +21,7 @@ from odp_trio.errors import ClientProtocolError, ProtocolError, SessionMemoryExc
 from odp_trio.net.reactor import BROKEN, READ, WRITE, Reactor
 from odp_trio.net.stream import Stream
 from odp_trio.observe import Traffic
-from odp_trio.session.ending import Ending
+from odp_trio.session.beginning import Beginning
 from odp_trio.session.events import Failed
 from odp_trio.session.ports import UNMEASURED, Measures
 from odp_trio.session.reasons import KILLED_ERRNOS, End
@@ -35,7 +35,7 @@ _EXPRESS: Final = tuple(handling is Handling.FORWARD for handling in HANDLING)
 
 
 @final
-class Lane(Ending):
+class Lane(Beginning):
     """Forwards between one client and its OBServers until something must wait.
 
     The owner: ``open()``, then ``await events.wait()``; after ``Parked`` the sockets are its
@@ -183,26 +183,13 @@ class Lane(Ending):
             if not self._placed:
                 editable = bytearray(data)
                 upstream = self._choose(editable, first_packet_end(data))
+                data = bytes(editable)
                 if upstream is None:
                     self._leave(data)
                     continue
                 self.use(upstream)
-                data = bytes(editable)
             self._placed = False
             self._begin_request(data, handling)
-
-    def _leave(self, data: bytes) -> None:
-        """Do with a command what routing says that chose no server: reply, or leave it to the session's task."""
-        reply, self._routing.reply = self._routing.reply, b""
-        if not reply:
-            self._park(data)
-            return
-        self._waiting = data[first_packet_end(data) :]
-        self.traffic.statements += 1
-        self._to_client(reply)
-        self._meter.answered_here(self._arrived, reply)
-        if self._draining and not self._waiting and self._sentence is None:
-            self.drain()
 
     def _begin_request(self, data: bytes, handling: Handling) -> None:
         request = RequestTracker()

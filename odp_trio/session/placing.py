@@ -36,7 +36,6 @@ from odp_trio.session.router import PINNED, Router
 from odp_trio.session.server_set import Upstream
 from odp_trio.topology.location import Location, TableKey
 from odp_trio.wire.command import HANDLING, Handling
-from odp_trio.wire.fields import Status
 
 log = logging.getLogger("odp_trio.session")
 
@@ -108,20 +107,13 @@ class Placing:
                 refused.append(route.server)
                 continue
             command = self._preparing.with_types(upstream, command)
-            self._note_begun()
+            if not _SILENT[self._router.what]:
+                self._router.note_begun()
             self._router.take(upstream, route, command)
             if self._router.view is not None and upstream.address in self._router.view.watched:
                 self._router.watching = True
             return upstream, bytes(command)
         raise NoReplica(f"no server could be had in {_ROUNDS} attempts")
-
-    def _note_begun(self) -> None:
-        """A held BEGIN has been executed where the command goes now; not every answer says that it was."""
-        state = self._router.state
-        if state.held_begin and not _SILENT[self._router.what]:
-            self._router.begun = state.held_begin
-            state.hold_begin(b"")
-            self._router.tracker.status |= Status.IN_TRANS
 
     async def _route(self, refused: list[Address]) -> Route:
         """Ask the rules until they name a server."""

@@ -17,7 +17,7 @@ from odp_trio.routing.request import NO_TEXT, PING, Decision, Route, RouteReques
 from odp_trio.routing.values import Values
 from odp_trio.routing.view import View
 from odp_trio.session.account import Account
-from odp_trio.session.answering import Answering
+from odp_trio.session.held_begin import HeldBegin
 from odp_trio.session.internal_routing import can_participate, follow, offer
 from odp_trio.session.named_statements import NamedStatements
 from odp_trio.session.ports import Feedback, TenantViews
@@ -26,8 +26,8 @@ from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.session.statements import STATEMENT_COMMANDS, SessionStatements, is_watched
 from odp_trio.sql.cache import Statements
 from odp_trio.sql.facts import Kind, Shape
-from odp_trio.sql.lexer import NO_BACKSLASHES, number_frame
-from odp_trio.sql.literals import NOTHING, read_annotation
+from odp_trio.sql.lexer import number_frame
+from odp_trio.sql.literals import read_annotation
 from odp_trio.state.client import ClientState
 from odp_trio.state.prepared import Prepared
 from odp_trio.topology.location import Location
@@ -36,16 +36,12 @@ from odp_trio.wire.fields import Status
 from odp_trio.wire.ob20 import Flag
 from odp_trio.wire.parameters import HEAD_BYTES
 from odp_trio.wire.response import ResponseTracker
-from odp_trio.wire.resultset import LOCAL_STATUS
 
 _QUERY, _PREPARE, _EXECUTE = int(Com.QUERY), int(Com.STMT_PREPARE), int(Com.STMT_EXECUTE)
 _RESET_CONNECTION, _PING = int(Com.RESET_CONNECTION), int(Com.PING)
 _ABOUT_SESSIONS: Final = frozenset({int(Com.PROCESS_KILL), int(Com.PROCESS_INFO)})
 _IN_TRANS: Final = int(Status.IN_TRANS)
 _NO_BACKSLASHES: Final = int(Status.NO_BACKSLASH_ESCAPES)
-_BEGUN: Final = int(LOCAL_STATUS | Status.IN_TRANS)
-"""The flags of an answer to BEGIN."""
-_ENDS: Final = ([b"commit"], [b"commit", b"work"], [b"rollback"], [b"rollback", b"work"])
 _SELECT: Final = Kind.SELECT
 _DIGITS: Final = 20
 _EXECUTION: Final = Struct("<BIB").unpack_from
@@ -61,8 +57,8 @@ _FLAGS_TO_REPEAT: Final = int(Flag.REROUTE | Flag.WEAK_READ)
 
 
 @final
-class Router(Answering):
-    """The routing of one client session; ``Answering`` is the part about answers."""
+class Router(HeldBegin):
+    """The routing of one client session; ``Answering`` is about answers, ``HeldBegin`` about transactions."""
 
     # fmt: off
     __slots__ = (
@@ -111,6 +107,7 @@ class Router(Answering):
         self.what = 0
         self.text = b""  # of the running command, behind its first byte
         self.reply = self.begun = b""
+        self.begins: Upstream | None = None
         self.reroute: bytes | None = None  # what an answer with error 5727 says of the server to ask
         self._again: Shape | None = None
         self._again_running: Prepared | None = None
@@ -150,38 +147,22 @@ class Router(Answering):
         if type(decision) is not Route:
             return None
         upstream = self.servers.by_address.get(decision.server)
-        if upstream is None or not self.is_ready(upstream, decision):
+        if (
+            upstream is None
+            or not self.is_ready(upstream, decision)
+            or (self.state.held_begin and self._begins(upstream, decision, buffer))
+        ):
             return None
         self.take(upstream, decision, buffer)
         return upstream
 
-    def _hold(self, sql: bytes) -> bool:
-        """Keep back what begins a transaction, so that its first statement chooses the server; answer whether it is.
-
-        Where the server is certain already there is nothing to wait for.
-        """
-        state, annotation = self.state, self.request.annotation
-        if self.tracker.status & _IN_TRANS or state.bound or not (annotation is None or annotation is NOTHING):
-            return False
-        state.hold_begin(sql)
-        self._reply_ok(_BEGUN)
+    def _begins(self, upstream: Upstream, route: Route, buffer: bytearray) -> bool:
+        """Have the lane send the BEGIN and the command, or leave both to the session's task: answer True."""
+        if upstream.framed is None and (self.what == _QUERY or self.what == _EXECUTE):
+            self.note_begun()
+            self.take(upstream, route, buffer)
+            self.begins = upstream
         return True
-
-    def _end_unbegun(self, sql: bytes) -> bool:
-        """End a transaction that no server knows of; answer whether the statement does that and nothing else.
-
-        It must not fail for want of a server: a client that is told so goes on in a transaction unawares.
-        """
-        if sql.lower().rstrip(b"; \t\r\n").split() not in _ENDS:
-            return False
-        self.state.hold_begin(b"")
-        self._reply_ok(_BEGUN & ~_IN_TRANS)
-        return True
-
-    def _reply_ok(self, status: int) -> None:
-        if not self.state.autocommit:
-            status &= ~Status.AUTOCOMMIT
-        self.reply = self.tracker.own_ok(status | _NO_BACKSLASHES if self.dialect & NO_BACKSLASHES else status)
 
     def _repeated(self, literals: Sequence[bytes]) -> Upstream | None:
         """Return the server session of the statement before, if this one is like it and nothing has changed.
@@ -330,7 +311,7 @@ class Router(Answering):
         state, known = self.state, upstream.state
         if known.version != state.version or known.database != state.database:
             return False
-        if state.held_begin or state.init_sql:
+        if state.init_sql:
             return False
         if state.roams and not can_participate(upstream):
             return False

@@ -98,6 +98,10 @@ class Routing(Protocol):
     """The answer to the running command is to be reported even if it says nothing."""
     reply: bytes
     """The answer to the command, if ``choose`` returned None and no server is asked; whoever takes it empties it."""
+    begins: Upstream | None
+    """Where ``begun`` is to go, the command behind it, if ``choose`` returned None; whoever takes it empties it."""
+    begun: bytes
+    """The BEGIN that was held, and goes to the server of the running statement before it."""
     account: Account
     """Of what is kept for the session."""
     looks_at: int

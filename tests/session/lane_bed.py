@@ -51,13 +51,19 @@ class OneServer:
     def __init__(self, upstream: Upstream, tracker: ResponseTracker, errnos: list[int], withheld: set[int]) -> None:
         self.watching = self.holds_transaction = False
         self.account = Account()
-        self.reply = b""
+        self.reply = self.begun = b""
+        self.begins: Upstream | None = None
+        self._has_begun = False
         self._withheld = withheld
         self._upstream = upstream
         self._tracker = tracker
         self._errnos = errnos
 
     def choose(self, buffer: bytearray, end: int) -> Upstream | None:
+        """As if a BEGIN were held, once, when there is one in ``begun``."""
+        if self.begun and self.begins is None and not self._has_begun:
+            self.begins, self._has_begun = self._upstream, True
+            return None
         return self._upstream
 
     def answered(self) -> None:
