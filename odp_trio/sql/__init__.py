@@ -10,7 +10,7 @@ hints       what hints ask of routing
 skim        what routing does not need is taken out; tokens for the grammar
 vocabulary  the words that mean something to it
 lists       lists of constants, which become one token
-grammar     ``odp_sql.lark``
+grammar     tokens read by the tables of ``grammar/odp_sql.lark``
 dml         the grammar's callbacks: tables and conditions
 sources     queries put together: which table is the first, what is said of it
 conditions  AND, OR and comparisons in disjunctive form

@@ -1,6 +1,6 @@
 """The grammar's callbacks: from the tokens of a DML statement, bottom up, to its tables and conditions.
 
-Lark calls them while it parses: no tree is built and nothing recurses.
+They are called while it is parsed: no tree is built and nothing recurses.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, final
 
-import lark
 import msgspec
 
 from odp_trio.sql.conditions import (
@@ -44,7 +43,8 @@ from odp_trio.sql.facts import (
     TableRef,
     UserVariable,
 )
-from odp_trio.sql.grammar import Given, grammar_text
+from odp_trio.sql.grammar import Parser, Token, read_tables
+from odp_trio.sql.lexer import split
 from odp_trio.sql.sources import Dml, Join, Source, is_quoted, name, query, restricted
 from odp_trio.sql.vocabulary import NILADIC
 
@@ -58,40 +58,38 @@ _OPERATORS = {
 }
 
 
-def parse_dml(tokens: Sequence[lark.Token]) -> Dml:
-    """Read the tokens of one statement; raise lark.UnexpectedInput where the grammar ends."""
+def parse_dml(tokens: Sequence[Token]) -> Dml:
+    """Read the tokens of one statement; raise NotInGrammar where the grammar ends."""
     parser, callbacks = _parser()
     callbacks.seen, callbacks.ctes = [], set()
-    found: Dml = parser.parse(tokens)  # type: ignore[assignment]  # tokens, not text; callbacks make a Dml
+    found: Dml = parser.parse(tokens)
     every = (*found.tables[:1], *callbacks.seen)
     real = (table for table in every if table.database is not None or table.name.lower() not in callbacks.ctes)
     return msgspec.structs.replace(found, tables=tuple(dict.fromkeys(real)))
 
 
 def prepare() -> None:
-    """Build the parser, which takes a tenth of a second, before a statement needs it; safe in any thread."""
+    """Read the grammar's tables and compile patterns before a statement needs them; safe in any thread."""
     _parser()
+    split(b"/**/")
+    split(b"")
 
 
 @cache
-def _parser() -> tuple[lark.Lark, _Callbacks]:
+def _parser() -> tuple[Parser, _Callbacks]:
     callbacks = _Callbacks()
-    grammar = lark.Lark(
-        grammar_text(), parser="lalr", start="dml", lexer=Given, transformer=callbacks, maybe_placeholders=False
-    )
-    return grammar, callbacks
+    return Parser(read_tables(), callbacks), callbacks
 
 
-def _names(children: Iterable[Any]) -> list[lark.Token]:
-    return [child for child in children if isinstance(child, lark.Token) and child.type == "NAME"]
+def _names(children: Iterable[Any]) -> list[Token]:
+    return [child for child in children if isinstance(child, Token) and child.type == "NAME"]
 
 
 @final
-class _Callbacks(lark.Transformer[lark.Token, Any]):
+class _Callbacks:
     """One method a rule.  ``seen`` are all tables in the order of the text, ``ctes`` the names WITH gives."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.seen: list[TableRef] = []
         self.ctes: set[str] = set()
 
@@ -386,7 +384,7 @@ class _Callbacks(lark.Transformer[lark.Token, Any]):
         return Opaque(f"{function}() over columns")
 
     def expressions(self, children: list[Any]) -> tuple[object, ...]:
-        return tuple(child for child in children if not isinstance(child, lark.Token))
+        return tuple(child for child in children if not isinstance(child, Token))
 
 
 # Rule names that are words of Python.

@@ -261,16 +261,41 @@ def _is_common(facts: StatementFacts) -> bool:
     return facts.kind in DML and not (special or bound)
 
 
+SAME, STAYS, WRITES, READS = 8, 1, 2, 4
+"""What a plain statement may be sent like, see ``Shape.plain``: another one of its transaction; another write, or
+another read, that went to the leader of its table.  Any statement may be sent like the same one."""
+
+
+def _plainness(facts: StatementFacts) -> int:
+    if facts.binds_last or facts.table_locks or facts.for_task or facts.explain_route or facts.statements != 1:
+        return 0
+    if facts.leading_comment is not None:
+        return 0
+    if facts.kind is Kind.COMMIT or facts.kind is Kind.ROLLBACK:
+        return STAYS if facts.transaction is TransactionEffect.END else 0
+    if not _is_common(facts) or facts.kind in (Kind.MERGE, Kind.LOAD_DATA):
+        return 0
+    if facts.kind is not Kind.SELECT or facts.locking:
+        return STAYS | WRITES
+    return STAYS | READS if facts.consistency is None else STAYS
+
+
 @final
-class Shape:
+class Shape(msgspec.Struct, eq=False, gc=False):
     """A cached shape: its facts, and whatever routing has worked out for them."""
 
-    __slots__ = ("common", "facts", "home", "plan")
+    facts: StatementFacts
+    kind: Kind = Kind.UNKNOWN
+    """That of the facts, which are so many that they are elsewhere in memory."""
+    common: bool = False
+    """It is read or written like most: nothing in it needs more than to be routed, nothing is learnt by its end."""
+    plain: int = 0
+    """Like which statements before it it may be sent: routing has nothing to ask but where its table is."""
+    scope: int = 0
+    home: object = None
+    """What its table was the last time, in the scope of that number: see ``topology.scope``."""
+    plan: object = None
+    """Owned by ``routing``: see there."""
 
-    def __init__(self, facts: StatementFacts) -> None:
-        self.facts = facts
-        self.common = _is_common(facts)
-        """It is read or written like most: nothing in it needs more than to be routed, nothing is learnt by its end."""
-        self.plan: object = None
-        self.home: object = None
-        """Both are owned by ``routing``: see there."""
+    def __post_init__(self) -> None:
+        self.kind, self.common, self.plain = self.facts.kind, _is_common(self.facts), _plainness(self.facts)

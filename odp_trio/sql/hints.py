@@ -11,6 +11,8 @@ from odp_trio.sql.lexer import Word
 
 _ONE: Final = re.compile(r"([A-Za-z_]\w*)\s*(?:\(([^()]*(?:\([^()]*\)[^()]*)*)\))?|\d+|\S")
 _LONGEST: Final = (1 << 63) - 1
+_DIGITS: Final = re.compile("[0-9]{1,19}")
+"""Not ``isdigit``, which takes characters such as the square sign for digits too."""
 _HINTS_SHOWN: Final = 32
 _VERBS: Final = frozenset({"SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE"})
 
@@ -63,7 +65,7 @@ def _read(name: str, argument: str | None, found: dict[str, Any]) -> str:
         return ""
     if name == "QUERY_TIMEOUT":
         text = (argument or "").strip()
-        if not text.isdigit() or not 0 < int(text) <= _LONGEST:
+        if not _DIGITS.fullmatch(text) or not 0 < int(text) <= _LONGEST:
             return f"{argument!r} is no time in microseconds"
         if "query_timeout_us" in found:
             return "an earlier QUERY_TIMEOUT counts"

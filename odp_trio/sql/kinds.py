@@ -32,6 +32,7 @@ _OTHERS: Final = _table(
 _ROUTINES: Final = frozenset({"PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "PACKAGE", "TYPE"})
 _LOCKS: Final = frozenset({"GET_LOCK", "IS_FREE_LOCK", "IS_USED_LOCK", "RELEASE_LOCK", "RELEASE_ALL_LOCKS"})
 _LAST: Final = frozenset({"ROW_COUNT", "FOUND_ROWS", "CONNECTION_ID", "SYS_CONTEXT"})
+_OF_THE_PROXY: Final = frozenset({"PROXY_VERSION", "PROXY_STATUS"})
 _EXPLAIN_OPTIONS: Final = _table(
     "BASIC OUTLINE EXTENDED EXTENDED_NOADDR PARTITIONS PLANREGRESS ALL PRETTY PRETTY_COLOR FORMAT ANALYZE"
 )
@@ -52,6 +53,8 @@ def _known(statement: Sequence[Word], word: Word, *, nested: bool) -> Found:
     upper = word.upper
     if nested and upper not in ("SELECT", "WITH", "VALUES", "TABLE"):
         return Kind.UNKNOWN, 0, {"why": f"{word.text[:40]!r} begins no statement that is known"}
+    if _is_internal(statement, upper, _upper(statement, 1)):
+        return Kind.OTHER, 0, {"internal": True, "for_task": True}
     if upper == "WITH":
         return _behind_with(statement), 0, {}
     if upper in _DML:
@@ -60,8 +63,6 @@ def _known(statement: Sequence[Word], word: Word, *, nested: bool) -> Found:
         return (Kind.LOAD_DATA, 0, {}) if _upper(statement, 1) in ("DATA", "XML") else (Kind.OTHER, 0, {})
     if upper in ("EXPLAIN", "DESC", "DESCRIBE"):
         return _explain(statement)
-    if _is_internal(upper, _upper(statement, 1)):
-        return Kind.OTHER, 0, {"internal": True, "for_task": True}
     for rule in (_transaction, _prepared):
         found = rule(statement, upper)
         if found is not None:
@@ -75,9 +76,11 @@ def _known(statement: Sequence[Word], word: Word, *, nested: bool) -> Found:
     return Kind.UNKNOWN, 0, {"why": f"{word.text[:40]!r} begins no statement that is known"}
 
 
-def _is_internal(first: str, second: str) -> bool:
+def _is_internal(statement: Sequence[Word], first: str, second: str) -> bool:
     """Whether a statement begins like a command for the proxy itself."""
     match first:
+        case "SELECT":
+            return second in _OF_THE_PROXY and _is_alone(statement)
         case "SHOW":
             return second.startswith("PROXY") or second in ("WARNLOG", "SQLAUDIT", "GLOBALSESSION")
         case "ALTER":
@@ -88,6 +91,13 @@ def _is_internal(first: str, second: str) -> bool:
             return second == "PROXY"
         case _:
             return False
+
+
+def _is_alone(statement: Sequence[Word]) -> bool:
+    """Whether a SELECT has one function without arguments and nothing else, but for an alias."""
+    alias = statement[5 if _upper(statement, 4) == "AS" else 4 :]
+    named = not alias or (len(alias) == 1 and alias[0].kind in ("NAME", "QUOTED", "SLOT"))
+    return named and [word.text for word in statement[2:4]] == ["(", ")"]
 
 
 def _upper(statement: Sequence[Word], at: int) -> str:

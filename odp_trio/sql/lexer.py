@@ -11,7 +11,8 @@ linear, a string or comment that never ends is a slot up to the end.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -90,15 +91,32 @@ def _comment(flags: int) -> bytes:
     )
 
 
-EASY: Final = [re.compile(b"(" + _literal(flags) + b")", re.DOTALL).split for flags in range(16)]
+# There are sixteen dialects, a pattern takes a millisecond to compile, and a proxy meets one or two of them: the
+# first text of a dialect puts the pattern into its place.
+
+
+def _compile_easy(flags: int, sql: bytes) -> list[bytes]:
+    EASY[flags] = re.compile(b"(" + _literal(flags) + b")", re.DOTALL).split
+    return EASY[flags](sql)
+
+
+def _compile_plain(flags: int, sql: bytes) -> re.Match[bytes] | None:
+    PLAIN[flags] = re.compile(rb'[^`#/\-\x00"]*+' if flags & _IDENTIFIERS else rb"[^`#/\-\x00]*+").fullmatch
+    return PLAIN[flags](sql)
+
+
+def _compile_hard(flags: int, sql: bytes) -> Iterator[re.Match[bytes]]:
+    pattern = b"(" + _kept(flags) + b")|(" + _literal(flags) + b"|" + _comment(flags) + b")"
+    _HARD[flags] = re.compile(pattern, re.DOTALL).finditer
+    return _HARD[flags](sql)
+
+
+EASY: Final[list[Callable[[bytes], list[bytes]]]] = [partial(_compile_easy, flags) for flags in range(16)]
 """By dialect, what splits a text without comments, quoted identifiers and NUL."""
-PLAIN: Final = [
-    re.compile(rb'[^`#/\-\x00"]*+' if flags & _IDENTIFIERS else rb"[^`#/\-\x00]*+").fullmatch for flags in range(16)
-]
+PLAIN: Final[list[Callable[[bytes], re.Match[bytes] | None]]] = [partial(_compile_plain, flags) for flags in range(16)]
 """By dialect, what matches texts that are easy for certain: they have no character that could begin a comment …"""
-_HARD: Final = [
-    re.compile(b"(" + _kept(flags) + b")|(" + _literal(flags) + b"|" + _comment(flags) + b")", re.DOTALL).finditer
-    for flags in range(16)
+_HARD: Final[list[Callable[[bytes], Iterator[re.Match[bytes]]]]] = [
+    partial(_compile_hard, flags) for flags in range(16)
 ]
 
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, final
 
-from lark import Token
-
+from odp_trio.sql.grammar import Token
 from odp_trio.sql.lexer import Word
 from odp_trio.sql.lists import constants
 from odp_trio.sql.vocabulary import (

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import lark
 import msgspec
 
 from odp_trio.sql.conditions import ALWAYS, Truth, both, of_table
 from odp_trio.sql.facts import EVERYTHING, Alternatives, Operator, TableRef
+from odp_trio.sql.grammar import Token
 from odp_trio.sql.lexer import unquoted
 
 
@@ -43,12 +43,12 @@ class Join(msgspec.Struct, frozen=True):
     """RIGHT or FULL: the tables before it may have no row."""
 
 
-def name(token: lark.Token) -> str:
+def name(token: Token) -> str:
     """Return the name that a token holds, without its quotes."""
     return unquoted(token.value)
 
 
-def is_quoted(token: lark.Token) -> bool:
+def is_quoted(token: Token) -> bool:
     """Whether a name stands in quotes."""
     return bool(token.value.kind == "QUOTED")
 

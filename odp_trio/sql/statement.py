@@ -10,13 +10,13 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-import lark
 import msgspec
 
 from odp_trio.sql import kinds
 from odp_trio.sql.dml import parse_dml
 from odp_trio.sql.effects import is_repeatable
 from odp_trio.sql.facts import DML, EVERYTHING, Kind, StatementFacts, TableRef, TransactionEffect
+from odp_trio.sql.grammar import NotInGrammar
 from odp_trio.sql.hints import read_hints
 from odp_trio.sql.lexer import ORACLE, WORDS_LOOKED_AT, Word, is_comment, unquoted, words
 from odp_trio.sql.skim import Skim
@@ -113,7 +113,7 @@ def _dml(kind: Kind, body: list[Word], count: int, dialect: int, *, cut: bool) -
     skim = Skim(_opened(hintless) if cut and kind in (Kind.INSERT, Kind.REPLACE) else hintless)
     try:
         parsed = parse_dml(skim.tokens())
-    except (lark.UnexpectedInput, lark.LarkError) as exc:
+    except NotInGrammar as exc:
         found["why"] = "the text is longer than what is looked at" if cut else _where_it_stopped(exc)
         return found
     extra = [table for start, end in skim.dropped for table in _tables_by_words(hintless[start:end])]
@@ -170,9 +170,8 @@ def _opened(hintless: list[Word]) -> list[Word]:
     return hintless[:comma] + ([] if behind == "SET" else [Word("MARK", ")")])
 
 
-def _where_it_stopped(error: Exception) -> str:
-    token = getattr(error, "token", None)
-    word = getattr(token, "value", None)
+def _where_it_stopped(error: NotInGrammar) -> str:
+    word = None if error.token is None else error.token.value
     if isinstance(word, Word):
         return f"the grammar stops at {word.text[:40]!r}"
     return "the grammar stops at the end"

@@ -383,3 +383,11 @@ def test_what_is_explained_has_the_facts_of_the_statement_itself() -> None:
 )
 def test_only_what_begins_a_transaction_for_certain_may_be_deferred(sql: str, deferrable: bool) -> None:
     assert Statements().shape(sql.encode(), 0)[0].facts.deferrable is deferrable
+
+
+@pytest.mark.parametrize("number", ["²", "٣", "1" * 20, "9" * 4000, "-1", "0", ""])
+def test_a_query_timeout_that_is_no_number_is_ignored(number: str) -> None:
+    facts = Statements(text_limit=1 << 20).shape(f"select /*+ query_timeout({number}) */ 1".encode())[0].facts
+
+    assert facts.query_timeout_us is None
+    assert "is no time" in facts.hints[0].ignored
