@@ -1,6 +1,7 @@
 """What we ask OBServers about, and how it stays fresh.
 
-metadata   the MetadataConnection port and its PyMySQL implementation
+metadata   the MetadataConnection port and its implementation, in threads
+metadata_connection  a blocking connection that answers no question of a server but that for native password
 queries    ODP's own statements, and rows read into topology values
 clusters   the clusters that may be logged in to, one supervised task each; they come and go with logins
 keeper     one cluster: creation, then the chain of every 15 seconds, what follows failures

@@ -9,6 +9,7 @@ from typing import Final, Protocol, final
 import trio
 
 from odp_trio.config import Settings
+from odp_trio.events import Announcements, ServerOff, ServerOn
 from odp_trio.model import Address
 from odp_trio.supervise.periodic import Bell
 from odp_trio.topology.cluster import ClusterResource, ServerState
@@ -55,6 +56,7 @@ class Congestion:
         self.woken = Bell()
         """Rung when the prober's task has something to do before its time."""
         self.listeners: Listeners | None = None
+        self.events = Announcements()
         self._settings = settings
         self._changed = changed
         self._told: dict[str, dict[Address, Listed]] = {}
@@ -182,6 +184,10 @@ class Congestion:
     def _follow(self, cluster: str, table: CongestionTable, *, wake: bool = True) -> None:
         for change in table.take_news():
             _log_change(cluster, change)
+            if self.events.wanted:
+                kind = ServerOff if change.put else ServerOn
+                now = trio.current_time()
+                self.events.tell(kind(now, cluster, change.address, change.listed.value, change.reason))
             if change.put and change.listed in (Listed.DEAD, Listed.DETECT):
                 entry = table.entries.get(change.address)
                 self._cut_off(cluster, change, spoke=entry is not None and entry.spoke)

@@ -23,6 +23,7 @@ from odp_trio.catalog.rslists import ConfigServerPort, Entry, RslistStore, Sourc
 from odp_trio.catalog.trouble import Trouble
 from odp_trio.config import Settings
 from odp_trio.errors import ConfigServerError, ConfigServerUnavailable, UnknownCluster
+from odp_trio.events import Announcements, ConfigServerBack, ConfigServerLost
 from odp_trio.model import Address
 from odp_trio.supervise.periodic import Bell
 from odp_trio.topology.rslist import ConfigDocument, Rslist
@@ -59,6 +60,7 @@ class Directory:
         self.troubles: dict[str, Trouble] = {}
         """With rslists, by cluster."""
         self.entries: dict[str, Entry] = {}
+        self.events = Announcements()
         self.store = store
         self.server = server
         self._settings = settings
@@ -288,6 +290,8 @@ class Directory:
 
     def _note_failure(self, exc: ConfigServerError) -> None:
         now = trio.current_time()
+        if not self.trouble.failures and self.events.wanted:
+            self.events.tell(ConfigServerLost(now, str(exc)))
         level = logging.WARNING if self.trouble.note(str(exc), now) else logging.DEBUG
         kept = "no clusters are known yet" if self.said_at is None else f"{now - self.said_at:.0f} s old clusters stay"
         log.log(level, "config server: failure %d in a row: %s; %s", self.trouble.failures, exc, kept)
@@ -296,6 +300,8 @@ class Directory:
         before, self.document, self.said_at = self.document, document, trio.current_time()
         if failures := self.trouble.clear():
             log.info("config server: it answers again after %d failures", failures)
+            if self.events.wanted:
+                self.events.tell(ConfigServerBack(self.said_at, failures))
         old = {} if before is None else before.rslist_urls
         if before is None or set(old) != set(document.rslist_urls):
             added = [name for name in document.rslist_urls if name not in old]

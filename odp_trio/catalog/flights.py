@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Final, final
 
+import msgspec
 import trio
 
 from odp_trio.errors import ConfigServerError, ConfigServerUnavailable, OdpError, UnknownCluster
@@ -19,11 +19,10 @@ REFUSED_SECONDS: Final = 2.0
 MOST_REFUSED: Final = 1024
 
 
-@dataclass(slots=True)
-class _Flight:
+class _Flight(msgspec.Struct):
     """A question that is under way, and what came of it."""
 
-    done: trio.Event = field(default_factory=trio.Event)
+    done: trio.Event = msgspec.field(default_factory=trio.Event)
     failure: OdpError | None = None
 
 

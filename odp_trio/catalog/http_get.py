@@ -11,7 +11,7 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
 
@@ -61,10 +61,14 @@ class _Progress:
 
 @final
 class HttpGet:
-    """Asks by GET.  No connection is kept: a kept one that has died is an error that nobody needs once a minute."""
+    """Asks by GET.  No connection is kept: a kept one that has died is an error that nobody needs once a minute.
 
-    def __init__(self) -> None:
-        self._transport: httpx.AsyncHTTPTransport | None = None
+    ``make_transport`` runs in a thread; by default it makes httpx's own.
+    """
+
+    def __init__(self, make_transport: Callable[[], httpx.AsyncBaseTransport] | None = None) -> None:
+        self._make_transport = make_transport or _make_transport
+        self._transport: httpx.AsyncBaseTransport | None = None
         self._opening = trio.Lock()
 
     async def get(self, url: str, *, limit: int, seconds: float) -> bytes:
@@ -103,13 +107,13 @@ class HttpGet:
         if self._transport is not None:
             await self._transport.aclose()
 
-    async def _open(self) -> httpx.AsyncHTTPTransport:
+    async def _open(self) -> httpx.AsyncBaseTransport:
         async with self._opening:
             if self._transport is None:
-                self._transport = await trio.to_thread.run_sync(_make_transport)
+                self._transport = await trio.to_thread.run_sync(self._make_transport)
         return self._transport
 
-    async def _follow(self, transport: httpx.AsyncHTTPTransport, url: str, progress: _Progress) -> httpx.Response:
+    async def _follow(self, transport: httpx.AsyncBaseTransport, url: str, progress: _Progress) -> httpx.Response:
         """Ask, and go where redirects lead; return what is no redirect."""
         asked = [url]
         while True:

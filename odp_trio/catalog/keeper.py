@@ -10,7 +10,6 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import final
 
 import msgspec
@@ -21,6 +20,7 @@ from odp_trio.catalog.metadata import MetadataConnection, Row
 from odp_trio.catalog.origin import Origin, Surroundings
 from odp_trio.catalog.trouble import Trouble
 from odp_trio.errors import CatalogError, ClusterMismatch, MalformedMetadata, MetadataRefused, UnknownCluster
+from odp_trio.events import ServerListChanged
 from odp_trio.model import Address
 from odp_trio.supervise.periodic import Bell
 from odp_trio.topology.cluster import Changes, ClusterResource, Server, Zone, place
@@ -32,22 +32,21 @@ REBUILD_SECONDS = 5.0
 
 
 @final
-@dataclass(slots=True, eq=False)
-class Keeper:
+class Keeper(msgspec.Struct, eq=False):
     """A cluster resource, its connection, and those who wait for its next refresh."""
 
     resource: ClusterResource
     metadata: MetadataConnection
     origin: Origin
     around: Surroundings
-    wanted: Bell = field(default_factory=Bell)
+    wanted: Bell = msgspec.field(default_factory=Bell)
     attempting: bool = True
     """An attempt is under way, or about to begin: a new keeper's task is just being started."""
-    attempted: trio.Event = field(default_factory=trio.Event)
+    attempted: trio.Event = msgspec.field(default_factory=trio.Event)
     failure: CatalogError | None = None
     waiting: int = 0
-    used_at: float = field(default_factory=trio.current_time)
-    trouble: Trouble = field(default_factory=Trouble)
+    used_at: float = msgspec.field(default_factory=trio.current_time)
+    trouble: Trouble = msgspec.field(default_factory=Trouble)
     rebuild: str = ""
     """Why the resource is to be built anew."""
     _rebuild_asked_at: float = float("-inf")
@@ -55,7 +54,7 @@ class Keeper:
     _missing: frozenset[Address] = frozenset()
     _order: _Order | None = None
     _idcs_due: float = float("-inf")
-    _idc_trouble: Trouble = field(default_factory=Trouble)
+    _idc_trouble: Trouble = msgspec.field(default_factory=Trouble)
 
     async def wait_available(self) -> ClusterResource:
         """Return the resource once it has a server list, waiting for one attempt to get it.
@@ -232,6 +231,9 @@ class Keeper:
             log.info("cluster %s: refreshed again after %d failures", cluster.name, failures)
         self.origin.learn(tuple(cluster.servers))
         _log_changes(cluster, changes)
+        if changes and self.around.events.wanted:
+            now = trio.current_time()
+            self.around.events.tell(ServerListChanged(now, cluster.name, changes.added, changes.removed, changes.moved))
 
     async def _note_failure(self, error: CatalogError) -> None:
         cluster = self.resource

@@ -81,7 +81,10 @@ def read_replicas(rows: Sequence[Row]) -> dict[int, tuple[Replica, ...]]:
     """
     found: dict[int, dict[Address, Replica]] = {}
     for row in rows:
-        tablet = int(row.get("tablet_id") or 0)
+        try:
+            tablet = int(row.get("tablet_id") or 0)
+        except (OverflowError, TypeError, ValueError):
+            continue
         replicas = found.setdefault(tablet, {})
         replica = _replica(row)
         if replica is not None and (replica.leader or replica.address not in replicas):
@@ -95,12 +98,13 @@ def read_replicas(rows: Sequence[Row]) -> dict[int, tuple[Replica, ...]]:
 def _replica(row: Row) -> Replica | None:
     try:
         role, kind = int(row["role"]), _number(row.get("replica_type"), FULL)
+        duplicate = _number(row.get("dup_replica_type"), 0) > 0
         address = Address.parse(f"[{row['svr_ip']}]:{row['sql_port']}")
-    except (BadAddress, KeyError, TypeError, ValueError):
+    except (BadAddress, KeyError, OverflowError, TypeError, ValueError):
         return None
     if role not in (_LEADER, _FOLLOWER) or not 0 <= kind <= _LAST_REPLICA_TYPE:
         return None
-    return Replica(address, role == _LEADER, kind, _number(row.get("dup_replica_type"), 0) > 0)
+    return Replica(address, role == _LEADER, kind, duplicate)
 
 
 def _number(value: Any, default: int) -> int:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final, NoReturn, final
 
+import msgspec
 import trio
 
 from odp_trio.catalog import location_queries as queries
@@ -22,9 +22,10 @@ from odp_trio.catalog.clusters import Clusters, Started
 from odp_trio.catalog.metadata import Row
 from odp_trio.config import Settings
 from odp_trio.errors import CatalogError, MalformedMetadata
+from odp_trio.events import Announcements, LeaderMoved
 from odp_trio.observe import Counts
 from odp_trio.supervise.periodic import every
-from odp_trio.topology.location import Location, TableEntry, TableKey, mark_dirty
+from odp_trio.topology.location import Location, Replica, TableEntry, TableKey, mark_dirty
 from odp_trio.topology.location_table import Locations
 from odp_trio.topology.partitioning import Partitioning, read_partitioning
 from odp_trio.topology.renewal_limiter import RenewalLimiter
@@ -43,9 +44,8 @@ Key = tuple[TableKey, int]
 """A table and a tablet of it; tablet 0 is the table itself."""
 
 
-@dataclass(slots=True)
-class _Fetch:
-    done: trio.Event = field(default_factory=trio.Event)
+class _Fetch(msgspec.Struct):
+    done: trio.Event = msgspec.field(default_factory=trio.Event)
     failure: CatalogError | None = None
 
 
@@ -69,6 +69,7 @@ class TableLocations:
         self._counts = counts
         self._settings = settings
         self._rng = rng
+        self.events = Announcements()
         self._fetches: dict[Key, _Fetch] = {}
 
     async def fetch(self, key: TableKey, tablet_id: int = 0) -> None:
@@ -204,8 +205,8 @@ class TableLocations:
             await self._renew_table(known, entry, now)
             return
         if entry.part_num > 1 and self._settings().enable_partition_table_route:
-            entry.partitioning = await self._fetch_partitioning(entry)
             entry.location = None
+            entry.partitioning = await self._fetch_partitioning(entry)
         self.table.store(entry)
         if entry.partitioning is not None:
             tablets = [partition.tablet_id for partition in entry.partitioning.tablets()]
@@ -216,7 +217,8 @@ class TableLocations:
         """The table is the one that we know: take over its replicas, and those of its dirty partitions."""
         known.state = EntryState.AVAILABLE
         if known.location is not None and fresh.location is not None:
-            known.location.renew(fresh.location.replicas, now, self._settings().delay_update_entry_interval)
+            self._take(known.location, fresh.location.replicas, now)
+        fresh.leave()
         dirty = [tablet for tablet, location in known.tablets.items() if location.state is EntryState.DIRTY]
         for at in range(0, len(dirty), _ALL_TABLETS_UP_TO):
             await self._fetch_tablets(known, dirty[at : at + _ALL_TABLETS_UP_TO])
@@ -250,7 +252,19 @@ class TableLocations:
             if known is None:
                 self.table.add_tablet(Location(entry, tablet_id, replicas, now))
             elif replicas:
-                known.renew(replicas, now, self._settings().delay_update_entry_interval)
+                self._take(known, replicas, now)
+
+    def _take(self, known: Location, replicas: tuple[Replica, ...], now: float) -> None:
+        """Renew a location, and say if its leader has moved."""
+        before = known.leader
+        known.renew(replicas, now, self._settings().delay_update_entry_interval)
+        if known.leader != before and self.events.wanted:
+            key = known.table.key
+            self.events.tell(
+                LeaderMoved(
+                    now, key.cluster, key.tenant, key.database, key.table, known.tablet_id, before, known.leader
+                )
+            )
 
 
 def _read_entry(key: TableKey, rows: Sequence[Row], now: float) -> TableEntry:

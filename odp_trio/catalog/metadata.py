@@ -1,4 +1,4 @@
-"""Metadata queries: ``proxyro@sys`` on an OBServer, by PyMySQL in a worker thread.
+"""Metadata queries: ``proxyro@sys`` on an OBServer, in a worker thread.
 
 A Trio cancel cannot interrupt a thread, so every call has socket time-outs,
 and an abandoned call closes its own connection.
@@ -10,26 +10,21 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, final
+from typing import Any, Protocol, final
 
 import msgspec
-import pymysql
-import pymysql.cursors
 import trio
 
+from odp_trio.catalog.metadata_connection import Connection
 from odp_trio.config import Settings
 from odp_trio.config.options import ClusterSettings
-from odp_trio.errors import MetadataRefused, MetadataUnavailable
+from odp_trio.errors import MetadataRefused, MetadataUnavailable, OdpError
 from odp_trio.model import Address
 from odp_trio.net.certificates import ServerTls
-from odp_trio.wire.auth import is_stage_one, stage_one, token_from_stage_one
+from odp_trio.net.network import KERNEL, AskServer, Network
+from odp_trio.wire.answers import StatementFailed
 
 log = logging.getLogger("odp_trio.catalog")
-
-if TYPE_CHECKING:
-    Connection = pymysql.connections.Connection[Any]
-else:
-    Connection = pymysql.connections.Connection
 
 Row = Mapping[str, Any]
 _ACCESS_DENIED = 1045
@@ -94,7 +89,8 @@ class MetadataClient:
     """The real one.  Keeps a few idle connections; asks servers in the order given until one answers.
 
     All of them together have ``timeout()`` seconds, asked each time, since settings
-    change; ``threads`` is how many questions one server may be asked at a time.
+    change; ``threads`` is how many questions one server may be asked at a time.  ``ask_server``, if there is one,
+    asks in the place of our connections and their threads.
     """
 
     def __init__(
@@ -105,8 +101,10 @@ class MetadataClient:
         connect_timeout: Callable[[], float],
         threads: int = 4,
         tls: Callable[[], ServerTls | None] = lambda: None,
+        ask_server: AskServer | None = None,
     ) -> None:
         self._credentials = credentials
+        self._ask_server = ask_server
         self._tls = tls
         self._timeout = timeout
         self._connect_timeout = connect_timeout
@@ -153,14 +151,19 @@ class MetadataClient:
     async def _enter_race(self, race: _Race, sql: str, address: Address, failed: trio.Event) -> None:
         limiter = self._limiters.setdefault(address, trio.CapacityLimiter(self._threads))
         try:
-            race.rows = await trio.to_thread.run_sync(
-                partial(self._ask_one, sql, address), abandon_on_cancel=True, limiter=limiter
-            )
+            race.rows = await self._ask(sql, address, limiter)
             race.won.cancel()
-        except Exception as exc:  # PyMySQL reads what a server sent: garbage may raise anything
+        except Exception as exc:  # of what a server sent: garbage may raise anything
             race.failures[str(address)] = exc
             del race.silent[str(address)]
             failed.set()
+
+    async def _ask(self, sql: str, address: Address, limiter: trio.CapacityLimiter) -> Sequence[Row]:
+        if self._ask_server is None:
+            question = partial(self._ask_one, sql, address)
+            return await trio.to_thread.run_sync(question, abandon_on_cancel=True, limiter=limiter)
+        async with limiter:
+            return await self._ask_server(self._credentials.user, self._credentials.passwords, sql, address)
 
     def _order(self, servers: Sequence[Address]) -> list[Address]:
         """Put servers last that were slow a short while ago."""
@@ -186,8 +189,11 @@ class MetadataClient:
         if connection is not None:
             try:
                 rows = _run(connection, sql)
-            except (pymysql.err.OperationalError, pymysql.err.InterfaceError, OSError):
-                _close(connection)  # it was idle for long: once more on a new one (these queries only read)
+            except (OdpError, OSError) as exc:
+                _close(connection)
+                if _number(exc) in _ANSWERS:
+                    raise
+                # It was idle for long: once more on a new one (these queries only read).
             else:
                 self._keep(address, connection)
                 return rows
@@ -214,48 +220,30 @@ class MetadataClient:
         _close(connection)
 
     def _connect(self, address: Address) -> Connection:
-        refusal: pymysql.err.OperationalError | None = None
+        refusal: StatementFailed | None = None
         for password in self._credentials.passwords or ("",):
             try:
-                return self._log_in(address, password)
-            except pymysql.err.OperationalError as exc:
-                if exc.args[:1] != (_ACCESS_DENIED,):
+                return Connection.open(
+                    address,
+                    f"{self._credentials.user}@sys",
+                    password,
+                    connect_timeout=self._connect_timeout(),
+                    timeout=self._timeout(),
+                    tls=self._tls(),
+                )
+            except StatementFailed as exc:
+                if exc.errno != _ACCESS_DENIED:
                     raise
                 refusal = exc
         assert refusal is not None
         raise refusal
 
-    def _log_in(self, address: Address, password: str) -> Connection:
-        connect = _StageOneConnection if is_stage_one(password) else Connection
-        tls = self._tls()
-        if tls is not None and tls.context is None and tls.required:
-            raise pymysql.err.InterfaceError(0, f"no TLS: {tls.problem}")
-        connection = connect(
-            defer_connect=True,
-            ssl=None if tls is None else tls.context,
-            ssl_disabled=tls is None or tls.context is None,
-            host=address.ip,
-            port=address.port,
-            user=f"{self._credentials.user}@sys",
-            password=password,
-            database="oceanbase",
-            charset="utf8mb4",
-            use_unicode=False,  # some columns hold bytes: see _value
-            autocommit=None,
-            connect_timeout=max(1, round(self._connect_timeout())),
-            read_timeout=self._timeout(),
-            write_timeout=self._timeout(),
-            cursorclass=pymysql.cursors.DictCursor,
-            program_name="odp_trio",
-        )
-        # Without this a PyMySQL that was given a context insists on TLS.
-        connection._ssl_required = tls is not None and tls.required  # type: ignore[attr-defined]
-        connection.connect()
-        return connection
-
 
 def open_metadata(
-    current: Callable[[], Settings], name: str, tls: Callable[[], ServerTls | None] = lambda: None
+    current: Callable[[], Settings],
+    name: str,
+    tls: Callable[[], ServerTls | None] = lambda: None,
+    network: Network = KERNEL,
 ) -> MetadataClient:
     """Return a client for one cluster: with its own account and passwords where it has them, else the global ones."""
     settings = current()
@@ -273,69 +261,43 @@ def open_metadata(
         timeout=lambda: current().short_async_task_timeout,
         connect_timeout=lambda: min(current().connect_timeout, current().short_async_task_timeout),
         tls=tls,
+        ask_server=network.ask_server,
     )
 
 
 def _run(connection: Connection, sql: str) -> Sequence[Row]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        return [{name.lower(): _value(name, value) for name, value in row.items()} for row in cursor.fetchall()]
+    result = connection.query(sql, _is_object)
+    names = [name.lower() for name in result.columns]
+    return [{name: _value(name, value) for name, value in zip(names, row, strict=True)} for row in result.rows]
+
+
+def _is_object(name: str) -> bool:
+    """Whether a column holds serialised objects: they are declared as text (seen on seekdb 1.3.0)."""
+    return name.lower().endswith(("_bin", "default_value"))
 
 
 def _value(name: str, value: Any) -> Any:
-    """Decode a text; columns of serialised objects stay bytes (they are declared as text: seen on seekdb 1.3.0)."""
-    if not isinstance(value, bytes) or name.lower().endswith(("_bin", "default_value")):
-        return value
-    return value.decode("utf-8", "replace")
+    """Decode what is a text, though it was declared as binary."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) and not _is_object(name) else value
 
 
 def _close(connection: Connection) -> None:
     try:
         connection.close()
-    except (pymysql.err.MySQLError, OSError) as exc:
+    except OSError as exc:
         log.debug("closing a metadata connection: %s", exc)
 
 
 def _number(error: Exception) -> int:
-    first = error.args[0] if isinstance(error, pymysql.err.MySQLError) and error.args else 0
-    return first if isinstance(first, int) else 0
+    return error.errno if isinstance(error, StatementFailed) else 0
 
 
 def _reason(error: Exception) -> str:
-    """One line without PyMySQL's wrapping: ``(1045) Access denied …``."""
-    if len(error.args) >= 2:
-        return f"({error.args[0]}) {error.args[1]}"
-    if isinstance(error, pymysql.err.MySQLError | OSError) and str(error):
+    """One line: ``(1045) Access denied …``."""
+    if isinstance(error, StatementFailed):
+        return f"({error.errno}) {error.message}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, OdpError | OSError) and str(error):
         return str(error)
     return f"{type(error).__name__}: {error}"
-
-
-class _StageOneConnection(Connection):
-    """Logs in with a stage-1 hash in the place of a password, which PyMySQL itself cannot.
-
-    By naming a plugin that the server does not use for the account we make it
-    ask for native password (seen on seekdb 1.3.0), and that question PyMySQL
-    leaves to a handler.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(auth_plugin_map={"mysql_native_password": _StageOneHandler}, **options)
-
-    def _get_server_information(self) -> None:
-        super()._get_server_information()  # type: ignore[misc]
-        self._auth_plugin_name = "caching_sha2_password"  # sha256_password would send the hash itself, over TLS
-
-
-class _StageOneHandler:
-    """Answers an AuthSwitchRequest with the token for a stage-1 hash."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    def authenticate(self, request: Any) -> Any:
-        scramble = request.read_all()
-        hashed = stage_one(self._connection.password.decode())
-        self._connection.write_packet(token_from_stage_one(hashed, scramble))
-        answer = self._connection._read_packet()
-        answer.check_error()
-        return answer

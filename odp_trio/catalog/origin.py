@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, final
+
+import msgspec
 
 from odp_trio.catalog.directory import Directory
 from odp_trio.config import Settings
 from odp_trio.errors import UnknownCluster
+from odp_trio.events import Announcements
 from odp_trio.model import Address
 from odp_trio.topology.cluster import ClusterResource
 from odp_trio.topology.rslist import Rslist, SubCluster
@@ -57,8 +59,7 @@ class Configured:
         """Do nothing."""
 
 
-@dataclass(slots=True)
-class Surroundings:
+class Surroundings(msgspec.Struct):
     """What every keeper is lent.
 
     ``moved`` is told the tenants whose servers must be asked for anew; None: all.
@@ -70,6 +71,7 @@ class Surroundings:
     changed: Callable[[], None] = lambda: None
     moved: Callable[[str, Sequence[str] | None], None] = lambda cluster, tenants: None
     refreshed: Callable[[ClusterResource], None] = lambda cluster: None
+    events: Announcements = msgspec.field(default_factory=Announcements)
 
 
 @final

@@ -4,20 +4,21 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
 from odp_trio.config.values import read_bool, read_duration
 from odp_trio.errors import ConfigError
-from odp_trio.routing.own_rules import DEFAULT_BUDGET, Mode, OwnRule
+from odp_trio.routing.own_rules import DEFAULT_BUDGET, Function, Mode, OwnRule
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP: Final = "odp_trio.rules"
 """Group of the entry points that name rules."""
@@ -79,16 +80,8 @@ def _load(
         function = found.load()
     except (Exception, SystemExit) as exc:
         raise _error(spec, f"{found.value} cannot be imported: {type(exc).__name__}: {exc}") from exc
-    if not callable(function):
-        raise _error(spec, f"{found.value} is {type(function).__name__}, not a function")
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-        raise _error(spec, f"{found.value} must be a plain function: a rule cannot wait")
-    try:
-        inspect.signature(function).bind(None, None)
-    except TypeError as exc:
-        raise _error(spec, f"{found.value} must take a request and a view: {exc}") from exc
-    except ValueError:
-        pass  # written in C: its first call will tell
+    if problem := _why_unusable(function):
+        raise _error(spec, f"{found.value} {problem}")
     name = found.name or getattr(function, "__name__", type(function).__name__)
     try:
         return OwnRule(
@@ -104,8 +97,67 @@ def _load(
         raise _error(spec, str(exc)) from exc
 
 
+def _why_unusable(function: object) -> str:
+    """Say why something cannot be a rule; empty if it can."""
+    if not callable(function):
+        return f"is {type(function).__name__}, not a function"
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        return "must be a plain function: a rule cannot wait"
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError as exc:
+        return f"must take a request and a view: {exc}"
+    except ValueError:
+        pass  # written in C: its first call will tell
+    return ""
+
+
+def own_rule(
+    function: Function,
+    *,
+    name: str = "",
+    mode: Mode | str = Mode.ACTIVE,
+    budget: float = DEFAULT_BUDGET,
+    cache: bool | None = None,
+) -> OwnRule:
+    """Return a function as a rule, for ``open_proxy(rules=...)``; of one proxy, since it counts.
+
+    ``name`` is the function's own if it is not given; ``mode`` is ``active``, ``shadow`` or ``off``; ``budget`` is
+    seconds for one call.  Raises ConfigError for what cannot be a rule.
+    """
+    called = name or getattr(function, "__name__", type(function).__name__)
+    if problem := _why_unusable(function):
+        raise ConfigError(f"own rule {called!r} {problem}")
+    if not 1e-6 <= budget <= HIGHEST_BUDGET:
+        raise ConfigError(f"own rule {called!r}: a budget of {budget:g} s; it is 0.000001 to {HIGHEST_BUDGET:g}")
+    try:
+        return OwnRule(
+            called,
+            function,
+            clock=time.perf_counter_ns,
+            alarm=log_disabled,
+            mode=Mode(mode),
+            budget=budget,
+            cache=cache,
+        )
+    except ValueError as exc:
+        raise ConfigError(f"own rule {called!r}: {exc}") from exc
+
+
+def all_own_rules(specs: Sequence[str], given: Iterable[OwnRule | Function]) -> list[OwnRule]:
+    """Return the rules that are given and, behind them, those that specs name; raise ConfigError."""
+    rules = [rule if isinstance(rule, OwnRule) else own_rule(rule) for rule in given]
+    rules += load_own_rules(specs)
+    names = [rule.name for rule in rules]
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise ConfigError(f"several own rules are named {', '.join(map(repr, twice))}")
+    return rules
+
+
 def _find(spec: str, target: str) -> EntryPoint:
     """Find what a spec names; one that is no entry point's has no name yet."""
+    from importlib.metadata import EntryPoint, entry_points  # a dozen modules; few proxies have own rules
+
     if ":" in target:
         if not _IMPORTABLE.fullmatch(target):
             raise _error(spec, "write the name of an entry point, or package.module:function")
@@ -148,6 +200,8 @@ def _read(spec: str, key: str, given: Mapping[str, str], reader: Callable[[objec
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+    import difflib
+
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else ""

@@ -21,7 +21,8 @@ from odp_trio.config import Settings
 from odp_trio.errors import ConnectFailed, NoDescriptor, ServerProtocolError
 from odp_trio.model import Address
 from odp_trio.net.channel import PacketChannel, PeerGone
-from odp_trio.net.connect import SocketOptions, connect
+from odp_trio.net.connect import SocketOptions
+from odp_trio.net.network import KERNEL, Network
 from odp_trio.wire.handshake import parse_greeting
 from odp_trio.wire.resultset import parse_err
 
@@ -45,14 +46,14 @@ class Probed(msgspec.Struct, frozen=True):
 Probe = Callable[[Address, float], Awaitable[Probed]]
 
 
-async def greets(address: Address, timeout: float) -> Probed:
+async def greets(address: Address, timeout: float, network: Network = KERNEL) -> Probed:
     """Connect and wait for the greeting within ``timeout`` seconds; say what was wrong.
 
     Raises NoDescriptor when this process cannot even try.
     """
     with trio.move_on_after(timeout):
         try:
-            return await _greets(address, timeout)
+            return await _greets(address, timeout, network)
         except NoDescriptor:
             raise
         except ConnectFailed as exc:
@@ -62,8 +63,8 @@ async def greets(address: Address, timeout: float) -> Probed:
     return Probed(f"no greeting within {timeout:g} s")
 
 
-async def _greets(address: Address, timeout: float) -> Probed:
-    sock = await connect(address, timeout, SocketOptions())
+async def _greets(address: Address, timeout: float, network: Network) -> Probed:
+    sock = await network.connect(address, timeout, SocketOptions())
     try:
         _, payload = await PacketChannel(sock, ServerProtocolError).receive()
     finally:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Protocol, Self
+
+import msgspec
 
 from odp_trio.topology.rslist import ConfigDocument, Rslist
 from odp_trio.topology.rslist_file import CachedRslist
@@ -73,8 +74,7 @@ class Source(Enum):
     LOCAL_FILE = "local file"
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(msgspec.Struct):
     """The rslist of a cluster name that was visited.  ``had_at`` and ``used_at`` are seconds since 1970."""
 
     rslist: Rslist
@@ -86,7 +86,7 @@ class Entry:
     said_at: float = float("-inf")
     """When the config server said it last, Trio's time."""
     used_at: float = 0.0
-    idcs: dict[int, Mapping[str, str]] = field(default_factory=dict)
+    idcs: dict[int, Mapping[str, str]] = msgspec.field(default_factory=dict)
     """Region by IDC, by cluster id."""
 
     @classmethod

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import final
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final, final
 
+import msgspec
 import trio
 
 from odp_trio.catalog import queries
@@ -20,13 +20,14 @@ from odp_trio.topology.tenant import TenantRoute, TenantTable
 log = logging.getLogger("odp_trio.catalog")
 
 SYS = "sys"
+_FRESH_SECONDS: Final = 5.0
+"""A failed server is a reason to ask again about a route so old; of locations that is delay_update_entry_interval."""
 
 
-@dataclass(slots=True)
-class _Fetch:
+class _Fetch(msgspec.Struct):
     """A fetch that is under way, and what came of it."""
 
-    done: trio.Event = field(default_factory=trio.Event)
+    done: trio.Event = msgspec.field(default_factory=trio.Event)
     route: TenantRoute | None = None
     failure: OdpError | None = None
 
@@ -81,15 +82,29 @@ class TenantRoutes:
         One after the other, in the background.
         """
         wanted = None if tenants is None else set(tenants)
-        keys = [
+        self._renew_soon(
             route.key
             for route in self._table.entries()
             if route.key.cluster == cluster and (wanted is None or route.key.tenant in wanted)
-        ]
-        self._to_renew.update(dict.fromkeys(keys))
-        if self._to_renew and not self._renewing:
-            self._renewing = True
-            self._nursery.start_soon(self._renew)
+        )
+
+    def server_failed(self, key: TenantKey) -> None:
+        """A server of a tenant failed, which may have others by now: fetch it in the background if its route is old."""
+        route = self._table.find(key)
+        if route is not None and self._is_old(route):
+            self._renew_soon((key,))
+
+    async def find_others(self, key: TenantKey, tried: Collection[Address]) -> bool:
+        """Answer whether a tenant has other servers than those that were tried in vain; fetch it if its route is old.
+
+        Its route stays in use if it cannot be fetched.
+        """
+        route = self._table.find(key)
+        if route is not None and self._is_old(route):
+            fetch = self._fetch(key)
+            await fetch.done.wait()
+            route = fetch.route
+        return route is not None and any(address not in tried for address in route.servers)
 
     def forget(self, cluster: str) -> None:
         """Drop the routes of a cluster that is gone."""
@@ -101,6 +116,24 @@ class TenantRoutes:
             self._changed()
             self._counts.tenant_invalidations += 1
             log.info("tenant %s of cluster %s: route is stale", key.tenant, key.cluster)
+
+    @staticmethod
+    def _is_old(route: TenantRoute) -> bool:
+        return trio.current_time() - route.fetched_at >= _FRESH_SECONDS
+
+    def _fetch(self, key: TenantKey) -> _Fetch:
+        """Return the fetch of a tenant that is under way, or begin one."""
+        fetch = self._fetches.get(key)
+        if fetch is None:
+            fetch = self._fetches[key] = _Fetch()
+            self._nursery.start_soon(self._run, key, fetch)
+        return fetch
+
+    def _renew_soon(self, keys: Iterable[TenantKey]) -> None:
+        self._to_renew.update(dict.fromkeys(keys))
+        if self._to_renew and not self._renewing:
+            self._renewing = True
+            self._nursery.start_soon(self._renew)
 
     async def _renew(self) -> None:
         try:
@@ -119,10 +152,7 @@ class TenantRoutes:
     async def _route(self, key: TenantKey) -> TenantRoute:
         if (known := self._table.find(key)) is not None:
             return known
-        fetch = self._fetches.get(key)
-        if fetch is None:
-            fetch = self._fetches[key] = _Fetch()
-            self._nursery.start_soon(self._run, key, fetch)
+        fetch = self._fetch(key)
         await fetch.done.wait()
         if fetch.failure is not None:
             raise type(fetch.failure)(str(fetch.failure)) from fetch.failure

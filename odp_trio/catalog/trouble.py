@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 REMINDER_SECONDS: Final = 600.0
 """How often a failure that stays the same is logged again."""
 
 
-@dataclass(slots=True)
-class Trouble:
+class Trouble(msgspec.Struct):
     """Failures in a row.  ``since`` is the time of the first one."""
 
     failures: int = 0

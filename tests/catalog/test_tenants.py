@@ -110,6 +110,49 @@ async def test_a_failed_fetch_is_everybodys_error_and_tried_again(autojump_clock
         assert await routes.servers(KEY)
 
 
+async def test_a_failed_server_is_a_reason_to_ask_again_unless_the_route_is_fresh(autojump_clock: MockClock) -> None:
+    fake = FakeMetadata(tenants={"t1": ["10.0.0.1"]})
+    async with open_routes(fake) as (routes, _):
+        routes.server_failed(KEY)  # nobody has asked for it
+        (first,) = await routes.servers(KEY)
+        fake.tenants["t1"] = ["10.0.0.1", "10.0.0.2"]
+        for _ in range(3):
+            routes.server_failed(KEY)
+        await trio.sleep(5)
+        assert fetches(fake) == 1
+
+        for _ in range(3):
+            routes.server_failed(KEY)
+        assert await routes.servers(KEY) == (first,)  # what is known stays in use
+        await trio.sleep(1)
+        assert len(await routes.servers(KEY)) == 2
+        assert fetches(fake) == 2
+
+
+async def test_a_tenant_is_asked_for_once_more_when_none_of_its_servers_could_be_used(
+    autojump_clock: MockClock,
+) -> None:
+    fake = FakeMetadata(tenants={"t1": ["10.0.0.1"]})
+    async with open_routes(fake) as (routes, _):
+        (first,) = await routes.servers(KEY)
+        assert not await routes.find_others(KEY, {first})
+        assert await routes.find_others(KEY, ())
+        assert fetches(fake) == 1
+
+        await trio.sleep(5)
+        assert not await routes.find_others(KEY, {first})
+        assert fetches(fake) == 2
+
+        await trio.sleep(5)
+        fake.down = "nobody answers"
+        assert not await routes.find_others(KEY, {first})
+        assert await routes.servers(KEY) == (first,)
+
+        fake.down = ""
+        fake.tenants["t1"] = ["10.0.0.2", "10.0.0.1"]
+        assert await routes.find_others(KEY, {first})
+
+
 async def test_a_view_is_made_anew_when_its_tenant_has_moved_and_not_when_others_come(
     autojump_clock: MockClock,
 ) -> None:
