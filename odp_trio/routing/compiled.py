@@ -41,6 +41,8 @@ class CompiledLevel:
             self.finder(0)
         except CannotCompute as exc:
             self.refusal = str(exc)
+        except ArithmeticError as exc:
+            self.refusal = f"no column is as the metadata say: {type(exc).__name__}"
 
     def _read(self, level: Level, columns: dict[str, KeyColumn]) -> None:
         names = column_names(level.expression)
@@ -65,7 +67,10 @@ class CompiledLevel:
         if found is None:
             types = tuple(kind for _, kind in self.columns)
             arguments = (self.names, types, self.expression)
-            found = compile_level(self._level.method, self._level.old, arguments, self._groups[parent])
+            try:
+                found = compile_level(self._level.method, self._level.old, arguments, self._groups[parent])
+            except (TypeError, ValueError, ArithmeticError) as exc:  # what servers say of a table need not fit together
+                raise CannotCompute(f"the bounds of the partitions do not go with the columns: {exc}") from exc
             self._finders[group] = found
         return found
 

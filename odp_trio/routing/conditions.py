@@ -7,8 +7,9 @@ from typing import Any
 
 from odp_trio.routing.columns import ColumnType, Stored
 from odp_trio.routing.levels import Interval, Points, ValueSet
+from odp_trio.routing.operands import Getter, getter
 from odp_trio.routing.scalars import CannotCompute, NoRow
-from odp_trio.routing.values import Getter, Values, getter
+from odp_trio.routing.values import Values
 from odp_trio.sql.facts import Condition, Default, Kind, Operand, Operator, StatementFacts
 from odp_trio.topology.partitioning import KeyColumn
 

@@ -10,7 +10,7 @@ import msgspec
 from odp_trio.model import Address
 from odp_trio.routing.consistency import choose_policy, why_consistency
 from odp_trio.routing.locate import key_operands
-from odp_trio.routing.partition import Located
+from odp_trio.routing.located import Located
 from odp_trio.routing.request import Decision, Lookup, Refuse, Route, RouteRequest
 from odp_trio.routing.rules import RULES, Rule
 from odp_trio.routing.view import View

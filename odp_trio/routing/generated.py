@@ -10,8 +10,9 @@ from odp_trio.routing.columns import ColumnType
 from odp_trio.routing.conditions import SetOf
 from odp_trio.routing.functions import call
 from odp_trio.routing.levels import Points
+from odp_trio.routing.operands import getter
 from odp_trio.routing.scalars import CannotCompute
-from odp_trio.routing.values import Values, getter
+from odp_trio.routing.values import Values
 from odp_trio.sql.facts import Condition, Default
 from odp_trio.topology.partitioning import KeyColumn
 

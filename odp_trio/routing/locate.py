@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from odp_trio.routing.partition import Located, NotComputable, Plan, plan_partition
+from odp_trio.routing.located import Located, NotComputable, Plan
 from odp_trio.routing.request import Lookup, RouteRequest
 from odp_trio.routing.values import Values
 from odp_trio.routing.view import View
@@ -30,7 +30,8 @@ def locate(request: RouteRequest, view: View) -> Lookup | None:
             return found
         entry = found
         request.remember(entry, view.tables)
-    entry.used = True
+    if not entry.used:
+        entry.used = True
     request.entry = entry
     if entry.location is not None:
         request.location = entry.location
@@ -119,7 +120,7 @@ def _by_annotation(request: RouteRequest, key: str, partitioning: Partitioning) 
     if len(partitioning.levels) != 1 or len(partitioning.columns) != 1:
         return NotComputable("a part_key annotation is for tables of one level and one key column")
     condition = Condition(partitioning.columns[0].name, Operator.EQ, (Literal(0),))
-    plan = plan_partition(partitioning, StatementFacts(kind=Kind.SELECT, alternatives=((condition,),)))
+    plan = _plan_partition(partitioning, StatementFacts(kind=Kind.SELECT, alternatives=((condition,),)))
     if not isinstance(plan, Plan):
         return plan
     quoted = "'" + key.replace("\\", "\\\\").replace("'", "''") + "'"
@@ -135,11 +136,17 @@ def plan_for(shape: Shape, partitioning: Partitioning) -> Plan | NotComputable:
     known = plans.get(id(partitioning))
     if known is not None:  # the entry keeps its partitioning alive, so that its id is its own
         return known[1]
-    plan = plan_partition(partitioning, shape.facts)
+    plan = _plan_partition(partitioning, shape.facts)
     if len(plans) >= _PLANS_KEPT:
         plans.clear()
     plans[id(partitioning)] = (partitioning, plan)
     return plan
+
+
+def _plan_partition(partitioning: Partitioning, facts: StatementFacts) -> Plan | NotComputable:
+    from odp_trio.routing.partition import plan_partition  # a dozen modules, which a start need not wait for
+
+    return plan_partition(partitioning, facts)
 
 
 def key_operands(shape: Shape) -> tuple[Literal | Parameter, ...]:

@@ -6,44 +6,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import final
-
-import msgspec
+from collections.abc import Iterable, Sequence
 
 from odp_trio.routing.compiled import Compiled, CompiledLevel, compiled
 from odp_trio.routing.conditions import SetOf, compile_set, conditions_on, is_insert
 from odp_trio.routing.generated import generated_set
+from odp_trio.routing.located import Locate, Located, NotComputable, Plan
 from odp_trio.routing.scalars import CannotCompute, NoRow
 from odp_trio.routing.shortcuts import shortcut
 from odp_trio.routing.values import Values
 from odp_trio.sql.facts import Condition, StatementFacts
-from odp_trio.topology.partitioning import Partition, Partitioning
-
-
-class Located(msgspec.Struct, frozen=True):
-    """Leaf partitions that the statement can touch, in order; at least one, and one if it is certain."""
-
-    partitions: tuple[Partition, ...]
-
-
-class NotComputable(msgspec.Struct, frozen=True):
-    """The partition cannot be worked out; the reason is one line for people."""
-
-    reason: str
-
-
-Locate = Callable[[Values], Located | NotComputable]
-
-
-@final
-class Plan:
-    """What is left to do at each execution: call ``locate`` with its values."""
-
-    __slots__ = ("locate",)
-
-    def __init__(self, locate: Locate) -> None:
-        self.locate = locate
+from odp_trio.topology.partitioning import Partitioning
 
 
 def plan_partition(partitioning: Partitioning, facts: StatementFacts) -> Plan | NotComputable:

@@ -9,13 +9,14 @@ import msgspec
 
 from odp_trio.errors import OdpError
 from odp_trio.model import Address
-from odp_trio.routing.partition import Located, NotComputable
+from odp_trio.routing.located import Located, NotComputable
 from odp_trio.routing.values import Values
 from odp_trio.sql.facts import Kind, Shape, StatementFacts
 from odp_trio.sql.literals import Annotation
 from odp_trio.state.client import ClientState
 from odp_trio.topology.location import Location, TableEntry, TableKey
 from odp_trio.topology.location_table import TenantTables
+from odp_trio.topology.scope import Scope
 
 NO_TEXT: Final = Shape(StatementFacts(kind=Kind.OTHER, why="a command without text"))
 """The shape of commands that carry no statement."""
@@ -23,7 +24,7 @@ PING: Final = Shape(StatementFacts(kind=Kind.OTHER, why="COM_PING", binds_last=(
 """The shape of COM_PING, which leaves warnings and row counts as they are."""
 
 
-class Route(msgspec.Struct, frozen=True):
+class Route(msgspec.Struct, frozen=True, gc=False):
     """The statement goes to ``server``; the rest says why and what feedback is about."""
 
     server: Address
@@ -38,7 +39,7 @@ class Route(msgspec.Struct, frozen=True):
     renew: Location | None = None
     """A dirty location that was used and should be renewed in the background."""
     tally: list[int] | None = None
-    """Of the table and the policy: statements routed and missed."""
+    """Of the table and the policy: statements routed and missed.  None of a route that its location keeps."""
 
 
 class Lookup(msgspec.Struct, frozen=True):
@@ -57,8 +58,6 @@ class Refuse(msgspec.Struct, frozen=True):
 
 
 Decision = Route | Lookup | Refuse
-Home = tuple[TenantTables, bytes, bool, TableEntry]
-"""The table of a shape: for this tenant, this database and this way of comparing names it is this one."""
 
 
 @final
@@ -70,8 +69,7 @@ class RouteRequest:
     """
 
     __slots__ = (
-        "_home",
-        "_home_of",
+        "_scope",
         "annotation",
         "entry",
         "located",
@@ -108,8 +106,7 @@ class RouteRequest:
         self.reason = ""
         """Why there is no location."""
         self.weak = False
-        self._home: Home | None = None
-        self._home_of: Shape | None = None
+        self._scope: Scope | None = None
         self.lookup_failure = ""
         """Why the location could not be looked up: the statement goes on without one."""
 
@@ -122,18 +119,25 @@ class RouteRequest:
         self.lookup_failure = ""
 
     def recalled(self, tables: TenantTables) -> TableEntry | None:
-        """Return the entry that this shape had the last time, in any session of the tenant, or else in this one."""
-        home: Home | None = self.shape.home  # type: ignore[assignment]
-        if home is None or home[0] is not tables:
-            home = self._home
-            if home is None or self._home_of is not self.shape or home[0] is not tables:
-                return None
-        entry = home[3]
-        state = self.state
-        same = home[1] == state.database and home[2] == state.lower_case_names and not entry.gone
-        return entry if same else None
+        """Return the entry that this shape had the last time, in any session of the tenant."""
+        home = self.scope(tables).find(self.shape)
+        if home is None:
+            return None
+        entry = home.table if type(home) is Location else home
+        return None if entry.gone else entry
 
     def remember(self, entry: TableEntry, tables: TenantTables) -> None:
         """Keep an entry for the next statement of this shape."""
-        self._home = self.shape.home = (tables, self.state.database, self.state.lower_case_names, entry)
-        self._home_of = self.shape
+        self.scope(tables).remember(self.shape, entry)
+
+    def scope(self, tables: TenantTables) -> Scope:
+        """Return what names mean in the session as it is now."""
+        scope, state = self._scope, self.state
+        if (
+            scope is None
+            or scope.tables is not tables
+            or scope.database != state.database
+            or scope.lower is not state.lower_case_names
+        ):
+            scope = self._scope = tables.scope(state.database, lower=state.lower_case_names)
+        return scope

@@ -22,7 +22,7 @@ from odp_trio.routing.request import Decision, Refuse, Route, RouteRequest
 from odp_trio.routing.view import View
 from odp_trio.sql.facts import Kind, StatementFacts
 from odp_trio.state.client import WEAK
-from odp_trio.topology.location import Location
+from odp_trio.topology.location import LEADER, Location
 from odp_trio.topology.tenant import EntryState
 
 Rule = Callable[[RouteRequest, View], Decision | None]
@@ -151,9 +151,11 @@ def leader(request: RouteRequest, view: View) -> Decision | None:
     if duplicate and request.shape.facts.is_read:
         return None
     if request.reason:  # several partitions
-        return Route(address, "leader", renew=renew, to_leader=True, tally=entry.tally("leader"))
-    route = Route(address, "leader", location=found, to_leader=True, renew=renew, tally=entry.tally("leader"))
-    if renew is None and not duplicate and not entry.gone:  # then it is the same for every statement
+        return Route(address, "leader", renew=renew, to_leader=True, tally=entry.tally(LEADER))
+    same = renew is None and not duplicate and not entry.gone  # for every statement
+    tally = None if same and found is entry.location else entry.tally(LEADER)
+    route = Route(address, "leader", location=found, to_leader=True, renew=renew, tally=tally)
+    if same:
         found.route, found.epoch = route, view.epoch
     return route
 

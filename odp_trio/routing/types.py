@@ -182,6 +182,7 @@ class StringType(ColumnType):
 
 
 _CHAR: Final = 23
+_MOST_BITS: Final = 64
 _SIZES: Final = {1: 8, 2: 16, 3: 24, 4: 32, 5: 64}
 
 
@@ -193,6 +194,8 @@ def column_type(column: KeyColumn) -> ColumnType:
         return IntegerType(column, -half, half - 1)
     if code - 5 in _SIZES:
         return IntegerType(column, 0, (1 << _SIZES[code - 5]) - 1)
+    if code == 31 and column.precision > _MOST_BITS:
+        raise CannotCompute(f"a column of {column.precision} bits is not known")
     if code == 31:
         return BitType(column, 0, (1 << max(column.precision, 1)) - 1)
     if code in DECIMAL_INT:

@@ -241,8 +241,8 @@ class ClientState:
 
     def learn(self, told: SessionState, server: ServerState) -> None:
         """Take over what the answer to the client's statement says, which ran on ``server``."""
-        self.revision += 1
         if told.schema is not None:
+            self.revision += 1
             self.database = server.database = told.schema
         changed = [
             (name, value)
@@ -253,6 +253,7 @@ class ClientState:
             self._read(name, value)
         if not changed and not told.user:
             return
+        self.revision += 1
         up_to_date = server.version == self.version
         self.version += 1
         for name, value in changed:
@@ -334,6 +335,8 @@ class ClientState:
 
 
 def _route_policy(value: bytes) -> int:
+    if not value:  # so servers name number 0
+        return 0
     if value.isdigit():
         number = int(value)
     else:

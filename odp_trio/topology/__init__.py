@@ -14,6 +14,7 @@ partitioning  how a table is partitioned, read from its metadata
 objects   the server's serialised objects: bounds and defaults
 location  where a table and its partitions are: entries
 location_table  all of them, bounded
+scope     what the names in a statement meant the last time, by tenant and database
 renewal_limiter  how many locations may be renewed in a second
 snapshot  all of it, and the settings of routing, as one JSON file; read back for explaining without a proxy
 partitioning_record  how a table is partitioned, as JSON

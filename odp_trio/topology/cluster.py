@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from itertools import zip_longest
 from typing import Final
@@ -112,8 +111,7 @@ class Tenant(msgspec.Struct, frozen=True):
     """Its zones in order, ``z1,z2;z3``, or RANDOM."""
 
 
-@dataclass(slots=True)
-class ClusterResource:
+class ClusterResource(msgspec.Struct):
     """One cluster.  ``available`` once a server list has been had.
 
     ``failures`` counts failed refreshes in a row and ``last_failure`` names the
@@ -130,13 +128,13 @@ class ClusterResource:
     role: str = ""
     """PRIMARY or STANDBY, as its servers say; only kernels before version 4 do."""
     version: str = ""
-    servers: Mapping[Address, Server] = field(default_factory=dict)
-    zones: Mapping[str, Zone] = field(default_factory=dict)
-    primary_zones: Mapping[str, str] = field(default_factory=dict)
+    servers: Mapping[Address, Server] = msgspec.field(default_factory=dict)
+    zones: Mapping[str, Zone] = msgspec.field(default_factory=dict)
+    primary_zones: Mapping[str, str] = msgspec.field(default_factory=dict)
     """By tenant: its zones in order, ``z1,z2;z3``, or RANDOM."""
-    localities: Mapping[str, str] = field(default_factory=dict)
+    localities: Mapping[str, str] = msgspec.field(default_factory=dict)
     """By tenant, those whose locality is just being changed included."""
-    idcs: Mapping[str, str] = field(default_factory=dict)
+    idcs: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Region by IDC, as the config server has it; zones say it themselves, this is for IDCs without a zone."""
     refreshed_at: float | None = None
     refreshes: int = 0

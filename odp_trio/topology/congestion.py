@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, final
 
@@ -148,8 +147,7 @@ class FailureHistory:
 
 
 @final
-@dataclass(slots=True, eq=False)
-class Entry:
+class Entry(msgspec.Struct, eq=False):
     """What is kept of one server.
 
     ``alive`` and ``detect`` say since when it belongs on these lists;
@@ -170,8 +168,8 @@ class Entry:
     detect_on: bool = False
     alive_why: str = ""
     detect_why: str = ""
-    history: FailureHistory = field(default_factory=FailureHistory)
-    kinds: Counter[Failure] = field(default_factory=Counter)
+    history: FailureHistory = msgspec.field(default_factory=FailureHistory)
+    kinds: Counter[Failure] = msgspec.field(default_factory=Counter)
     """Failures in the history, by kind, since it was last empty."""
     failed_at: float = -math.inf
     """The last failure of a session."""
@@ -188,7 +186,7 @@ class Entry:
     """One request may try it now."""
     failures: int = 0
     connect_failures: int = 0
-    last_listed: dict[Listed, float] = field(default_factory=dict)
+    last_listed: dict[Listed, float] = msgspec.field(default_factory=dict)
     """When it was last put on each list."""
 
     @property

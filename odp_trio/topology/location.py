@@ -5,12 +5,14 @@ the background (`catalog.locations`), not more often than its time and a limiter
 for the whole process (`renewal_limiter`) allow.
 
 Fetches in flight are not states of an entry; they belong to the one who fetches.
+
+There may be hundreds of thousands of these objects, and the garbage collector does not look at them.  So what
+refers to one another must be taken apart when it is not needed any more: ``TableEntry.leave``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final, final
 
 import msgspec
@@ -22,6 +24,8 @@ from odp_trio.topology.tenant import EntryState
 FIRST_PAUSE: Final = 1 / 32
 """Share of the pause that follows the first renewal without news; it doubles with each further one."""
 FULL, READONLY = 0, 16
+LEADER: Final = "leader"
+"""The name under which statements are counted that went to the leader because they must."""
 
 
 class TableKey(msgspec.Struct, frozen=True, gc=False):
@@ -51,8 +55,7 @@ class Replica(msgspec.Struct, frozen=True, gc=False):
 
 
 @final
-@dataclass(slots=True, eq=False)
-class Location:
+class Location(msgspec.Struct, eq=False, gc=False):
     """Where one partition, or a table that has only one, lives; and how its statements fared.
 
     ``orders`` and ``route`` are scratch space of ``routing``, emptied with every renewal.  ``route`` is the way to
@@ -63,18 +66,19 @@ class Location:
     tablet_id: int
     replicas: tuple[Replica, ...]
     fetched_at: float
+    route: object = None  # what every statement reads or writes stands together
+    epoch: int = -1
+    routed: int = 0
+    counted: int = 0
+    """How many of ``routed`` were not sent by ``route``: those that were are in no tally of the table."""
+    missed: int = 0
     state: EntryState = EntryState.AVAILABLE
     leader: Address | None = None
     pause_until: float = 0.0
     """Not to be asked about again before: the last renewal brought nothing new."""
     fruitless: int = 0
     """Renewals in a row that brought nothing new."""
-    hit_at: float = 0.0
-    routed: int = 0
-    missed: int = 0
-    orders: dict[object, object] = field(default_factory=dict)
-    route: object = field(default=None, init=False)
-    epoch: int = field(default=-1, init=False)
+    orders: dict[object, object] = {}
 
     def __post_init__(self) -> None:
         self.leader = next((replica.address for replica in self.replicas if replica.leader), None)
@@ -103,8 +107,7 @@ class Location:
 
 
 @final
-@dataclass(slots=True, eq=False)
-class TableEntry:
+class TableEntry(msgspec.Struct, eq=False, gc=False):
     """What we know of one table.
 
     ``location`` for a table of one partition, ``partitioning`` and ``tablets``
@@ -122,25 +125,43 @@ class TableEntry:
     """A view or a synonym: the rows are those of the table behind it."""
     partitioning: Partitioning | None = None
     location: Location | None = None
-    tablets: dict[int, Location] = field(default_factory=dict)
+    tablets: dict[int, Location] = {}
     state: EntryState = EntryState.AVAILABLE
-    pause_until: float = 0.0
     expires_at: float = float("inf")
     gone: bool = False
     """Replaced or dropped: nobody may go on using it."""
     used: bool = True
+    """Somebody has looked for it since eviction came by."""
+    routed: int = 0
+    """Statements that its location had had when eviction came by."""
     slot: int = -1
     """Its place in ``Locations``."""
     not_computable: int = 0
-    tallies: dict[str, list[int]] = field(default_factory=dict)
-    """Statements routed and missed, by policy."""
+    counts: dict[str, list[int]] | None = None
+    """Statements routed and missed, by policy; without those that the location's ``route`` has counted."""
 
     def tally(self, policy: str) -> list[int]:
         """Return the counts of one policy, which its routes write to."""
-        found = self.tallies.get(policy)
+        if self.counts is None:
+            self.counts = {}
+        found = self.counts.get(policy)
         if found is None:
-            found = self.tallies[policy] = [0, 0]
+            found = self.counts[policy] = [0, 0]
         return found
+
+    @property
+    def tallies(self) -> dict[str, list[int]]:
+        """Statements routed and missed, by policy; a copy."""
+        found = {} if self.counts is None else {policy: [*tally] for policy, tally in self.counts.items()}
+        if (location := self.location) is not None and (sent := location.routed - location.counted):
+            found.setdefault(LEADER, [0, 0])[0] += sent
+        return found
+
+    @property
+    def sent(self) -> int:
+        """How many statements have been routed, by any policy."""
+        found = 0 if self.counts is None else sum(tally[0] for tally in self.counts.values())
+        return found if (location := self.location) is None else found + location.routed - location.counted
 
     @property
     def duplicate(self) -> bool:
@@ -154,8 +175,24 @@ class TableEntry:
 
     def inherit(self, older: TableEntry) -> None:
         """Go on counting where the entry that this one replaces ended."""
-        self.tallies = older.tallies
+        self.counts = older.tallies or None
         self.not_computable += older.not_computable
+
+    def was_used(self) -> bool:
+        """Whether a statement has used it since this was asked last."""
+        location = self.location
+        routed = self.routed if location is None else location.routed
+        used = self.used or routed != self.routed
+        self.used, self.routed = False, routed
+        return used
+
+    def leave(self) -> None:
+        """Nobody finds it any more: what it and its locations refer to is let go, so that all of them can end."""
+        self.gone = True
+        self.forget_routes()
+        if self.location is not None:
+            self.counts, self.location = self.tallies or None, None
+        self.tablets = {}
 
     def forget_routes(self) -> None:
         """Have the rules asked again by the next statement."""

@@ -7,12 +7,14 @@ slices, or little by little.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Final, final
 
+import msgspec
+
 from odp_trio.model import TenantKey
 from odp_trio.topology.location import Location, TableEntry, TableKey
+from odp_trio.topology.scope import Scope, Scopes
 
 DEFAULT_LIMIT: Final = 200_000
 """Locations kept: ODP's routing_cache_mem_limited (128 MB) * 3/4 / 512 bytes."""
@@ -22,11 +24,10 @@ _STEPS: Final = 1000
 
 
 @final
-@dataclass(slots=True)
-class Tallies:
+class Tallies(msgspec.Struct):
     """Counts of a tenant's entries that are gone."""
 
-    by_policy: dict[str, list[int]] = field(default_factory=dict)
+    by_policy: dict[str, list[int]] = msgspec.field(default_factory=dict)
     """Statements routed and missed."""
     not_computable: int = 0
 
@@ -43,10 +44,15 @@ class Tallies:
 class TenantTables:
     """The tables of one tenant: by database, then by name.  There is one such object for a tenant."""
 
-    __slots__ = ("databases",)
+    __slots__ = ("_scopes", "databases")
 
-    def __init__(self) -> None:
+    def __init__(self, scopes: Scopes) -> None:
         self.databases: dict[str, dict[str, TableEntry]] = {}
+        self._scopes = scopes
+
+    def scope(self, database: bytes, *, lower: bool) -> Scope:
+        """Return what names mean in a database, where they are compared in lower case or not."""
+        return self._scopes.of(self, database, lower=lower)
 
     def find(self, database: str, table: str) -> TableEntry | None:
         """Return the entry of a table."""
@@ -77,6 +83,7 @@ class Locations:
         "_deadlines",
         "_free",
         "_hand",
+        "_scopes",
         "_size",
         "_slots",
         "_tenants",
@@ -91,6 +98,7 @@ class Locations:
         self.forgotten: dict[TenantKey, Tallies] = {}
         """Counts of entries that are gone, so that sums over a tenant never shrink."""
         self._tenants: dict[TenantKey, TenantTables] = {}
+        self._scopes = Scopes()
         self._slots: list[TableEntry | None] = []
         self._free: list[int] = []
         self._hand = 0
@@ -106,7 +114,7 @@ class Locations:
         """Return the tables of a tenant, those that come later included."""
         found = self._tenants.get(tenant)
         if found is None:
-            found = self._tenants[tenant] = TenantTables()
+            found = self._tenants[tenant] = TenantTables(self._scopes)
         return found
 
     def store(self, entry: TableEntry) -> None:
@@ -117,7 +125,8 @@ class Locations:
         if known is not None:
             entry.inherit(known)
             entry.slot = known.slot
-            self._leave(known)
+            self._size -= known.size
+            known.leave()
         elif self._free:
             entry.slot = self._free.pop()
         else:
@@ -144,7 +153,9 @@ class Locations:
     def add_tablet(self, location: Location) -> None:
         """Keep the location of one partition."""
         entry = location.table
-        if not entry.gone and location.tablet_id not in entry.tablets:
+        if entry.gone:
+            return
+        if location.tablet_id not in entry.tablets:
             self._size += 1
         entry.tablets[location.tablet_id] = location
         self._evict()
@@ -216,14 +227,10 @@ class Locations:
         self._slots[entry.slot] = None
         self._free.append(entry.slot)
         self._count -= 1
-        self._leave(entry)
-        if entry.tallies or entry.not_computable:
-            self.forgotten.setdefault(tenant, Tallies()).add(entry)
-
-    def _leave(self, entry: TableEntry) -> None:
-        entry.gone = True
-        entry.forget_routes()
         self._size -= entry.size
+        entry.leave()
+        if entry.counts or entry.not_computable:
+            self.forgotten.setdefault(tenant, Tallies()).add(entry)
 
     def _evict(self) -> None:
         """Second chance: an entry that was used since the hand was there stays for one more round.
@@ -237,8 +244,7 @@ class Locations:
             left -= 1
             if entry is None:
                 continue
-            if entry.used and left > 0:
-                entry.used = False
+            if entry.was_used() and left > 0:
                 continue
             self._forget(entry)
             self.evictions += 1

@@ -12,6 +12,9 @@ from enum import Enum
 from typing import Final, final
 
 DIGITS: Final = Context(prec=160)
+_DECIMAL_BYTES: Final = 64
+_DECIMAL_DIGITS: Final = 81
+"""Of a stored decimal: 512 bits; more digits than any column may have are no decimal."""
 """Wide enough for every DECIMAL; the default context would round."""
 
 Moment = tuple[int, int, int, int]
@@ -125,6 +128,8 @@ class ObjectReader:
             byte = self._take(1)[0]
             number |= (byte & 127) << shift
             if byte < 128:
+                if number >> 64:
+                    raise ValueError("a number has more than 64 bits")
                 return number
             shift += 7
             if shift > 63:
@@ -161,6 +166,8 @@ class ObjectReader:
             return unpack_datetime(self._signed(self.varint(), 64, code))
         if code in DECIMAL_INT:
             length, scale = self.varint(), self.varint()
+            if length > _DECIMAL_BYTES or scale > _DECIMAL_DIGITS:
+                raise ValueError(f"a decimal of {length} bytes with {scale} digits behind the point")
             return Decimal(int.from_bytes(self._take(length), "little", signed=True)).scaleb(-scale, DIGITS)
         if code == _EXTEND:
             return self._extreme()

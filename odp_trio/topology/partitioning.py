@@ -284,10 +284,12 @@ def _decoded(what: str, raw: object, read: Callable[[bytes], _T]) -> _T:
 
 def _bytes(raw: object) -> bytes:
     """Take bytes, text of the same bytes, or hexadecimal digits; the first byte of an object row tells them apart."""
-    data = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else bytes(raw)  # type: ignore[call-overload]
+    if not isinstance(raw, str | bytes):  # of a number, bytes() would make as many zeros
+        raise ValueError(f"it is of type {type(raw).__name__}")
+    data = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else raw
     if data[:1] >= b"0" and _HEX.fullmatch(data):
         return bytes.fromhex(data.decode("ascii"))
-    return bytes(data)
+    return data
 
 
 def _text(value: object) -> str:

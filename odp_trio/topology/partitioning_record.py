@@ -14,7 +14,7 @@ from odp_trio.topology.objects import Extreme, Row, Value
 from odp_trio.topology.partitioning import KeyColumn, Level, Partition, Partitioning
 
 
-class Special(msgspec.Struct, frozen=True):
+class Special(msgspec.Struct, frozen=True, gc=False):
     """A value that JSON has no form for: ``bytes`` as Base64, ``decimal``, ``float``, ``moment``, ``extreme``."""
 
     kind: str
@@ -24,7 +24,7 @@ class Special(msgspec.Struct, frozen=True):
 Written = int | Special | None
 
 
-class PartitionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+class PartitionRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A partition of the first level, or one of the second."""
 
     id: int
@@ -38,7 +38,7 @@ ColumnRecord = dict[str, int | str | bool | Special | None]
 """The fields of a KeyColumn by name."""
 
 
-class PartitioningRecord(msgspec.Struct, frozen=True):
+class PartitioningRecord(msgspec.Struct, frozen=True, gc=False):
     """The fields of Partitioning."""
 
     table_id: int

@@ -81,7 +81,7 @@ class TenantRecord(msgspec.Struct, frozen=True):
     servers: tuple[str, ...]
 
 
-class ReplicaRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+class ReplicaRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One replica.  ``kind`` is OceanBase's number."""
 
     server: str
@@ -90,7 +90,7 @@ class ReplicaRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     duplicate: bool = False
 
 
-class LocationRecord(msgspec.Struct, frozen=True):
+class LocationRecord(msgspec.Struct, frozen=True, gc=False):
     """Where one partition is; ``age`` is seconds since it was fetched."""
 
     tablet_id: int
@@ -101,7 +101,7 @@ class LocationRecord(msgspec.Struct, frozen=True):
     missed: int
 
 
-class TableRecord(msgspec.Struct, frozen=True):
+class TableRecord(msgspec.Struct, frozen=True, gc=False):
     """What is known of one table; ``tallies`` are statements routed and missed, by policy."""
 
     cluster: str
@@ -346,7 +346,7 @@ def _restore_table(record: TableRecord, now: float) -> TableEntry:
         partitioning=None if record.partitioning is None else restore_partitioning(record.partitioning),
         state=EntryState.DIRTY if record.dirty else EntryState.AVAILABLE,
         not_computable=record.not_computable,
-        tallies={policy: [*tally] for policy, tally in record.tallies.items()},
+        counts={policy: [*tally] for policy, tally in record.tallies.items()},
     )
     if record.location is not None:
         entry.location = _restore_location(entry, record.location, now)
@@ -364,8 +364,9 @@ def _restore_location(entry: TableEntry, record: LocationRecord, now: float) -> 
         record.tablet_id,
         replicas,
         now - record.age,
-        EntryState.DIRTY if record.dirty else EntryState.AVAILABLE,
+        state=EntryState.DIRTY if record.dirty else EntryState.AVAILABLE,
         routed=record.routed,
+        counted=record.routed,
         missed=record.missed,
     )
 

@@ -13,6 +13,7 @@
     state       the session-state block of an OK packet
     reroute     where error 5727 says that a statement belongs
     resultset   OK, ERR, EOF and text result sets of our own
+    answers     answers to statements of our own: packets to rows
     framing     which framing a server session has: plain, compressed, OB 2.0
     compressed  MySQL's compressed protocol, and OceanBase's way with it
     ob20        OB 2.0 framing: whole frames

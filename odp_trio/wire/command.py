@@ -93,9 +93,8 @@ _HANDLING: Final[dict[Com, Handling]] = {
     ),
 }
 
-HANDLING: Final[tuple[Handling, ...]] = tuple(
-    _HANDLING.get(Com(byte), Handling.REFUSE) if byte <= max(Com) else Handling.REFUSE for byte in range(256)
-)
+_BY_BYTE: Final = {int(command): handling for command, handling in _HANDLING.items()}
+HANDLING: Final[tuple[Handling, ...]] = tuple([_BY_BYTE.get(byte, Handling.REFUSE) for byte in range(256)])
 """By command byte."""
 
 

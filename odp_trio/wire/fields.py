@@ -106,6 +106,12 @@ def lenenc_int(number: int) -> bytes:
     return b"\xfe" + number.to_bytes(8, "little")
 
 
+def length_of(text: bytes) -> bytes:
+    """Encode what stands before a length-encoded string."""
+    length = len(text)
+    return _SHORT[length] if length < 0xFB else lenenc_int(length)
+
+
 def lenenc_str(text: bytes) -> bytes:
     """Encode a length-encoded string."""
     length = len(text)

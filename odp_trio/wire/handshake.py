@@ -15,7 +15,7 @@ import msgspec
 
 from odp_trio.errors import ClientProtocolError, ServerProtocolError
 from odp_trio.wire.auth import NATIVE_PASSWORD, SCRAMBLE_BYTES
-from odp_trio.wire.fields import Capability, Cursor, client_cursor, lenenc_str, server_cursor
+from odp_trio.wire.fields import Capability, Cursor, client_cursor, lenenc_str, length_of, server_cursor
 
 OFFERED: Final = (
     0xFFFF & ~(Capability.COMPRESS | Capability.SSL)
@@ -29,6 +29,25 @@ OFFERED: Final = (
 """What we offer to clients.  DEPRECATE_EOF is not among it: OceanBase always sends EOF packets."""
 
 UTF8MB4_BIN = 46
+_NAMES: Final = {
+    name: lenenc_str(name)
+    for name in (
+        b"__mysql_client_type",
+        b"__connection_id",
+        b"__proxy_connection_id",
+        b"__cluster_name",
+        b"__cluster_id",
+        b"__global_vars_version",
+        b"__proxy_capability_flag",
+        b"__proxy_scramble",
+        b"__client_ip",
+        b"__proxy_version",
+        b"__client_addr_port",
+        b"__client_session_id",
+        b"__client_connect_time",
+    )
+}
+"""The attributes of every login to an OBServer, written before."""
 _MAX_ATTRIBUTES_BYTES = 65536
 _GREETING: Final = struct.Struct("<I8sxHBHHB10x")
 """What is behind the version: connection id, scramble, capabilities, charset, status, capabilities, a length."""
@@ -120,8 +139,10 @@ class LoginPacket(msgspec.Struct, frozen=True):
         if flags & Capability.PLUGIN_AUTH:
             pieces.append((self.plugin or NATIVE_PASSWORD) + b"\0")
         if flags & Capability.CONNECT_ATTRS:
-            pairs = b"".join(lenenc_str(name) + lenenc_str(value) for name, value in self.attributes.items())
-            pieces.append(lenenc_str(pairs))
+            pairs: list[bytes] = []
+            for name, value in self.attributes.items():
+                pairs += (_NAMES.get(name) or lenenc_str(name), length_of(value), value)
+            pieces.append(lenenc_str(b"".join(pairs)))
         return b"".join(pieces)
 
 

@@ -117,16 +117,20 @@ def _date(raw: bytes, *, whole_day: bool) -> Parameter:
         if whole_day and len(raw) <= 4:
             return dt.date(year, month, day)
         return dt.datetime(year, month, day, hour, minute, second, micros)  # SQL has none either
-    except ValueError:
+    except (ValueError, OverflowError):
         return bytes(raw)
 
 
 def _time(raw: bytes) -> Parameter:
+    """Read a time; one of more days than Python's type holds is given as bytes."""
     if len(raw) < 8:
         return dt.timedelta(0)
     days = int.from_bytes(raw[1:5], "little")
     micros = int.from_bytes(raw[8:12], "little") if len(raw) >= 12 else 0
-    length = dt.timedelta(days=days, hours=raw[5], minutes=raw[6], seconds=raw[7], microseconds=micros)
+    try:
+        length = dt.timedelta(days=days, hours=raw[5], minutes=raw[6], seconds=raw[7], microseconds=micros)
+    except OverflowError:
+        return bytes(raw)
     return -length if raw[0] else length
 
 

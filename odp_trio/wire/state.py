@@ -75,6 +75,8 @@ _ONE_BYTE: Final = 250
 """The greatest number that is written in one byte."""
 _STATE: Final = int(Status.SESSION_STATE_CHANGED) >> 8
 _MORE: Final = int(Status.MORE_RESULTS)
+_MOST_DIGITS: Final = 20
+"""What a 64-bit number has.  int() refuses thousands of digits with an error of its own."""
 
 
 @dataclass(slots=True)
@@ -195,4 +197,4 @@ def find_variable(ok: bytes, name: bytes) -> bytes | None:
 def find_number(ok: bytes, name: bytes) -> int:
     """Return the value of a variable in an OK payload as a number; 0 if it is none, or not told."""
     value = find_variable(ok, name) or b""
-    return int(value) if value.isdigit() else 0
+    return int(value) if value.isdigit() and len(value) <= _MOST_DIGITS else 0

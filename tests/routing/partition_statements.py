@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from odp_trio.routing.partition import Located, NotComputable, Plan, plan_partition
+from odp_trio.routing.located import Located, NotComputable, Plan
+from odp_trio.routing.partition import plan_partition
 from odp_trio.routing.values import Values
 from odp_trio.sql.facts import (
     Condition,

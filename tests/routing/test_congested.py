@@ -10,7 +10,7 @@ from odp_trio.model import Address
 from odp_trio.routing.decide import decide, explain
 from odp_trio.routing.request import Refuse, Route
 from odp_trio.routing.view import RouteSettings, View
-from odp_trio.session.conversation import login_order
+from odp_trio.session.first_server import login_order
 from odp_trio.topology.congestion import Listed, Refusals
 from tests.routing.world import THREE_IDCS, World, address
 

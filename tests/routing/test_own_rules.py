@@ -191,7 +191,7 @@ def test_a_dirty_location_is_renewed_though_a_rule_chose() -> None:
 def test_routes_of_a_rule_are_tallied_under_its_name() -> None:
     bed = Bed(to_b)
 
-    assert bed.decide(request()).tally is bed.location.table.tallies["mine"]
+    assert bed.decide(request()).tally is bed.location.table.counts["mine"]
 
 
 # ---- its place ------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odp_trio.routing.partition import Located, NotComputable
+from odp_trio.routing.located import Located, NotComputable
 from odp_trio.routing.values import Values
 from odp_trio.sql.facts import (
     Condition,

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from odp_trio.routing.partition import NotComputable
+from odp_trio.routing.located import NotComputable
 from odp_trio.routing.values import Values
 from tests.routing.partition_statements import insert, locate, partitioning_of
 

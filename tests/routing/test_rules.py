@@ -42,6 +42,7 @@ class Ladder:
 
     def __init__(self) -> None:
         self.world = World(THREE_IDCS, primary_zone="z3", settings=RouteSettings(target_servers=((address(1),),)))
+        self.location = self.world.entry.location
         self.world.locations.drop(self.world.entry.key)
         state = self.world.state
         state.in_transaction, state.bound, state.last = True, "it has a temporary table", address(3)
@@ -63,7 +64,7 @@ class Ladder:
         )
 
     def find(self) -> None:
-        self.world.entry.gone = False
+        self.world.entry.gone, self.world.entry.location = False, self.location
         self.world.locations.store(self.world.entry)
 
     def begin(self) -> None:

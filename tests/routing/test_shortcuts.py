@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from odp_trio.routing.collation import collation
 from odp_trio.routing.compiled import compiled
-from odp_trio.routing.partition import Located, NotComputable, Plan, plan_partition
+from odp_trio.routing.located import Located, NotComputable, Plan
+from odp_trio.routing.partition import plan_partition
 from odp_trio.routing.shortcuts import shortcut
 from odp_trio.routing.values import Values
 from odp_trio.sql.facts import Condition, Kind, Literal, Operator, Parameter, StatementFacts

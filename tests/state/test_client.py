@@ -64,7 +64,7 @@ def test_what_the_login_says_of_the_consistency_was_not_set_by_the_client() -> N
         (b"only_readonly_zone", 2),
         (b"UNMERGE_ZONE_FIRST", 3),
         (b"UNMERGE_FOLLOWER_FIRST", 1),
-        (b"", 1),
+        (b"", 0),  # so servers name number 0
     ],
 )
 def test_the_route_policy_is_a_word_or_a_number_and_any_other_means_the_first(value: bytes, number: int) -> None:
@@ -209,3 +209,14 @@ def test_after_a_reset_connection_no_server_holds_locks_ids_or_statements() -> N
     gone: tuple[object, ...] = (client.lock_server, client.insert_id_server, client.route_address)
     assert gone == (None, None, None)
     assert (client.text_prepared, client.bound, client.database) == ({}, "", b"db")
+
+
+def test_what_is_of_one_statement_only_is_no_other_state() -> None:
+    client, server = told(), ServerState()
+    before = client.revision
+
+    client.learn(SessionState({b"ob_statement_trace_id": b"Y1", b"ob_proxy_partition_hit": b"1"}), server)
+    assert client.revision == before
+
+    client.learn(SessionState({b"ob_proxy_set_trx_executed": b"1"}), server)
+    assert client.revision > before

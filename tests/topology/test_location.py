@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from odp_trio.model import Address, TenantKey
+from odp_trio.routing.request import Route
 from odp_trio.topology.location import Location, Replica, TableEntry, TableKey, mark_dirty
 from odp_trio.topology.location_table import Locations
 from odp_trio.topology.renewal_limiter import RenewalLimiter
@@ -315,3 +319,43 @@ def test_the_route_of_a_location_ends_with_what_it_was_made_of(end: str, tablet:
             table.store(entry("c"))
 
     assert (location.route, location.epoch) == (None, -1)
+
+
+class Canary:
+    """Dies with the location that holds it."""
+
+
+def replaced(table: Locations) -> None:
+    table.store(entry("a"))
+
+
+def dropped(table: Locations) -> None:
+    table.drop(TableKey("demo", "t1", "test", "a"))
+
+
+def evicted(table: Locations) -> None:
+    table.resize(1)
+    for name in "bcd":
+        table.store(entry(name))
+
+
+@pytest.mark.parametrize("leaves", [replaced, dropped, evicted])
+def test_what_is_gone_ends_without_the_garbage_collector(leaves: Callable[[Locations], None]) -> None:
+    table, found, canaries = Locations(), entry("a"), []
+    found.location = Location(found, 0, (Replica(HERE, leader=True),), 0.0)
+    table.store(found)
+    table.add_tablet(Location(found, 7, (Replica(HERE, leader=True),), 0.0))
+    gc.disable()
+    try:
+        for location in found.locations():
+            canary = Canary()
+            location.orders["canary"] = canary
+            location.route = Route(HERE, "leader", location=location)
+            canaries.append(weakref.ref(canary))
+        del canary, location, found
+
+        leaves(table)
+
+        assert [canary() for canary in canaries] == [None, None]
+    finally:
+        gc.enable()

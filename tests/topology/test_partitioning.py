@@ -73,6 +73,13 @@ def test_a_default() -> None:
     assert read_value(bytes.fromhex("2A053F008080808080C0D0D219")) == (2020, 1, 1, 0)
 
 
+@pytest.mark.parametrize("last", ["02", "7F"])
+def test_a_number_of_more_than_64_bits_is_none(last: str) -> None:
+    assert read_value(bytes.fromhex("0C003F00" + "FF" * 9 + "01")) is not None
+    with pytest.raises(ValueError, match="more than 64 bits"):
+        read_value(bytes.fromhex("0C003F00" + "FF" * 9 + last))
+
+
 @pytest.mark.parametrize("bound", [bytes.fromhex("0105053F000A"), "0105053F000A", "\x01\x05\x05?\x00\n"])
 def test_bounds_come_as_bytes_or_text(bound: object) -> None:
     read = read_partitioning(5, [INFO], [partition("p0", bound)], [])
@@ -94,6 +101,8 @@ def test_a_default_that_the_server_computes_is_no_error() -> None:
         ({"part_level": 3}, "part_level is 3"),
         ({"part_key_type": None}, "int"),
         ({"part_key_default_value": b"\x04\x05"}, "part_key_default_value: it ends in the middle"),
+        ({"part_key_default_value": 10**18}, "part_key_default_value: it is of type int"),
+        ({"part_key_default_value": b"\x32\0\0\0\4" + b"\xff" * 8 + b"\x7f\1\2\3\4"}, "digits behind the point"),
     ],
 )
 def test_what_cannot_be_is_named(changes: dict[str, object], message: str) -> None:

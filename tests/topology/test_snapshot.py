@@ -76,7 +76,7 @@ def entries(draw: st.DrawFn) -> TableEntry:
             decoded=st.booleans(),
             state=states,
             not_computable=numbers,
-            tallies=st.dictionaries(names, st.lists(numbers, min_size=2, max_size=2), max_size=2),
+            counts=st.dictionaries(names, st.lists(numbers, min_size=2, max_size=2), max_size=2),
             partitioning=st.none() | partitionings(),
         )
     )

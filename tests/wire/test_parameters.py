@@ -141,3 +141,19 @@ def test_the_head_is_long_enough_for_the_types(values: list[tuple[bytes, bytes] 
     whole, types = written(values, send_types=True)
 
     assert parse_execute(whole[: head_bytes(len(values))], len(values)).types == types
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw"),
+    [
+        (b"\x0c\0", b"\xe8\x07\x05\x06\x07\x08\x09\xff\xff\xff\xff"),  # 4294 seconds in microseconds
+        (b"\x07\0", b"\xe8\x07\x05\x06\x07\x08\x09\0\0\0\x80"),
+        (b"\x0b\0", b"\0\xff\xff\xff\xff\x17\x3b\x3b"),  # 4294967295 days
+        (b"\x0b\0", b"\1\xff\xff\xff\xff\x17\x3b\x3b\0\0\0\0"),
+    ],
+)
+def test_a_date_or_time_beyond_what_python_holds_is_given_as_bytes(kind: bytes, raw: bytes) -> None:
+    payload = execute(kind, bytes((len(raw),)) + raw)
+    found = parse_execute(payload, 1)
+
+    assert list(read_values(payload, 1, kind, found.values_at, "utf-8")) == [raw]

@@ -14,6 +14,7 @@ from odp_trio.wire.fields import Status, lenenc_int, lenenc_str
 from odp_trio.wire.state import (
     OKPacket,
     SessionState,
+    find_number,
     find_variable,
     parse_ok,
     parse_ok_head,
@@ -173,3 +174,10 @@ def test_any_bytes_are_a_value_or_a_server_error(
             parse(data)
         except ServerProtocolError:
             continue
+
+
+@pytest.mark.parametrize("digits", [b"1" * 21, b"9" * 5000])
+def test_a_number_with_more_digits_than_any_has_is_none(digits: bytes) -> None:
+    ok = b"\0\0\0\x02\x40\0\0\0" + lenenc_str(b"\0" + lenenc_str(lenenc_str(b"n") + lenenc_str(digits)))
+
+    assert find_number(ok, b"n") == 0
