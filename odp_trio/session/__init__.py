@@ -24,6 +24,7 @@ kill          KILL: who may, whom it reaches, how a statement is interrupted
 own_answers   what the session's task answers itself: KILL, the process list, EXPLAIN ROUTE
 answering     what answers mean for the session; the base of router
 held_begin    a BEGIN that was held back; between answering and router
+repeating     a statement like one before it; between held_begin and router
 router        which server session takes a command, without waiting
 ports         what routing is lent, as protocols
 internal_routing  transactions whose statements may run on several servers
@@ -38,12 +39,16 @@ preparing     bringing prepared statements to further servers
 placing       finding a server session for a command when that needs waiting
 explaining    EXPLAIN ROUTE in a session
 services      what every session is lent
-conversation  the login
+first_server  as whom a client is logged in to servers, and to which one first
+entrance      the login in callbacks, as long as nothing has to be waited for
+conversation  the login in a task, from wherever callbacks have left it
+unattended    a logged-in session without a task
 forwarding    the logged-in session: the task that is parked while the lane works
 refusing      the last packet of a session that may not go on
 change_user   COM_CHANGE_USER
 limit_table   every limit of a session, for docs/limits.md
 time_limits   time-outs of statements and of clients
+resting       which sessions are looked at, and which rest until they can be due
 server_loss   what sessions say of servers when somebody looks, how one is left
 account       what is kept for a session, against its bound
 admission     how many clients there may be: of the proxy, a tenant, a user

@@ -19,7 +19,7 @@ from odp_trio.session.statements import SessionStatements
 from odp_trio.sql.facts import Kind
 from odp_trio.state.client import ClientState
 from odp_trio.state.weight import STATEMENT_BYTES, weight
-from odp_trio.topology.location import Location
+from odp_trio.topology.location import LEADER, Location
 from odp_trio.wire.command import Com
 from odp_trio.wire.reroute import VARIABLE
 from odp_trio.wire.response import ResponseTracker
@@ -116,8 +116,11 @@ class Answering:
             route.location.missed += 1
             if self.cell is not None:
                 self.cell.missed += 1
-            if route.tally is not None:
-                route.tally[1] += 1
+            tally = route.tally
+            if tally is None and route.rule == "leader":
+                tally = route.location.table.tally(LEADER)
+            if tally is not None:
+                tally[1] += 1
             self.feedback.misrouted(self.key, route, self._sql())
         if verdict in (Verdict.DIRTY, Verdict.DIRTY_AT_ONCE):
             self._missed = route.location

@@ -7,6 +7,7 @@ import trio
 
 from odp_trio.errors import UpstreamError
 from odp_trio.net.reactor import BUFFER_BYTES
+from odp_trio.net.waiting import wait_readable, wait_writable
 from odp_trio.session.server_set import Upstream
 from odp_trio.wire.command import Com
 from odp_trio.wire.packets import packet
@@ -86,7 +87,7 @@ async def _send(upstream: Upstream, payload: bytes) -> None:
         try:
             view = view[stream.send(view) :]
         except BlockingIOError:
-            await trio.lowlevel.wait_writable(stream)
+            await wait_writable(stream)
 
 
 async def _swallow(upstream: Upstream, tracker: ResponseTracker, kept: bytearray | None = None) -> bytes:
@@ -97,7 +98,7 @@ async def _swallow(upstream: Upstream, tracker: ResponseTracker, kept: bytearray
         try:
             data = upstream.stream.recv(BUFFER_BYTES)
         except BlockingIOError:
-            await trio.lowlevel.wait_readable(upstream.stream)
+            await wait_readable(upstream.stream)
             continue
         if not data:
             raise UpstreamError("closed by the server")

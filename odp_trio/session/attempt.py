@@ -33,12 +33,13 @@ class ClientLeft(PeerGone):
 
 @final
 class Attempt:
-    """An attempt under way."""
+    """An attempt under way; ``since``: when it was begun, if not now."""
 
-    __slots__ = ("_broken_off", "_client", "_reactor", "_scope", "address")
+    __slots__ = ("_broken_off", "_client", "_reactor", "_scope", "_since", "address")
 
-    def __init__(self, address: Address, client: socket.socket, reactor: Reactor) -> None:
+    def __init__(self, address: Address, client: socket.socket, reactor: Reactor, since: float | None = None) -> None:
         self.address = address
+        self._since = since
         self._client = client
         self._reactor = reactor
         self._scope = trio.CancelScope()
@@ -51,7 +52,7 @@ class Attempt:
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """Return what ``work`` does; raise ConnectFailed when it is broken off, ClientLeft when the client is gone."""
-        begun, fd = trio.current_time(), self._client.fileno()
+        begun, fd = trio.current_time() if self._since is None else self._since, self._client.fileno()
         self._reactor.register(fd, self._on_client, self._on_error, EPOLLRDHUP)
         try:
             with self._scope:

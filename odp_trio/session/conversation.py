@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
-from typing import Final
+from itertools import chain
 
 import msgspec
 import trio
@@ -24,16 +24,14 @@ from odp_trio.errors import (
     UpstreamError,
 )
 from odp_trio.model import Address, TenantKey
-from odp_trio.net.channel import PacketChannel, PeerGone, PeerTooSlow
+from odp_trio.net.channel import PeerGone, PeerTooSlow
+from odp_trio.net.pace import Pace
 from odp_trio.net.tls import TlsFailed
-from odp_trio.routing.decide import order
-from odp_trio.routing.request import RouteRequest
-from odp_trio.routing.values import Values
-from odp_trio.routing.view import View
+from odp_trio.session.entrance import COMMAND_BYTES, Entrance
+from odp_trio.session.first_server import identity_of, login_order
 from odp_trio.session.forwarding import Forwarding
 from odp_trio.session.login import (
     Credentials,
-    Destination,
     LoginTimeout,
     choose_destination,
     denial,
@@ -46,49 +44,47 @@ from odp_trio.session.refusing import refuse, send_last
 from odp_trio.session.retry import after_failed_login, failure_of
 from odp_trio.session.services import Services, Session
 from odp_trio.session.upstream import (
+    Begun,
     Identity,
     ServerSession,
-    asked_of_servers,
     open_server_session,
     server_socket_options,
 )
-from odp_trio.state.client import ClientState
-from odp_trio.topology.cluster import ClusterResource
-from odp_trio.wire.fields import Capability
-from odp_trio.wire.handshake import OFFERED, Greeting
 from odp_trio.wire.packets import packet
 from odp_trio.wire.proxy_protocol import ProxyHeader
 
 log = logging.getLogger("odp_trio.session")
 
-LOGIN_BYTES: Final = 128 << 10
-"""The longest packet of a login: its attributes may have 64 KiB."""
-COMMAND_BYTES: Final = 1 << 20
-"""The longest command that is read whole, to be answered or changed here; others pass in pieces of any number."""
-
 
 async def converse(session: Session, services: Services) -> End:
     """Serve one client; answer why it ended.  A bug propagates; what peers do never does."""
-    client = PacketChannel(session.sock, ClientProtocolError, LOGIN_BYTES)
+    if (forwarding := session.forwarding) is not None:
+        return await _forward(session, forwarding, None)
+    entrance, session.entrance = session.entrance, None
+    if entrance is None:
+        entrance = Entrance(session, services, services.settings(), Pace(services.reactor, 1))
+    client = entrance.channel
     client.write_limit = services.settings().login_timeout
     try:
-        return await _converse(session, services, client)
+        return await _converse(session, services, entrance)
     finally:
+        entrance.close()
         if client.stream is not session.sock:
             client.stream.close()  # TLS has a word for it
 
 
-async def _receive(session: Session, services: Services, client: PacketChannel) -> Credentials | End:
-    """Greet, and get the login; or answer why none came that may go on."""
+async def _receive(session: Session, services: Services, entrance: Entrance) -> Credentials | End:
+    """Greet, if that is to be done, and get the login; or answer why none came that may go on."""
     settings = services.settings()
-    certificates = services.certificates
-    offered = OFFERED | (Capability.COMPRESS if settings.client_compression_level else 0)
-    if (tls := certificates.client) is not None:
-        offered |= Capability.SSL
-    greeting = Greeting(settings.mysql_version.encode(), session.id, services.scramble(), offered)
+    certificates, client = services.certificates, entrance.channel
     try:
         login = await receive_login(
-            client, greeting, settings.login_timeout, partial(_note_client, session, settings), tls
+            client,
+            entrance.greeting,
+            settings.login_timeout,
+            partial(_note_client, session, settings),
+            certificates.client,
+            session.since if entrance.greeted else None,
         )
     except PeerGone as exc:
         log.debug("%s left before its login: %s", session, exc)  # health probes do so all day
@@ -111,12 +107,12 @@ async def _receive(session: Session, services: Services, client: PacketChannel) 
     return login
 
 
-async def _converse(session: Session, services: Services, client: PacketChannel) -> End:
-    credentials = await _receive(session, services, client)
+async def _converse(session: Session, services: Services, entrance: Entrance) -> End:
+    client, credentials = entrance.channel, entrance.credentials or await _receive(session, services, entrance)
     if isinstance(credentials, End):
         return credentials
     client.read_limit = services.settings().login_timeout  # until here it was that of the whole login
-    login = _Login(session, services, client, credentials)
+    login = _Login(session, services, entrance, credentials)
     try:
         server = await login.run()
     except PeerTooSlow as exc:
@@ -147,9 +143,14 @@ async def _converse(session: Session, services: Services, client: PacketChannel)
     note_login(services, session, str(server.address))
     client.limit_bytes = COMMAND_BYTES
     forwarding = Forwarding(session, services, client, credentials, login.identity, server)
+    return await _forward(session, forwarding, login.seq)
+
+
+async def _forward(session: Session, forwarding: Forwarding, seq: int | None) -> End:
+    """Serve a client that is logged in; ``seq`` is the number of its last packet if it has not been told so yet."""
     why = End.CRASHED
     try:
-        why = await forwarding.run(login.seq)
+        why = await (forwarding.go_on() if seq is None else forwarding.run(seq))
     except trio.Cancelled:
         why = session.why or End.SHUTDOWN
         raise
@@ -169,17 +170,23 @@ def _note_client(session: Session, settings: Settings, header: ProxyHeader) -> N
 class _Login:
     """From credentials to a logged-in server session.  ``seq`` is the number of the client's last packet."""
 
-    def __init__(self, session: Session, services: Services, client: PacketChannel, credentials: Credentials) -> None:
+    def __init__(self, session: Session, services: Services, entrance: Entrance, credentials: Credentials) -> None:
         self._session = session
         self._services = services
-        self._client = client
+        self._entrance, self._client = entrance, entrance.channel
         self._credentials = credentials
         self.seq = credentials.seq
         self.identity: Identity
 
     async def run(self) -> ServerSession | None:
         """Choose a server and log in; None after an admin session, which was served here."""
-        settings = self._services.settings()
+        settings, entrance = self._services.settings(), self._entrance
+        if entrance.failure is not None:
+            raise entrance.failure
+        if entrance.identity is not None:
+            assert self._session.destination is not None
+            self.identity = entrance.identity
+            return await self._log_in(entrance.key, self._session.destination.user)
         destination = choose_destination(parse_name(self._credentials, settings), settings)
         self._session.destination = destination
         if destination.is_admin:
@@ -193,43 +200,30 @@ class _Login:
         )
         key = TenantKey(destination.key, destination.tenant)
         admission.enter_tenant(self._session.place, key, destination.user)
-        self.identity = self._identity(destination, cluster)
+        now = self._services.wall_clock_us()
+        self.identity = identity_of(self._session, settings, self._credentials, cluster, now)
         return await self._log_in(key, destination.user)
 
-    def _identity(self, destination: Destination, cluster: ClusterResource) -> Identity:
-        settings, session = self._services.settings(), self._session
-        configured = settings.clusters.get(destination.cluster)
-        return Identity(
-            login=self._credentials.packet,
-            user=destination.upstream_user,
-            scramble=self._credentials.scramble,
-            connection_id=session.id,
-            proxy_session_id=session.id << 16 | session.peer[1],
-            client_ip=session.peer[0],
-            client_port=session.peer[1],
-            connect_time_us=self._services.wall_clock_us(),
-            cluster=cluster.real_name or destination.cluster if settings.enable_cluster_checkout else None,
-            cluster_id=cluster.cluster_id or destination.cluster_id or (configured.cluster_id if configured else None),
-            tell_client_ip=settings.enable_client_ip_checkout,
-            asked=asked_of_servers(settings),
-        )
-
     async def _log_in(self, key: TenantKey, user: str) -> ServerSession:
-        """Try the tenant's servers in turn, and once more with a fresh route if a server says that it is stale."""
+        """Try the tenant's servers in turn, and once more with a fresh route if a server says that it is stale, or none
+        of them can be reached."""
         tried: set[Address] = set()
         failures: list[Exception] = []
-        for _ in range(2):
+        begun = self._entrance.take_begun()
+        for last in (False, True):
             renewed = False
-            for address in await self._servers(key, user):
+            first = () if begun is None else (begun.address,)
+            for address in chain(first, await self._servers(key, user)):
                 if address in tried:
                     continue
                 tried.add(address)
                 try:
-                    trial = self._services.views.connecting(key, address)
-                    server = await self._try(key, address)
+                    trial = self._services.views.connecting(key, address) if begun is None else begun.trial
+                    server = await self._try(key, address, begun)
                     self._services.views.server_let_in(key, address, trial=trial)
                     return server
                 except UpstreamError as exc:
+                    begun = None
                     verdict = after_failed_login(exc)
                     failures.append(exc)
                     if (failure := failure_of(exc)) is not None:
@@ -242,9 +236,14 @@ class _Login:
                     if not verdict.try_next:
                         raise
                     log.warning("%s: %s; trying another server", self._session, exc)
-            if not renewed:
+            if last or not (renewed or await self._has_others(key, tried)):
                 break
         raise _worst(failures, key)
+
+    async def _has_others(self, key: TenantKey, tried: set[Address]) -> bool:
+        with trio.move_on_after(self._services.settings().connect_timeout):
+            return await self._services.views.find_others(key, tried)
+        return False
 
     async def _servers(self, key: TenantKey, user: str) -> Iterable[Address]:
         """Return the tenant's servers in the order of routing: a login is a statement without a table."""
@@ -253,7 +252,7 @@ class _Login:
         view = views.view(key, user)
         return () if view is None else login_order(view, next(self._services.turns))
 
-    async def _try(self, key: TenantKey, address: Address) -> ServerSession:
+    async def _try(self, key: TenantKey, address: Address, begun: Begun | None) -> ServerSession:
         settings, counts = self._services.settings(), self._services.counts
         work = partial(
             open_server_session,
@@ -264,10 +263,13 @@ class _Login:
             ask_client=self._ask_client,
             answers=self._services.login_answers,
             tls=self._services.certificates.server,
+            network=self._services.network,
+            begun=begun,
         )
-        counts.server_connects += 1
+        counts.server_connects += begun is None
+        since = None if begun is None else begun.since
         try:
-            return await self._session.wait_for(self._services, key, address, work)
+            return await self._session.wait_for(self._services, key, address, work, since)
         except UpstreamError:
             counts.server_connect_failures += 1
             raise
@@ -285,10 +287,3 @@ def _worst(failures: list[Exception], key: TenantKey) -> Exception:
             return failure
     reasons = "; ".join(str(failure) for failure in failures) or "it has no servers"
     return ConnectFailed(f"tenant {key.tenant!r} of cluster {key.cluster!r} cannot be reached: {reasons}")
-
-
-def login_order(view: View, turn: int) -> Iterator[Address]:
-    """Yield the servers that a login may try, best first; raise RouteError when the configuration forbids all."""
-    request = RouteRequest(ClientState(), Values())
-    request.turn = turn
-    return order(request, view)

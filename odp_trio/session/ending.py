@@ -7,6 +7,8 @@ lane stops with ``Failed`` and is opened again when that has been ruled on.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -64,12 +66,27 @@ class Ending:
     def _on_client(self, events: int) -> None:
         raise NotImplementedError
 
+    def tell_of_client(self, tell: Callable[[], None]) -> None:
+        """Call ``tell`` once, when the client speaks next, before it is read: no cost for any other statement."""
+        self._client.redirect(partial(self._client_speaks, tell), self.crash)
+
+    def _client_speaks(self, tell: Callable[[], None], events: int) -> None:
+        self._client.redirect(self._on_client, self.crash)
+        tell()
+        self._on_client(events)
+
     def close(self) -> None:
         """Unregister the sockets; may be called at any time, before they are closed."""
         self._open = False
         self._client.close()
         if self.upstream is not None:
             self._server.close()
+
+    def drop(self) -> None:
+        """Close for good: what a session is made of goes with its last reference, and is no work for the collector."""
+        self.close()
+        self._client.drop()
+        self.events.unheard = None
 
     def drain(self) -> None:
         """End at the next moment outside a transaction at which no statement is running."""

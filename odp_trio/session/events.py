@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import final
 
 import msgspec
@@ -61,12 +62,16 @@ def server_lost(error: Exception | None) -> UpstreamLost:
 
 @final
 class EventBox:
-    """Hands one event at a time from a callback to the one task that waits for it."""
+    """Hands one event at a time from a callback to the one task that waits for it.
 
-    __slots__ = ("_event", "_reactor", "_task")
+    ``unheard`` is called of an event that comes while there is no such task, if it is set.
+    """
+
+    __slots__ = ("_event", "_reactor", "_task", "unheard")
 
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
+        self.unheard: Callable[[LaneEvent], None] | None = None
         self._event: LaneEvent | None = None
         self._task: trio.lowlevel.Task | None = None
 
@@ -76,6 +81,8 @@ class EventBox:
         if self._task is not None:
             task, self._task = self._task, None
             self._reactor.wake(task)
+        elif self.unheard is not None:
+            self.unheard(event)
 
     async def wait(self) -> LaneEvent:
         """Sleep until there is an event."""

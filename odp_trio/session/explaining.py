@@ -19,6 +19,7 @@ async def explain_statement(router: Router, views: Views, placing: Placing) -> E
     Raises what a login to the tenant would get.
     """
     request = router.request
+    request.state.in_transaction = router.tracker.in_transaction
     for _ in range(_ROUNDS):
         view = router.current_view()
         if view is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Final, final
 
 import msgspec
@@ -38,7 +38,7 @@ from odp_trio.session.compression import stream_behind_login
 from odp_trio.session.events import Ended, Failed, Parked
 from odp_trio.session.failover import command_of, rule
 from odp_trio.session.lane import Lane
-from odp_trio.session.login import Credentials
+from odp_trio.session.login import Credentials, impose
 from odp_trio.session.measuring import meter_of
 from odp_trio.session.own_answers import OwnKill, own_answer, tells_ids
 from odp_trio.session.placing import Placing
@@ -101,7 +101,7 @@ class Forwarding:
         state.start(answer.defaults, credentials.packet.database or b"")
         self._tracer = Tracer()
         state.trace_info = b"client_ip=" + session.peer[0].encode()
-        self._impose(state)
+        impose(state, settings.scoped(destination.cluster, destination.tenant, destination.user))
         self._router = session.router = Router(
             key,
             destination.user,
@@ -116,15 +116,6 @@ class Forwarding:
             settings.request_buffer_length,
         )
         self._router.account.allow(settings.client_max_memory_size)
-        self._placing = Placing(
-            self._router,
-            services.views,
-            self._connect,
-            partial(session.wait_for, services, key),
-            lambda: services.settings().connect_timeout,
-            services.counts,
-            services.login_answers.unsettable,
-        )
         self._router.statements.lend(services.texts(), settings.max_prepared_stmt_count)
         first = self._upstream(server)
         first.state.database = state.database
@@ -137,16 +128,18 @@ class Forwarding:
             meter_of(session, self._router, services),
         )  # fmt: skip
 
-    def _impose(self, state: ClientState) -> None:
-        """Apply what the configuration says of every session's variables."""
-        destination = self._session.destination
-        assert destination is not None
-        settings = self._services.settings().scoped(destination.cluster, destination.tenant, destination.user)
-        if settings.obproxy_read_consistency:
-            state.impose(b"ob_read_consistency", b"WEAK")
-        if not settings.obproxy_read_only:
-            state.impose(b"tx_read_only", b"1")
-        state.init_sql = settings.init_sql.encode()
+    @cached_property
+    def _placing(self) -> Placing:
+        services = self._services
+        return Placing(
+            self._router,
+            services.views,
+            self._connect,
+            partial(self._session.wait_for, services, self._router.key),
+            lambda: services.settings().connect_timeout,
+            services.counts,
+            services.login_answers.unsettable,
+        )
 
     def _upstream(self, server: ServerSession) -> Upstream:
         upstream = Upstream(server, self._services.reactor, self._servers.closed_idle)
@@ -169,6 +162,7 @@ class Forwarding:
                 ask_client=client_is_not_asked,
                 answers=self._services.login_answers,
                 tls=self._services.certificates.server,
+                network=self._services.network,
             )
         except UpstreamError:
             counts.server_connect_failures += 1
@@ -179,12 +173,16 @@ class Forwarding:
 
     async def run(self, seq: int) -> End:
         """Answer the login and let the lane work; do what it cannot."""
-        session, lane, client = self._session, self._lane, self._client
-        answer = self._first_answer
+        session, client, answer = self._session, self._client, self._first_answer
         await client.send_packet(seq + 1, answer.tracked if session.tracks else answer.plain)
         client.stream = self._client_stream
         session.state = "active"
-        lane.open(client.leftover())
+        self._lane.open(client.leftover())
+        return await self.go_on()
+
+    async def go_on(self) -> End:
+        """Do what the lane leaves, from now on."""
+        session, lane = self._session, self._lane
         while True:
             match await lane.events.wait():
                 case Ended() as ended:
@@ -199,7 +197,7 @@ class Forwarding:
     def close(self, why: ServerEnd) -> None:
         """Give every server session back."""
         self._session.last_server = self._router.state.last
-        self._lane.close()
+        self._lane.drop()
         self._servers.close(why)
 
     # ---- what the lane leaves -------------------------------------------------------
@@ -241,7 +239,7 @@ class Forwarding:
         if seq:
             raise OutOfOrder(f"packet 0 expected, got {seq}")
         if payload[0] == Com.QUIT:
-            self._say_quit()
+            self.say_quit()
             return End.CLIENT_QUIT
         if payload[0] == Com.CHANGE_USER:
             await self._change_user(payload)
@@ -375,7 +373,7 @@ class Forwarding:
         error = ended.error
         session.detail = "" if error is None else str(error)
         if ended.why is End.DRAINED:
-            self._say_quit()
+            self.say_quit()
             error = Draining("the proxy is shutting down; connect again")
         if ended.why in (End.SERVER_GONE, End.SERVER_PROTOCOL, End.CLIENT_PROTOCOL):
             server = self._router.state.last
@@ -387,7 +385,8 @@ class Forwarding:
             await send_last(self._client, err_packet(ended.tell_seq, error))
         return ended.why
 
-    def _say_quit(self) -> None:
+    def say_quit(self) -> None:
+        """Tell the servers that the client leaves."""
         for upstream in self._servers.by_address.values():
             try:
                 upstream.stream.send(_QUIT)

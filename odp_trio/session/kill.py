@@ -166,6 +166,7 @@ async def _open(services: Services, victim: Session, upstream: Upstream, killer:
                 ask_client=client_is_not_asked,
                 answers=services.login_answers,
                 tls=services.certificates.server,
+                network=services.network,
             )
         except UpstreamError as exc:
             services.counts.server_connect_failures += 1

@@ -87,6 +87,13 @@ class Lane(Beginning):
         elif self._draining and self._sentence is None:
             self.drain()
 
+    def adopt(self, answer: bytes) -> None:
+        """Begin with something that the client is told; both sockets are registered for input already."""
+        self._client.adopt()
+        self._server.adopt()
+        self.open()
+        self._to_client(answer)
+
     # ---- from the client ----------------------------------------------------------
 
     def _on_client(self, events: int) -> None:

@@ -17,6 +17,7 @@ from odp_trio.errors import AccessDenied, ClientProtocolError, OutOfOrder, Unkno
 from odp_trio.model import LoginName
 from odp_trio.net.channel import PacketChannel
 from odp_trio.net.tls import TlsStream
+from odp_trio.state.client import ClientState
 from odp_trio.wire.auth import NATIVE_PASSWORD, SCRAMBLE_BYTES
 from odp_trio.wire.fields import Capability
 from odp_trio.wire.handshake import SSL_REQUEST_BYTES, AuthSwitch, Greeting, LoginPacket, parse_login, wants_tls
@@ -26,6 +27,7 @@ from odp_trio.wire.proxy_protocol import ProxyHeader, begins_header, parse_proxy
 ADMIN_TENANT: Final = "proxysys"
 DEFAULT_TENANT: Final = "sys"
 _EXPECTED_FIRST: Final = 1
+_READ_ALL: Final = 1 << 20
 
 
 class LoginTimeout(ClientProtocolError):
@@ -54,15 +56,19 @@ async def receive_login(
     timeout: float,
     proxied: Callable[[ProxyHeader], None],
     tls: ssl.SSLContext | None = None,
+    greeted_at: float | None = None,
 ) -> Credentials:
     """Greet, and read the login within ``timeout`` seconds; ``proxied`` gets a PROXY header that comes before it.
+
+    ``greeted_at``: the client was greeted then, and some of the login may have come.
 
     ``tls`` is what TLS is begun with if the client asks for it; the greeting must have offered it.
     Raises ClientProtocolError (OutOfOrder, LoginTimeout) for what is no login, TlsFailed,
     PeerGone when the client leaves.
     """
-    with trio.move_on_after(timeout):
-        await channel.send_packet(0, greeting.to_bytes())
+    with trio.move_on_at((trio.current_time() if greeted_at is None else greeted_at) + timeout):
+        if greeted_at is None:
+            await channel.send_packet(0, greeting.to_bytes())
         await _read_proxy_header(channel, proxied)
         seq, payload = await channel.receive()
         if seq != _EXPECTED_FIRST:
@@ -74,7 +80,7 @@ async def receive_login(
             if seq != _EXPECTED_FIRST + 1:
                 raise OutOfOrder(f"packet {_EXPECTED_FIRST + 1} expected, got {seq}")
         packet = parse_login(payload, greeting.capabilities)
-        if _needs_switch(packet):
+        if needs_switch(packet):
             seq, packet = await _switch_to_native(channel, seq, packet, greeting.scramble)
         return Credentials(packet, seq, packet.user.decode("utf-8", "surrogateescape"), greeting.scramble, version)
     raise LoginTimeout(f"no login within {timeout:g} s")
@@ -92,7 +98,7 @@ async def _begin_tls(channel: PacketChannel, payload: bytes, tls: ssl.SSLContext
 
 
 async def _read_proxy_header(channel: PacketChannel, proxied: Callable[[ProxyHeader], None]) -> None:
-    data = await channel.more()
+    data = channel.peek(_READ_ALL) or await channel.more()
     while begins_header(data):
         header = parse_proxy_header(data)
         if header is not None:
@@ -102,7 +108,8 @@ async def _read_proxy_header(channel: PacketChannel, proxied: Callable[[ProxyHea
         data = await channel.more()
 
 
-def _needs_switch(packet: LoginPacket) -> bool:
+def needs_switch(packet: LoginPacket) -> bool:
+    """Whether the client is to be asked for native password."""
     named_other = packet.plugin not in (None, b"", NATIVE_PASSWORD)
     return named_other or len(packet.auth) not in (0, SCRAMBLE_BYTES)
 
@@ -172,3 +179,12 @@ def denial(credentials: Credentials, client_ip: str) -> AccessDenied:
     """Return the 1045 that a client is shown: the name as typed, never the reason."""
     used = "YES" if credentials.packet.auth else "NO"
     return AccessDenied(f"Access denied for user '{credentials.typed_name}'@'{client_ip}' (using password: {used})")
+
+
+def impose(state: ClientState, settings: Settings) -> None:
+    """Apply what the configuration says of every session's variables."""
+    if settings.obproxy_read_consistency:
+        state.impose(b"ob_read_consistency", b"WEAK")
+    if not settings.obproxy_read_only:
+        state.impose(b"tx_read_only", b"1")
+    state.init_sql = settings.init_sql.encode()

@@ -115,11 +115,13 @@ async def _kill(session: Session, services: Services, number: int | None, *, que
 
 
 def _status(session: Session) -> int:
-    """Return the flags of an OK of our own: whether the session is in a transaction is as it was."""
+    """Return the flags of an OK of our own: whether the session is in a transaction, held or not, is as it was."""
     router = session.router
     assert router is not None
-    known = router.tracker.status & (Status.IN_TRANS | Status.AUTOCOMMIT)
-    return int(known | (LOCAL_STATUS & ~Status.AUTOCOMMIT))
+    status = router.tracker.status & Status.IN_TRANS | LOCAL_STATUS
+    if router.holds_transaction:
+        status |= Status.IN_TRANS
+    return int(status if router.state.autocommit else status & ~Status.AUTOCOMMIT)
 
 
 def _process_list(services: Services, killer: Killer) -> bytes:

@@ -58,6 +58,11 @@ class Feedback(Protocol):
 class Diagnosing(Protocol):
     """Who writes down what becomes of connections.  Each is called on the loop, and returns at once."""
 
+    @property
+    def wants_connections(self) -> bool:
+        """Whether it is to be told of logins and ends."""
+        ...
+
     def logged_in(self, end: EndRecord) -> None:
         """A client has logged in; the record says who it is, as it would if it ended now."""
         ...

@@ -6,6 +6,7 @@ import logging
 
 import trio
 
+from odp_trio.events import SessionBegan, SessionEnded
 from odp_trio.session.ledger import EndRecord
 from odp_trio.session.reasons import QUIET, End, ServerEnd
 from odp_trio.session.server_set import Upstream
@@ -17,9 +18,17 @@ log = logging.getLogger("odp_trio.session")
 def note_login(services: Services, session: Session, server: str) -> None:
     """Write down that a client has logged in."""
     services.counts.logins += 1
-    if services.diagnosis is not None:
+    tell_of_login(services, session, server)
+    if services.diagnosis is not None and services.diagnosis.wants_connections:
         seconds = trio.current_time() - session.since
         services.diagnosis.logged_in(_record(services, session, server, seconds, "", ""))
+
+
+def tell_of_login(services: Services, session: Session, server: str) -> None:
+    """Announce that a client has logged in; ``server`` is empty for the proxy itself."""
+    if services.events.wanted and (where := session.destination) is not None:
+        who = (session.client, where.user, where.tenant, where.cluster)
+        services.events.tell(SessionBegan(trio.current_time(), session.id, *who, server))
 
 
 def note_end(services: Services, session: Session, why: End) -> None:
@@ -33,8 +42,12 @@ def note_end(services: Services, session: Session, why: End) -> None:
     server = "" if session.last_server is None else str(session.last_server)
     end = _record(services, session, server, seconds, why.value, session.detail, statements=traffic.statements)
     services.ends.clients.append(end)
-    if services.diagnosis is not None:
+    if services.diagnosis is not None and services.diagnosis.wants_connections:
         services.diagnosis.ended(end, why)
+    if services.events.wanted:
+        who = (session.client, end.user, end.tenant, end.cluster)
+        now = trio.current_time()
+        services.events.tell(SessionEnded(now, end.id, *who, why.value, end.detail, seconds, traffic.statements))
     log.log(
         logging.DEBUG if why in QUIET else logging.INFO,
         "%s ended: %s, after %.3g s and %d statements%s",

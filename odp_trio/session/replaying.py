@@ -10,7 +10,7 @@ from odp_trio.errors import InitFailed, NotBegun, ServerProtocolError, Statement
 from odp_trio.observe import Counts
 from odp_trio.session.asking import Reply, ask, ask_row
 from odp_trio.session.reasons import ServerEnd
-from odp_trio.session.retry import DID_NOT_RUN
+from odp_trio.session.retry import DID_NOT_RUN, PASSING
 from odp_trio.session.router import Router
 from odp_trio.session.server_set import Upstream
 from odp_trio.sql.facts import Kind
@@ -89,9 +89,14 @@ class Replaying:
             raise UpstreamError(f"the session's database cannot be used: error {reply.errno}")
 
     async def _set_singly(self, upstream: Upstream, step: SetVariables) -> None:
-        """Set variables one by one; what this server refuses is logged, and left as the server has it."""
+        """Set variables one by one; what this server refuses is logged, and left as the server has it.
+
+        Raises UpstreamError where it cannot run them now: then another server may.
+        """
         for item in step.items:
             reply = await self._query(upstream, b"SET " + item)
+            if reply.errno in PASSING:
+                raise UpstreamError(f"replaying the session's state failed with error {reply.errno}")
             if reply.errno:
                 name = item.partition(b"=")[0].strip()
                 if reply.errno in _NOT_OF_SESSIONS:

@@ -32,6 +32,9 @@ _SICK: Final = frozenset({INITIALIZING, STOPPING, CHECKSUM, NO_MEMORY})
 DID_NOT_RUN: Final = frozenset({INITIALIZING, STOPPING, TENANT_NOT_IN_SERVER, READ_ONLY})
 """Errors that a server gives before it runs a statement."""
 
+PASSING: Final = DID_NOT_RUN | _SICK | {4012}
+"""Errors that say nothing of a statement but that the server cannot run it now: those above, and a time-out."""
+
 WITHHELD: Final = DID_NOT_RUN | {CONNECT_ERROR, REROUTE, NO_PARTICIPANT}
 """Errors after which a statement may go elsewhere: the client is not shown them before that is ruled on."""
 

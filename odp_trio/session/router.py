@@ -17,10 +17,10 @@ from odp_trio.routing.request import NO_TEXT, PING, Decision, Route, RouteReques
 from odp_trio.routing.values import Values
 from odp_trio.routing.view import View
 from odp_trio.session.account import Account
-from odp_trio.session.held_begin import HeldBegin
 from odp_trio.session.internal_routing import can_participate, follow, offer
 from odp_trio.session.named_statements import NamedStatements
 from odp_trio.session.ports import Feedback, TenantViews
+from odp_trio.session.repeating import Repeating
 from odp_trio.session.request_flags import request_flags
 from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.session.statements import STATEMENT_COMMANDS, SessionStatements, is_watched
@@ -30,11 +30,11 @@ from odp_trio.sql.lexer import number_frame
 from odp_trio.sql.literals import read_annotation
 from odp_trio.state.client import ClientState
 from odp_trio.state.prepared import Prepared
-from odp_trio.topology.location import Location
+from odp_trio.topology.location import LEADER, Location
+from odp_trio.topology.scope import Scope
 from odp_trio.wire.command import Com
 from odp_trio.wire.fields import Status
 from odp_trio.wire.ob20 import Flag
-from odp_trio.wire.parameters import HEAD_BYTES
 from odp_trio.wire.response import ResponseTracker
 
 _QUERY, _PREPARE, _EXECUTE = int(Com.QUERY), int(Com.STMT_PREPARE), int(Com.STMT_EXECUTE)
@@ -57,13 +57,12 @@ _FLAGS_TO_REPEAT: Final = int(Flag.REROUTE | Flag.WEAK_READ)
 
 
 @final
-class Router(HeldBegin):
-    """The routing of one client session; ``Answering`` is about answers, ``HeldBegin`` about transactions."""
+class Router(Repeating):
+    """The routing of one client session; ``Repeating`` is about statements like the one before."""
 
     # fmt: off
     __slots__ = (
-        "_again", "_again_running", "_decide", "_frame", "_generation", "_revision", "_rules", "_seed", "_shape_of",
-        "_shapes", "_stays", "_turn", "_views", "explains", "rules", "user", "view",
+        "_decide", "_rules", "_seed", "_shape_of", "_shapes", "_turn", "explains", "user", "view",
     )
     # fmt: on
 
@@ -111,12 +110,13 @@ class Router(HeldBegin):
         self.reroute: bytes | None = None  # what an answer with error 5727 says of the server to ask
         self._again: Shape | None = None
         self._again_running: Prepared | None = None
-        self._frame: tuple[bytes, ...] | None = None  # of its text, if that has nothing but a number in it
-        self._revision, self._stays = 0, False
+        self._frame: tuple[bytes, ...] | None = None
+        self._revision, self._stays, self._like = 0, False, 0
+        self._scope: Scope | None = None
 
     # ---- a command comes ------------------------------------------------------------
 
-    def choose(self, buffer: bytearray, end: int) -> Upstream | None:
+    def choose(self, buffer: bytearray, end: int) -> Upstream | None:  # noqa: C901  # one straight line
         """Return the server session for a command if it can take it at once; see ``server_set.Routing``."""
         if buffer[4] == _QUERY:
             sql = bytes(buffer[5:end])
@@ -133,13 +133,15 @@ class Router(HeldBegin):
                     short = len(sql) + _DIGITS < self._shapes.text_limit
                     self._frame = number_frame(sql, self.dialect) if short else ()
                 return upstream
+            if shape.plain & self._like and (upstream := self._asked_alike(shape, sql, literals)) is not None:
+                return upstream
             self.what, before = _QUERY, self.text
             if not self._read_query(buffer, sql, shape, literals):
                 return None
             if (shape.facts.deferrable and self._hold(sql)) or (self.state.held_begin and self._end_unbegun(sql)):
                 self.text = before  # nothing has been asked
                 return None
-        elif self._again_running is not None and (upstream := self._executed_again(buffer, end)) is not None:
+        elif self._like and (upstream := self._executed_again(buffer, end)) is not None:
             return upstream
         elif not self.read(buffer, end):
             return None
@@ -163,54 +165,6 @@ class Router(HeldBegin):
             self.take(upstream, route, buffer)
             self.begins = upstream
         return True
-
-    def _repeated(self, literals: Sequence[bytes]) -> Upstream | None:
-        """Return the server session of the statement before, if this one is like it and nothing has changed.
-
-        Only for statements that the leader rule sent by the location of a table
-        without partitions, or that are where their transaction is open: then the
-        answer of the rules depends on nothing else than what is compared here.
-        """
-        route, location, upstream, state = self.decision, self.request.location, self.servers.active, self.state
-        if (
-            upstream is None
-            or state.revision != self._revision
-            or self._views.generation != self._generation
-            or upstream.state.version != state.version
-            or upstream.closed
-        ):
-            return None
-        open_here = self.tracker.status & _IN_TRANS
-        if self._stays:
-            if not open_here or upstream.address != state.last:
-                return None
-        elif open_here or location is None or location.epoch != self._generation or location.route is not route:
-            return None
-        else:
-            tally: list[int] = route.tally  # type: ignore[union-attr,assignment]  # a route by a location has one
-            tally[0] += 1
-        if location is not None:
-            location.routed += 1
-        self.values.literals = literals
-        return upstream
-
-    def _executed_again(self, buffer: bytearray, end: int) -> Upstream | None:
-        """Do what ``_repeated`` does for executions of one statement that bring no types; no value is looked at."""
-        statement, upstream = self._again_running, self.servers.active
-        if statement is None or upstream is None or end < 10:
-            return None
-        command, number, cursor = _EXECUTION(buffer, 4)
-        if command != _EXECUTE or number != statement.id or cursor:
-            return None
-        brings_types = 4 + HEAD_BYTES + (statement.parameters + 7) // 8
-        if statement.parameters and (brings_types >= end or buffer[brings_types]):
-            return None
-        if not self.statements.is_ready(upstream, _EXECUTE) or self._repeated(statement.literals) is None:
-            return None
-        self.values.parameters = None
-        self.text = bytes(buffer[5:end])
-        self.statements.note_sent(upstream, buffer)
-        return upstream
 
     def read(self, buffer: bytearray, end: int) -> bool:
         """Work out what a command is about; answer False when the session's task must handle it itself."""
@@ -258,6 +212,7 @@ class Router(HeldBegin):
         self.begun = b""
         self.names.running = self.cell = None
         self._again = self._again_running = self._frame = None
+        self._like = 0
         self.statements.forget_command()
 
     def _read_query(self, buffer: bytearray, sql: bytes, shape: Shape, literals: Sequence[bytes]) -> bool:
@@ -349,6 +304,9 @@ class Router(HeldBegin):
             location.routed += 1
             if route.tally is not None:
                 route.tally[0] += 1
+                location.counted += 1
+            elif route.rule != LEADER:
+                location.counted += 1
         elif self.request.located is not None and self.request.entry is not None:
             self.request.entry.not_computable += 1
         if self.state.route_address is not None:
@@ -365,16 +323,3 @@ class Router(HeldBegin):
     def offer(self, upstream: Upstream) -> None:
         """Tell a server with the next requests whether their transaction may roam."""
         offer(self.state, upstream, wanted=self.view is not None and self.view.settings.internal_routing)
-
-    def _note_repeatable(self, upstream: Upstream, route: Route, flags: int) -> None:
-        """Remember a statement whose like may be sent without asking the rules; see ``_repeated``."""
-        request, facts = self.request, self.request.shape.facts
-        asked = facts.binds_last or facts.table_locks or facts.leading_comment is not None
-        asked = asked or self.watching or bool(request.refused) or bool(self.begun)
-        asked = asked or bool(flags & _FLAGS_TO_REPEAT)
-        self._stays = stays = route.rule == "open_transaction" and upstream.framed is None
-        by_location = route.rule == "leader" and route.location is not None and request.located is None
-        if (stays or by_location) and not asked and not self.rules.own:
-            self._revision = self.state.revision
-            self._again_running = running = self.statements.running
-            self._again = request.shape if running is None else None

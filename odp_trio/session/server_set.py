@@ -87,7 +87,7 @@ class Upstream:
     def close(self) -> None:
         """Unregister and close."""
         self.closed = True
-        self.leg.close()
+        self.leg.drop()
         self.stream.close()
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
-from typing import TypeVar, final
+from typing import TYPE_CHECKING, TypeVar, final
 
+import msgspec
 import trio
 
 from odp_trio.config import Settings
 from odp_trio.errors import FoundDead, QueryInterrupted
+from odp_trio.events import Announcements
 from odp_trio.model import Address, TenantKey
 from odp_trio.net.certificates import Certificates
 from odp_trio.net.channel import PacketChannel
 from odp_trio.net.listener import Peer
+from odp_trio.net.network import KERNEL, Network
 from odp_trio.net.reactor import Reactor
 from odp_trio.observe import Counts, StatementLog, StatementTable, StatementWatch, Traffic
 from odp_trio.routing.own_rules import RuleSet
@@ -36,6 +38,10 @@ from odp_trio.state.prepared_texts import PreparedTexts
 from odp_trio.topology.congestion import Failure
 from odp_trio.workers.asking import Alone, Workers
 
+if TYPE_CHECKING:
+    from odp_trio.session.entrance import Entrance
+    from odp_trio.session.forwarding import Forwarding
+
 T = TypeVar("T")
 
 AdminSession = Callable[["Session", PacketChannel, Credentials, Destination], Awaitable[None]]
@@ -44,8 +50,7 @@ InternalCommand = Callable[["Session", bytes, int], Awaitable[bytes | None]]
 """Answers a command for the proxy in a session of a cluster, with these status flags; None: a server is to answer."""
 
 
-@dataclass(slots=True)
-class Services:
+class Services(msgspec.Struct):
     """What every session is lent."""
 
     settings: Callable[[], Settings]
@@ -68,14 +73,18 @@ class Services:
     ids: ConnectionIds
     measured: StatementTable
     """What the statements of all tenants took."""
-    watch: StatementWatch = field(default_factory=StatementWatch)
+    network: Network = KERNEL
+    """Where connections to servers are made."""
+    watch: StatementWatch = msgspec.field(default_factory=StatementWatch)
     """Which statements somebody wants a record of, and who."""
     diagnosis: Diagnosing | None = None
     """Told of logins, of ends and of misroutes."""
-    workers: Workers = field(default_factory=Alone)
+    events: Announcements = msgspec.field(default_factory=Announcements)
+    """Told of logins and of ends."""
+    workers: Workers = msgspec.field(default_factory=Alone)
     """All processes of this proxy."""
-    login_answers: LoginAnswers = field(default_factory=LoginAnswers)
-    table: dict[int, Session] = field(default_factory=dict)
+    login_answers: LoginAnswers = msgspec.field(default_factory=LoginAnswers)
+    table: dict[int, Session] = msgspec.field(default_factory=dict)
     """Every session, by connection id."""
 
     def texts(self) -> PreparedTexts | None:
@@ -86,6 +95,10 @@ class Services:
     def statement_log(self) -> StatementLog | None:
         """Gets the records of statements; None when nobody wants any.  See ``StatementWatch.want``."""
         return self.watch.log
+
+
+def _nothing(*_: object) -> None:
+    """What a session of no table has."""
 
 
 @final
@@ -100,15 +113,24 @@ class Work:
 
 
 @final
-@dataclass(slots=True, eq=False)
-class Session:
+class Session(msgspec.Struct, eq=False):
     """One client, as the table of sessions shows it."""
 
     id: int
     sock: socket.socket
     peer: Peer
     since: float
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    rouse: Callable[[Session], None] = _nothing
+    """Gives it a task, if it has none."""
+    over: Callable[[Session, End], None] = _nothing
+    """Told that it has ended, and why: by its task, or where it has none."""
+    has_task: bool = False
+    entrance: Entrance | None = None
+    """Its login, for as long as it has no task."""
+    forwarding: Forwarding | None = None
+    """What is behind the login, for as long as it has no task."""
+    scope: trio.CancelScope | None = None
+    """Of its task, from when it begins."""
     state: str = "login"
     destination: Destination | None = None
     origin: str = ""
@@ -119,7 +141,7 @@ class Session:
     """The client wants session-state blocks (SESSION_TRACK): it reads an OK packet otherwise."""
     router: Router | None = None
     lane: Lane | None = None
-    traffic: Traffic = field(default_factory=Traffic)
+    traffic: Traffic = msgspec.field(default_factory=Traffic)
     identity: Identity | None = None
     """As whom it is logged in to servers."""
     privileges: int = 0
@@ -136,7 +158,7 @@ class Session:
     """While it is idle, and asks nothing, no time-out of it can be due before."""
     step: tuple[int, float] | None = None
     """How many bytes had come of the command that is on its way, and when that was."""
-    place: Place = field(default_factory=Place)
+    place: Place = msgspec.field(default_factory=Place)
     """What it takes of what there may be of clients."""
     why: End | None = None
     """Set when the session ends, or is told to."""
@@ -181,13 +203,26 @@ class Session:
         """Break off whatever it is doing, at once and without a word, unless it is ending already."""
         if self.why is None:
             self.why, self.detail = why, detail
-        self.scope.cancel()
+        if self.scope is not None:
+            self.scope.cancel()
+        if self.entrance is not None:
+            self.entrance.leave_to_task()
+        else:
+            self.rouse(self)
 
     async def wait_for(
-        self, services: Services, key: TenantKey, address: Address, work: Callable[[], Awaitable[T]]
+        self,
+        services: Services,
+        key: TenantKey,
+        address: Address,
+        work: Callable[[], Awaitable[T]],
+        since: float | None = None,
     ) -> T:
-        """Return what comes of work that waits for one server; see ``Attempt`` for what may break it off."""
-        self.attempt = Attempt(address, self.sock, services.reactor)
+        """Return what comes of work that waits for one server; see ``Attempt`` for what may break it off.
+
+        ``since``: when it was begun, if not now.
+        """
+        self.attempt = Attempt(address, self.sock, services.reactor, since)
         try:
             ready = await self.attempt.run(work)
         except ClientLeft as exc:
@@ -202,6 +237,8 @@ class Session:
 
     def server_dead(self, address: Address, why: str) -> None:
         """A server of the session's cluster does not answer any more: do not wait for it."""
+        if self.entrance is not None and self.entrance.begun is not None and self.entrance.begun.address == address:
+            self.entrance.break_off(why)
         if self.attempt is not None and self.attempt.address == address:
             self.attempt.break_off(why)
         if self.lane is not None and self.router is not None:

@@ -1,4 +1,4 @@
-"""Time-outs of sessions, at no cost for a statement: one task looks at all of them every second.
+"""Time-outs of sessions, at no cost for a statement: one task looks at those that do something every second.
 
 What a session does is told apart by identity: every command has a text object
 of its own, and so has whatever a socket would not take.  The same object at two
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import islice
 from typing import Final, NoReturn, Protocol, final
 
@@ -26,6 +26,7 @@ from odp_trio.model import Address, TenantKey
 from odp_trio.net.channel import STEP_BYTES
 from odp_trio.session.lane import Lane
 from odp_trio.session.reasons import End
+from odp_trio.session.resting import Watched
 from odp_trio.session.router import Router
 from odp_trio.session.services import Session
 from odp_trio.sql.facts import DML, Kind
@@ -58,20 +59,22 @@ class TimeLimits:
 
     def __init__(
         self,
-        sessions: Callable[[], Iterable[Session]],
+        watched: Callable[[], Watched],
         settings: Callable[[], Settings],
         server_failed: ServerFailed,
     ) -> None:
-        self._sessions = sessions
+        self._watched = watched
         self._settings = settings
         self._server_failed = server_failed
 
     async def watch(self, *, task_status: Started) -> NoReturn:
-        """Look at every session, every second."""
+        """Look at every session that does not rest, every second."""
         task_status.started()
         while True:
             await trio.sleep(LOOK_SECONDS)
-            sessions = iter(tuple(self._sessions()))
+            watched = self._watched()
+            watched.advance(trio.current_time())
+            sessions = iter(tuple(watched.awake))
             while chunk := tuple(islice(sessions, _AT_ONCE)):
                 now = trio.current_time()
                 for session in chunk:
@@ -79,16 +82,18 @@ class TimeLimits:
                 await trio.lowlevel.checkpoint()
 
     def glance(self, session: Session, now: float) -> None:
-        """Look at one session, unless it rests and nothing can be due."""
+        """Look at one session, or lay it to rest if it has done nothing since the last look and nothing can be due."""
         if now >= session.due or not _rests(session):
             self.look(session, now)
+        elif session.lane is not None:
+            self._watched().rest(session, session.lane)
 
     def look(self, session: Session, now: float) -> None:
         """Look at one session, and end what is due."""
         session.due = 0.0
         lane, router = session.lane, session.router
         if lane is None or router is None or not lane.is_open:
-            session.seen = None  # a login, or its task is at work: these have limits of their own
+            _look_at_task(session, now)
             return
         if _is_over_memory_limit(lane, router) and lane.carry_out():
             return
@@ -111,10 +116,11 @@ class TimeLimits:
             self._look_at_server(lane, router, waited, "answered" if lane.unanswered else "gone on with its answer")
         else:
             limit = seconds(router, b"wait_timeout")
-            if waited >= limit and _silent(session.sock, waited) >= limit:
+            silent = _silent(session.sock, waited) if waited >= limit else waited
+            if silent >= limit:
                 lane.end(End.IDLE)
-            elif waited < limit and not router.account.over:
-                session.due = session.seen_at + limit
+            elif not router.account.over:
+                session.due = now + limit - silent
 
     def _look_at_command(self, session: Session, lane: Lane, router: Router, now: float) -> None:
         """A command is on its way: it is to go on by so many bytes, or to end, in ``net_read_timeout``."""
@@ -138,8 +144,15 @@ class TimeLimits:
             lane.server_dead(UpstreamTimedOut(f"{address} has not {what} for {limit:g} s"))
 
 
+def _look_at_task(session: Session, now: float) -> None:
+    """A login, or its task is at work: these have limits of their own, once it has a task."""
+    session.seen = None
+    if session.entrance is not None and now - session.since >= LOOK_SECONDS:
+        session.entrance.leave_to_task()
+
+
 def _rests(session: Session) -> bool:
-    """Whether a session that was idle has done nothing since: less than 0.5 µs for each idle one."""
+    """Whether a session that was idle has done nothing since."""
     lane, router, seen = session.lane, session.router, session.seen
     return (
         seen is not None

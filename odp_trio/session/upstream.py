@@ -12,19 +12,27 @@ import math
 import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import Final, final
 
 import msgspec
 import trio
 
 from odp_trio.config import Settings
 from odp_trio.config.values import compression_level
-from odp_trio.errors import ConnectFailed, LoginRefused, ServerProtocolError, UpstreamLost, UpstreamTimedOut
+from odp_trio.errors import (
+    ConnectFailed,
+    LoginRefused,
+    ServerProtocolError,
+    UpstreamError,
+    UpstreamLost,
+    UpstreamTimedOut,
+)
 from odp_trio.model import Address
 from odp_trio.net.certificates import ServerTls
 from odp_trio.net.channel import PacketChannel, PeerGone
 from odp_trio.net.coded import Coded
-from odp_trio.net.connect import SocketOptions, begin_connection, is_connected
+from odp_trio.net.connect import SocketOptions, is_connected
+from odp_trio.net.network import KERNEL, Network
 from odp_trio.net.ob20_stream import OB20Stream
 from odp_trio.net.stream import Stream
 from odp_trio.session.server_tls import secure
@@ -33,7 +41,7 @@ from odp_trio.wire.auth import xor
 from odp_trio.wire.compressed import ServerCodec
 from odp_trio.wire.fields import Capability, OBCapability
 from odp_trio.wire.framing import Framing, agreed_framing, framing_capabilities
-from odp_trio.wire.handshake import LoginPacket, parse_greeting
+from odp_trio.wire.handshake import Greeting, LoginPacket, parse_greeting
 from odp_trio.wire.packets import packet
 from odp_trio.wire.resultset import parse_err
 
@@ -156,6 +164,25 @@ class ServerSession(msgspec.Struct):
     """The version of TLS in use; empty: none."""
 
 
+@final
+class Begun:
+    """A connection to a server that was begun, perhaps up to the login that was sent, and is to be gone on with.
+
+    ``since``: when it was begun, or the login was sent.
+    """
+
+    __slots__ = ("address", "channel", "error", "greeting", "since", "sock", "trial")
+
+    def __init__(self, address: Address, sock: socket.socket, since: float, *, trial: bool) -> None:
+        self.address, self.sock, self.since, self.trial = address, sock, since, trial
+        self.channel = PacketChannel(sock, ServerProtocolError)
+        """With all that has come of the server's next packet."""
+        self.greeting: Greeting | None = None
+        """The server's, once the login has been sent."""
+        self.error: UpstreamError | None = None
+        """Why it came to nothing."""
+
+
 def login_packet(identity: Identity, server_scramble: bytes, server_connection_id: int) -> LoginPacket:
     """Build the login to a server out of the client's own."""
     login = identity.login
@@ -215,23 +242,32 @@ async def open_server_session(
     ask_client: AskClient,
     answers: LoginAnswers,
     tls: ServerTls | None = None,
+    network: Network = KERNEL,
+    begun: Begun | None = None,
 ) -> ServerSession:
     """Connect and log in within ``timeout`` seconds each; time that the client takes does not count.
 
-    What the server answers is looked up in ``answers``.
+    What the server answers is looked up in ``answers``.  ``begun`` is a connection to go on with.
 
     Raises ConnectFailed (nothing was sent), LoginRefused (the server's ERR
     packet, for the client to see), UpstreamLost (no answer, or a broken one),
     InsecureServer (TLS that is insisted on cannot be had).
     """
-    sock = begin_connection(address, options)
+    if begun is None:
+        begun = Begun(address, network.begin_connection(address, options), trio.current_time(), trial=False)
+    sock, channel = begun.sock, begun.channel
     try:
-        with trio.CancelScope(deadline=trio.current_time() + timeout) as scope:
-            channel = PacketChannel(sock, ServerProtocolError)
-            seq, payload = await _greeted(channel, address)
-            scope.deadline = trio.current_time() + timeout
+        if begun.error is not None:
+            raise begun.error
+        with trio.CancelScope(deadline=begun.since + timeout) as scope:
+            version = ""
+            if begun.greeting is None:
+                greeted = await _greeted(channel, address)
+                scope.deadline = trio.current_time() + timeout
+                begun.greeting, version = await _send_login(address, channel, greeted, identity, tls)
             ask = partial(_while_the_clock_stands, scope, ask_client)
-            return await _log_in(address, sock, channel, (seq, payload), identity, ask, tls, answers)
+            payload = await _answered(address, channel, ask)
+            return logged_in(begun, payload, identity, answers, version)
         if not is_connected(sock):
             raise ConnectFailed(f"{address}: no answer to a connection attempt within {timeout:g} s")
         raise UpstreamTimedOut(f"{address}: no answer to the login within {timeout:g} s")
@@ -257,16 +293,14 @@ async def _greeted(channel: PacketChannel, address: Address) -> tuple[int, bytes
         raise
 
 
-async def _log_in(
+async def _send_login(
     address: Address,
-    sock: socket.socket,
     channel: PacketChannel,
     greeted: tuple[int, bytes],
     identity: Identity,
-    ask_client: AskClient,
     tls: ServerTls | None,
-    answers: LoginAnswers,
-) -> ServerSession:
+) -> tuple[Greeting, str]:
+    """Answer a greeting; return it, and the version of TLS that was begun before."""
     seq, payload = greeted
     _refuse_if_error(payload, address)
     greeting = parse_greeting(payload)
@@ -274,6 +308,11 @@ async def _log_in(
     if version := await secure(channel, address, greeting, login, tls, seq + 1):
         seq, login = seq + 1, msgspec.structs.replace(login, capabilities=login.capabilities | Capability.SSL)
     await channel.send(packet(seq + 1, login.to_bytes()))
+    return greeting, version
+
+
+async def _answered(address: Address, channel: PacketChannel, ask_client: AskClient) -> bytes:
+    """Return the OK that answers a login."""
     seq, payload = await channel.receive(later=True)
     while payload[:1] == b"\xfe":  # an auth switch request concerns the client: it holds the password
         answer_seq, answer = await ask_client(seq, payload)
@@ -282,10 +321,16 @@ async def _log_in(
     _refuse_if_error(payload, address)
     if payload[:1] != b"\0" or channel.leftover():
         raise ServerProtocolError("the answer to a login is neither OK nor ERR")
-    told = answers.shared(payload)
+    return payload
+
+
+def logged_in(begun: Begun, ok: bytes, identity: Identity, answers: LoginAnswers, version: str = "") -> ServerSession:
+    """Return what a login came to that was answered with OK; ``version`` is that of TLS."""
+    assert begun.greeting is not None
+    told, number = answers.shared(ok), begun.greeting.connection_id
     agreed = identity.asked.capabilities & told.capabilities
-    stream = _framed(channel.stream, agreed, greeting.connection_id, identity.asked, checksum=told.checksum)
-    return ServerSession(address, sock, stream, greeting.connection_id, told, agreed, version)
+    stream = _framed(begun.channel.stream, agreed, number, identity.asked, checksum=told.checksum)
+    return ServerSession(begun.address, begun.sock, stream, number, told, agreed, version)
 
 
 def _framed(stream: Stream, agreed: int, connection_id: int, asked: Asked, *, checksum: bool) -> Stream:

@@ -7,7 +7,7 @@ views are made of; a session that sees another number asks for its view again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, final
 
 from odp_trio.catalog.clusters import Clusters
@@ -126,6 +126,7 @@ class Views:
         """A server failed a session: at most once for a statement, and once for each server that a login tries."""
         self._counts.server_failures[failure.value] += 1
         self.congestion.failed(key.cluster, address, failure)
+        self.tenants.server_failed(key)
 
     def misrouted(self, key: TenantKey, route: Route, sql: bytes) -> None:
         """A server says that it has not the data of a statement that was sent there by its location."""
@@ -158,6 +159,11 @@ class Views:
 
     # ---- for what may wait ----------------------------------------------------------------
 
+    def cluster_at_hand(self, name: str) -> ClusterResource | None:
+        """Return the cluster that a login names if nothing has to be waited for."""
+        cluster = self._clusters.find(name)
+        return cluster if cluster is not None and cluster.available and self._clusters.is_configured(name) else None
+
     async def cluster(self, name: str, cluster_id: int | None) -> ClusterResource:
         """Return the cluster that a login names, made if need be; raise what the login would get."""
         return await self._clusters.enter(name, cluster_id)
@@ -165,6 +171,10 @@ class Views:
     async def tenant(self, key: TenantKey) -> None:
         """Fetch a tenant's servers; raise what a login would get."""
         await self.tenants.servers(key)
+
+    async def find_others(self, key: TenantKey, tried: Collection[Address]) -> bool:
+        """Answer whether a tenant has other servers than those that were tried in vain, after asking again."""
+        return await self.tenants.find_others(key, tried)
 
     async def fetch(self, key: TableKey, tablet_id: int = 0) -> None:
         """Fetch a location; raise CatalogError."""

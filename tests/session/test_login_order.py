@@ -6,7 +6,7 @@ from collections import Counter
 
 from odp_trio.model import Address, TenantKey
 from odp_trio.routing.view import RouteSettings, View
-from odp_trio.session.conversation import login_order
+from odp_trio.session.first_server import login_order
 from odp_trio.topology.cluster import Server, ServerState, Zone
 from odp_trio.topology.location_table import Locations
 

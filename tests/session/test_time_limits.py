@@ -14,6 +14,7 @@ from odp_trio.config import Settings
 from odp_trio.model import Address, TenantKey
 from odp_trio.session.events import Ended, Failed
 from odp_trio.session.reasons import End
+from odp_trio.session.resting import Watched as Resting
 from odp_trio.session.router import Router
 from odp_trio.session.services import Session
 from odp_trio.session.time_limits import TimeLimits
@@ -37,7 +38,9 @@ class Watched:
     router: Router
     session: Session
     limits: TimeLimits
+    watched: Resting
     failed: list[tuple[TenantKey, Address, Failure]]
+    looked_at: int = 0
     seconds: Iterator[int] = field(default_factory=count)
 
     def set(self, name: bytes, value: bytes) -> None:
@@ -56,7 +59,11 @@ class Watched:
             if each:
                 await self.bed.client.send_all(each)
             await settle()
-            self.limits.glance(self.session, float(next(self.seconds)))
+            now = float(next(self.seconds))
+            self.watched.advance(now)
+            for session in tuple(self.watched.awake):
+                self.looked_at += 1
+                self.limits.glance(session, now)
             if not lane.is_open:
                 with trio.fail_after(5):
                     return await lane.events.wait()
@@ -76,8 +83,10 @@ async def watched() -> AsyncIterator[Watched]:
     async with open_bed() as bed:
         session = Session(1, bed.lane._client.stream, ("127.0.0.1", 1), 0.0)  # type: ignore[arg-type]
         session.lane, session.router = bed.lane, router
-        limits = TimeLimits(lambda: (session,), lambda: settings, lambda *what: failed.append(what))
-        one = Watched(bed, router, session, limits, failed)
+        resting = Resting()
+        resting.enter(session)
+        limits = TimeLimits(lambda: resting, lambda: settings, lambda *what: failed.append(what))
+        one = Watched(bed, router, session, limits, resting, failed)
         one.set(b"ob_query_timeout", b"2000000")
         for name, seconds in ((b"wait_timeout", 90), (b"net_read_timeout", 7), (b"net_write_timeout", 11)):
             one.set(name, b"%d" % seconds)
@@ -211,3 +220,53 @@ async def test_a_command_long_ago_says_nothing_of_the_next() -> None:
         await one.bed.client.send_all(query(b"select 1")[:7])
         assert await one.looks(7) is None
         assert isinstance(await one.looks(1), Ended)
+
+
+async def test_a_session_that_rests_is_not_looked_at_until_it_is_due() -> None:
+    async with watched() as one:
+        assert await one.looks(88) is None
+        assert one.watched.resting == 1
+        assert one.looked_at < 5
+        event = await one.looks(3)
+        assert isinstance(event, Ended)
+        assert event.why is End.IDLE
+
+
+async def test_a_client_that_speaks_is_looked_at_again_and_then_rests_again() -> None:
+    async with watched() as one:
+        for _ in range(3):
+            assert await one.looks(5) is None
+            assert (one.watched.resting, len(one.watched.awake)) == (1, 0)
+            await one.ask(b"select 1")
+            assert (one.watched.resting, tuple(one.watched.awake)) == (0, (one.session,))
+            await one.bed.server.send_all(result(b"\x01a") + extra_ok(6))
+            await receive_exactly(one.bed.client, len(result(b"\x01a")))
+        assert await one.looks(85) is None
+        assert one.looked_at < 15
+
+
+async def test_a_statement_of_a_session_that_rested_has_its_limit() -> None:
+    async with watched() as one:
+        assert await one.looks(20) is None
+        await one.ask(b"select 1")
+        assert await one.looks(QUERY_LIMIT) is None
+        assert isinstance(await one.looks(1), Failed)
+
+
+async def test_a_session_that_ends_while_it_rests_is_forgotten() -> None:
+    async with watched() as one:
+        assert await one.looks(5) is None
+        one.watched.leave(one.session)
+        assert (one.watched.resting, len(one.watched.awake)) == (0, 0)
+        assert await one.looks(200) is None
+
+
+async def test_all_are_looked_at_when_what_they_were_laid_to_rest_by_has_changed() -> None:
+    async with watched() as one:
+        assert await one.looks(5) is None
+        one.session.due = 0.0
+        one.watched.wake_all()
+        assert tuple(one.watched.awake) == (one.session,)
+        assert await one.looks(80) is None
+        assert one.watched.resting == 1
+        assert isinstance(await one.looks(10), Ended)
