@@ -1,8 +1,13 @@
 """odp_trio: a proxy for OceanBase on Trio.
 
+    async with odp_trio.open_proxy(settings) as proxy: ...
+
+runs one inside a Trio program.  What is named here is imported when it is first used.
+
 The map of the house, top to bottom; a layer imports only what is below it:
 
     cli         arguments, signals, exit codes
+    conformance  checks of this proxy, or of any other, before any OceanBase
     testing     the test bed: a real kernel, OBServers before it, faults; shipped like trio.testing
     service     the proxy as a process: signals, ready file, systemd, its parent
     app         the tree: open_proxy(), wiring, readiness, drain
@@ -22,8 +27,40 @@ The map of the house, top to bottom; a layer imports only what is below it:
     wire        bytes and packets: MySQL and OB 2.0
     config      settings and their one table of options
     observe     counters
+    events      what happens, for those who embed a proxy
     model       addresses, names
     errors      what can go wrong and how it is told to a client
 """
 
-__version__ = "0.1.0"
+__version__ = "0.9.0"
+
+import importlib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from odp_trio.app.opening import open_proxy
+    from odp_trio.app.proxy import Proxy
+    from odp_trio.catalog.own_rules import own_rule
+    from odp_trio.config import Settings
+
+__all__ = ["Proxy", "Settings", "__version__", "open_proxy", "own_rule"]
+
+_WHERE = {
+    "Proxy": "odp_trio.app",
+    "Settings": "odp_trio.config",
+    "open_proxy": "odp_trio.app",
+    "own_rule": "odp_trio.catalog.own_rules",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is public when it is asked for: ``import odp_trio`` alone costs next to nothing."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(_WHERE[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -11,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import odp_trio
-from odp_trio.admin import cache_command, check_config, top_command
-from odp_trio.admin.explain_command import add_verbs
+from odp_trio.admin import check_config
 
 if TYPE_CHECKING:
     from odp_trio.config import Settings
@@ -25,8 +25,8 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb and return the exit status: 0 done, 2 for a mistake of the user's, else the verb's own."""
-    parser = _parser()
     words = list(sys.argv[1:] if argv is None else argv)
+    parser = command_line(run_alone=words[:1] == ["run"])
     command: list[str] = []
     if "--" in words:
         at = words.index("--")
@@ -62,7 +62,8 @@ def _complain(error: BaseException) -> int:
             raise error
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line(*, run_alone: bool = False) -> argparse.ArgumentParser:
+    """Return the parser of all verbs, or of ``run``, for whose start the others would take as long again."""
     parser = argparse.ArgumentParser(prog="odp-trio", description="A proxy for OceanBase.")
     parser.add_argument("-V", "--version", action="version", version=f"odp-trio {odp_trio.__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
@@ -72,6 +73,16 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--ready-file", metavar="PATH", type=Path, help="written once clients are served")
     check_config.add_settings(run)
     run.add_argument("-N", "--nodaemon", action="store_true", help="as ODP has it; always so here")
+    if not run_alone:
+        _add_others(verbs)
+    return parser
+
+
+def _add_others(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from odp_trio.admin import cache_command, top_command
+    from odp_trio.admin.explain_command import add_verbs
+    from odp_trio.conformance.command import add_verb as add_conformance
+    from odp_trio.testing.simulation import arguments
 
     watch = verbs.add_parser("watch", help="keep a proxy running", description="Start the proxy, and start it again.")
     watch.set_defaults(verb=_watch)
@@ -92,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     top_command.add_verb(verbs)
     add_verbs(verbs)
 
+    add_conformance(verbs)
+
+    arguments.add_verb(verbs)
     demo = verbs.add_parser("demo", help="an OceanBase kernel, OBServers and the proxy on this machine")
     demo.set_defaults(verb=_demo)
     bed = verbs.add_parser("testbed", help="the same without the proxy")
@@ -103,7 +117,6 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--port", type=int, default=2883, help="port of the proxy (default 2883; 0: a free one)")
     demo.add_argument("--http-port", type=int, default=2884, help="HTTP port (default 2884; 0: a free one)")
     bed.add_argument("--port", type=int, default=0, help="port of the OBServers (default: a free one)")
-    return parser
 
 
 def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
@@ -125,6 +138,7 @@ def read_settings(options: argparse.Namespace) -> Built:
 
 
 def _run(options: argparse.Namespace) -> int:
+    gc.disable()  # some hundred modules are imported, and none of them is garbage
     from odp_trio.admin.configuration import Configuration
     from odp_trio.admin.start import read_given
     from odp_trio.logs.output import start_logging
@@ -142,6 +156,8 @@ def _run(options: argparse.Namespace) -> int:
     from odp_trio.process.inherited import take_inherited
     from odp_trio.service import run_proxy
 
+    gc.freeze()
+    gc.enable()
     inherited = take_inherited()
     if inherited.link is None and settings.workers != 1:
         from odp_trio.process.child import own_command
@@ -173,7 +189,7 @@ def _watch(options: argparse.Namespace) -> int:
     """Check the options of run before anything is started: a mistake in them is no reason to try again."""
     from odp_trio.logs.output import start_logging
 
-    of_run = _parser().parse_args(["run", *options.command])
+    of_run = command_line(run_alone=True).parse_args(["run", *options.command])
     settings = _runnable(read_settings(of_run).settings)
     start_logging(settings)
     from odp_trio.process.child import own_command

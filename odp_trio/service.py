@@ -18,11 +18,9 @@ import trio
 from odp_trio.admin.configuration import Configuration, configuration_of
 from odp_trio.app import Proxy, open_proxy
 from odp_trio.config import Settings
-from odp_trio.process.child import own_command
 from odp_trio.process.inherited import NOTHING_INHERITED, Inherited, mismatch
 from odp_trio.process.link import Beat, HandOver, Link, Listen, Prepared, Serve, Serving, Upgrade, Warm
 from odp_trio.process.sd_notify import Notifier
-from odp_trio.process.upgrade import take_over
 
 if TYPE_CHECKING:
     from odp_trio.workers.member import Member
@@ -31,6 +29,8 @@ log = logging.getLogger("odp_trio")
 
 BEAT_SECONDS: Final = 0.25
 _POLL_SECONDS: Final = 0.02
+_FULL_COLLECTION: Final = 50
+"""Collections of the middle generation before one of everything: some 6,000 sessions that have come, not 1,200."""
 _HTTP_LIMIT: Final = 5.0
 """How long the start waits for the HTTP service, which may come later."""
 
@@ -110,6 +110,7 @@ class _Service:
             if self._ready_file is not None:
                 write_ready_file(self._ready_file, proxy)
             gc.freeze()  # what is there now stays: the collector need not look at it again and again
+            gc.set_threshold(*gc.get_threshold()[:2], _FULL_COLLECTION)
             self._tell(Serving())
             self._notifier.ready(f"serving on port {proxy.addresses[0][1]}")
             await proxy.wait_shutdown()
@@ -210,6 +211,9 @@ class _Service:
 
     async def _upgrade(self, proxy: Proxy) -> None:
         """Start a new version of this program on our sockets, and leave them to it once it serves."""
+        from odp_trio.process.child import own_command
+        from odp_trio.process.upgrade import take_over
+
         self._notifier.reloading("hot upgrade")
         ours = proxy.bound
         new = await take_over(
@@ -230,8 +234,9 @@ async def _warm_up(link: Link) -> None:
 
 def _import_rest() -> None:
     """What is imported late otherwise, or slowly made."""
-    import_module("odp_trio.admin.http")
     import_module("odp_trio.sql.dml").prepare()
+    import_module("odp_trio.routing.partition")
+    import_module("odp_trio.admin.http")
 
 
 def remove_ready_file(path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 import odp_trio
 from odp_trio import service
 from odp_trio.admin.configuration import Configuration
-from odp_trio.cli import _parser, main, read_settings
+from odp_trio.cli import command_line, main, read_settings
 from odp_trio.config import Settings
 from odp_trio.errors import ChildGaveUp
 from odp_trio.testing import commands, demo
@@ -42,7 +42,7 @@ FLAGS = [
 
 
 def test_odps_flags_mean_what_they_mean_there() -> None:
-    built = read_settings(_parser().parse_args(FLAGS))
+    built = read_settings(command_line().parse_args(FLAGS))
 
     settings = built.settings
     assert (settings.listen_port, settings.prometheus_listen_port, settings.app_name) == (3000, 3001, "shop")
@@ -54,7 +54,7 @@ def test_odps_flags_mean_what_they_mean_there() -> None:
 def test_flags_are_stronger_than_the_file(tmp_path: Path) -> None:
     (tmp_path / "odp.toml").write_text('listen_port = 1\n[clusters.c1]\nrslist = "10.0.0.1:2881"\n')
 
-    built = read_settings(_parser().parse_args(["run", "--etc", str(tmp_path), "-p", "3000"]))
+    built = read_settings(command_line().parse_args(["run", "--etc", str(tmp_path), "-p", "3000"]))
 
     assert built.settings.listen_port == 3000
     assert list(built.settings.clusters) == ["c1"]
@@ -392,8 +392,10 @@ def test_passwords_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("observer_sys_password", "c")
     monkeypatch.setenv("observer_sys_password1", "")
 
-    read = read_settings(_parser().parse_args(["run", "--config", str(file)])).settings
-    told = read_settings(_parser().parse_args(["run", "--config", str(file), "-o", "observer_sys_password=d"])).settings
+    read = read_settings(command_line().parse_args(["run", "--config", str(file)])).settings
+    told = read_settings(
+        command_line().parse_args(["run", "--config", str(file), "-o", "observer_sys_password=d"])
+    ).settings
 
     assert (read.observer_sys_password.value, read.observer_sys_password1.value) == ("c", "b")
     assert told.observer_sys_password.value == "d"

@@ -296,7 +296,7 @@ CLUSTERS = st.dictionaries(
 )
 
 
-@settings(max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=max(400, settings().max_examples), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(GOOD | BAD, max_size=4).map(dict), CLUSTERS, st.booleans())
 def test_any_configuration_is_accepted_or_refused_by_name_and_value(
     values: dict[str, object], clusters: dict[str, object], lenient: bool

@@ -77,7 +77,7 @@ def test_a_wrong_variable_is_refused_by_its_name(name: str, value: str, said: st
     "name",
     [
         *("ODP_HOST", "ODP_PORT", "ODP_SERVICE_HOST", "ODP_SERVICE_PORT_MYSQL", "ODP_PORT_2883_TCP_ADDR"),
-        *("ODP_PROXY_SERVICE_HOST", "ODP_TRIO_SCRIPTS", "ODP_TRIO_PORT_2884_TCP"),
+        *("ODP_PROXY_SERVICE_HOST", "ODP_TRIO_SCRIPTS", "ODP_CONFORMANCE_PASSWORD", "ODP_TRIO_PORT_2884_TCP"),
     ],
 )
 def test_what_kubernetes_and_the_demo_tell_is_nobodys_mistake(name: str) -> None:

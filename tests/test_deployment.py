@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from odp_trio.cli import _parser
+from odp_trio.cli import command_line
 from odp_trio.config import build, from_toml
 from tests.paths import ROOT
 
@@ -29,8 +29,8 @@ KUBERNETES = ETC / "kubernetes"
 def accept_watch(arguments: Sequence[str]) -> None:
     """Fail unless the command line is one that we understand."""
     at = list(arguments).index("--")
-    _parser().parse_args(arguments[:at])
-    _parser().parse_args(["run", *arguments[at + 1 :]])
+    command_line().parse_args(arguments[:at])
+    command_line().parse_args(["run", *arguments[at + 1 :]])
 
 
 # ---- systemd ----------------------------------------------------------------------------

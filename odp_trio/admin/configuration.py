@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import msgspec
 import trio
@@ -24,16 +24,19 @@ from odp_trio.config.changes import (
     canonical,
     check_scopes,
     differences,
+    differing,
     running,
 )
-from odp_trio.config.impact import Seen, impacts, of_layers
-from odp_trio.config.lineage import decode_lineage, encode_lineage
-from odp_trio.config.listing import ConfigRow, config_rows
 from odp_trio.config.options import Settings
 from odp_trio.config.settings import Built
 from odp_trio.config.sources import Sources, render_kept
 from odp_trio.errors import ConfigError
+from odp_trio.model import Address
 from odp_trio.workers.asking import Question, Workers
+
+if TYPE_CHECKING:
+    from odp_trio.config.impact import Seen
+    from odp_trio.config.listing import ConfigRow
 
 log = logging.getLogger("odp_trio.admin")
 
@@ -62,7 +65,7 @@ class Configuration:
         self.handed_over = False
         """Another process serves by now: what this one would keep would undo that one's changes."""
         self._reread: Callable[[], Sources] | None = None
-        self.look: Callable[[], Seen] = Seen
+        self.look: Callable[[], Seen] = _nothing_seen
         """Says what the proxy knows of its surroundings, for impact reports."""
 
     @classmethod
@@ -95,10 +98,14 @@ class Configuration:
 
     def lineage(self) -> bytes:
         """Return all layers, for a process that is started to be one with this."""
+        from odp_trio.config.lineage import encode_lineage
+
         return encode_lineage(self._first, self._sources)
 
     def adopt(self, lineage: bytes) -> None:
         """Be as another process is, before anything runs; raise ConfigError or DecodeError with nothing changed."""
+        from odp_trio.config.lineage import decode_lineage
+
         first, sources = decode_lineage(lineage)
         started, configured = first.build().settings, sources.build()
         self._first, self._sources, self._configured = first, sources, configured
@@ -118,6 +125,8 @@ class Configuration:
 
     def rows(self, like: str = "%", *, diff: bool = False, all_scopes: bool = False) -> list[ConfigRow]:
         """Return the rows of ``SHOW PROXYCONFIG [DIFF | ALL] LIKE``."""
+        from odp_trio.config.listing import config_rows
+
         return config_rows(self._configured, self._settings, like, diff=diff, all_scopes=all_scopes)
 
     async def alter(self, changes: Sequence[Change], *, dry_run: bool = False) -> AlterReport:
@@ -142,6 +151,20 @@ class Configuration:
                 self._put_in_force(planned)
         log.info("altered: %s", "; ".join(map(str, report.changed)))
         return report
+
+    async def reload(self, sources: Sources) -> AlterReport:
+        """Put other settings in the place of those that this process began with.
+
+        What was changed at run time stays above them, and what a start alone can set stays as it is.  All or nothing:
+        raises ConfigError naming every mistake, and for other clusters than there are.
+        """
+        async with self._lock:
+            if self.handed_over or (self._workers is not None and self._workers.count > 1):
+                raise ConfigError("nothing is changed: only a proxy of one process can be told other settings")
+            planned = await trio.to_thread.run_sync(_replan, self._sources, self._configured, sources, self.look())
+            self._put_in_force(planned)
+        log.info("reloaded: %s", "; ".join(map(str, planned.changed)) or "nothing is different")
+        return AlterReport(planned.changed, planned.impacts, False, "")
 
     # ---- several workers ------------------------------------------------------------------
 
@@ -202,8 +225,16 @@ class _Planned(msgspec.Struct, frozen=True):
     impacts: tuple[Impact, ...]
 
 
+def _nothing_seen() -> Seen:
+    from odp_trio.config.impact import Seen  # for changes, which come after the start
+
+    return Seen()
+
+
 def _plan(sources: Sources, configured: Built, changes: Sequence[Change], seen: Seen) -> _Planned:
     """Make the settings, and say what is to be expected; in a thread, since there may be thousands of tenants."""
+    from odp_trio.config.impact import impacts, of_layers
+
     changes = canonical(changes)
     check_scopes(changes, configured.settings)
     new = msgspec.structs.replace(sources, kept=sources.kept.having(changes), altered=sources.altered.having(changes))
@@ -211,6 +242,26 @@ def _plan(sources: Sources, configured: Built, changes: Sequence[Change], seen: 
     of_changes = impacts(configured.settings, built.settings, seen)
     found = (*of_layers(built, new.next_start(), changes), *of_changes)
     return _Planned(new, built, differences(configured, built, changes), found)
+
+
+def _replan(sources: Sources, configured: Built, other: Sources, seen: Seen) -> _Planned:
+    """As ``_plan``, of other settings below the changes that were made."""
+    from odp_trio.config.impact import impacts
+
+    new = msgspec.structs.replace(
+        other, kept=sources.kept, kept_in=sources.kept_in, stronger=sources.stronger, altered=sources.altered
+    )
+    built = new.build()
+    if _rslists(built.settings) != _rslists(configured.settings):
+        raise ConfigError("nothing is changed: clusters and their rslists are those of the start")
+    changes = differing(configured.settings, built.settings)
+    return _Planned(
+        new, built, differences(configured, built, changes), tuple(impacts(configured.settings, built.settings, seen))
+    )
+
+
+def _rslists(settings: Settings) -> dict[str, tuple[Address, ...]]:
+    return {name: cluster.rslist for name, cluster in settings.clusters.items()}
 
 
 def keep(path: Path, text: str) -> None:
@@ -223,6 +274,15 @@ def keep(path: Path, text: str) -> None:
         raise ConfigError(f"nothing is changed: {path} cannot be written: {exc.strerror or exc}") from exc
 
 
-def configuration_of(settings: Settings) -> Configuration:
-    """Return a configuration over settings that somebody made: changes are in force, and kept nowhere."""
-    return Configuration(Sources(base=settings))
+def sources_of(settings: Settings | Path) -> Sources:
+    """Return the sources of settings that somebody made, or of a file; raise ConfigError if it cannot be used."""
+    if isinstance(settings, Settings):
+        return Sources(base=settings)
+    from odp_trio.admin.start import read_file  # a process of its own has read its file already
+
+    return Sources(weaker=(read_file(settings),))
+
+
+def configuration_of(settings: Settings | Path) -> Configuration:
+    """Return a configuration over settings, or a file of them: changes are in force, and kept nowhere."""
+    return Configuration(sources_of(settings))

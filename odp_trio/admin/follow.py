@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import random
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from odp_trio.admin.configuration import Configuration
 from odp_trio.catalog.clusters import Clusters
 from odp_trio.config import Settings
-from odp_trio.config.impact import Seen
 from odp_trio.session.sessions import Sessions
 from odp_trio.session.views import Views
 from odp_trio.sql.cache import Statements
 from odp_trio.topology.location_table import Locations
+
+if TYPE_CHECKING:
+    from odp_trio.config.impact import Seen
 
 LOCATION_BYTES = 512
 """What ODP reckons for one location, of three quarters of the memory that locations may take."""
@@ -51,6 +53,8 @@ def follow_changes(parts: Parts, rng: random.Random) -> None:
         parts.sessions.settings_changed(new)
 
     def look() -> Seen:
+        from odp_trio.config.impact import Seen
+
         known = [resource for resource in parts.clusters.resources() if resource.available]
         return Seen(
             len(parts.sessions.table),

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import hypercorn.trio
 import msgspec
+import trio
 from hypercorn.config import Config
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
@@ -46,6 +47,8 @@ from odp_trio.errors import (
 log = logging.getLogger("odp_trio.admin")
 
 _LONGEST_BODY: Final = 16 << 20
+_BODY_SECONDS: Final = 30.0
+"""For all of a request's body: who sends a byte now and then does not stay."""
 _PROBE_SECONDS: Final = 0.5
 _ASKED_WRONGLY: Final = (ConfigError, AccessDenied, UnknownCluster, NotSupported)
 _NOT_THERE: Final = (UnknownTask, UnknownThread)
@@ -139,10 +142,24 @@ def _who(request: Request) -> str:
 
 async def _asked(request: Request, kind: type[msgspec.Struct]) -> Any:
     """Read the query parameters of a GET, or the JSON of a POST; raise ConfigError."""
+    if request.method == "POST":
+        return read_body(await _body(request), kind)
+    return read_words(request.query_params, kind)
+
+
+def read_body(body: bytes, kind: type[msgspec.Struct]) -> Any:
+    """Read the JSON of a POST; raise ConfigError."""
+    return _understood(lambda: msgspec.json.decode(body or b"{}", type=kind))
+
+
+def read_words(query: QueryParams, kind: type[msgspec.Struct]) -> Any:
+    """Read the query parameters of a GET; raise ConfigError."""
+    return _understood(lambda: msgspec.convert(_words(query, kind), kind, strict=False))
+
+
+def _understood(read: Callable[[], Any]) -> Any:
     try:
-        if request.method == "POST":
-            return msgspec.json.decode(await _body(request) or b"{}", type=kind)
-        return msgspec.convert(_words(request.query_params, kind), kind, strict=False)
+        return read()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise ConfigError(f"the request cannot be understood: {str(exc) or 'nested too deeply'}") from exc
 
@@ -153,14 +170,17 @@ async def _body(request: Request) -> bytes:
     if announced.isdecimal() and int(announced[:20]) > _LONGEST_BODY:
         raise too_long
     body = bytearray()
-    try:
-        async with aclosing(request.stream()) as chunks:
-            async for chunk in chunks:
-                body += chunk
-                if len(body) > _LONGEST_BODY:
-                    raise too_long
-    except ClientDisconnect as exc:
-        raise ConfigError("the request was broken off") from exc
+    with trio.move_on_after(_BODY_SECONDS) as patience:
+        try:
+            async with aclosing(request.stream()) as chunks:
+                async for chunk in chunks:
+                    body += chunk
+                    if len(body) > _LONGEST_BODY:
+                        raise too_long
+        except ClientDisconnect as exc:
+            raise ConfigError("the request was broken off") from exc
+    if patience.cancelled_caught:
+        raise ConfigError(f"the request was not whole after {_BODY_SECONDS:g} s")
     return bytes(body)
 
 

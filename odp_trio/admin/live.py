@@ -249,10 +249,8 @@ class Feed:
         wrong: list[tuple[int, TableEntry]] = []
         since = 0
         for entry in chain.from_iterable(self._source.locations.slices(_SLICE)):
-            misses = 0
-            for right, astray in entry.tallies.values():
-                routed += right
-                misses += astray
+            misses = 0 if entry.counts is None else sum(astray for _, astray in entry.counts.values())
+            routed += entry.sent
             missed += misses
             if misses:
                 wrong.append((misses, entry))

@@ -62,10 +62,18 @@ async def serve_watcher(websocket: WebSocket, feed: Feed | AllFrames, who: Visit
 async def _has_token(websocket: WebSocket, token: str) -> bool:
     with trio.move_on_after(_PATIENCE):
         try:
-            return is_token(msgspec.json.decode(await websocket.receive_text(), type=Greeting).token, token)
-        except (msgspec.MsgspecError, KeyError):
+            return is_token(read_token(await websocket.receive_text()), token)
+        except KeyError:  # bytes instead of text
             return False
     return False
+
+
+def read_token(message: str) -> str:
+    """Return the token in a first message; empty for what is none."""
+    try:
+        return msgspec.json.decode(message, type=Greeting).token
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return ""
 
 
 async def _until_left(websocket: WebSocket, scope: trio.CancelScope) -> None:

@@ -10,7 +10,7 @@ from odp_trio.admin.what_if import did_you_mean
 from odp_trio.errors import UnknownTask, UnknownThread
 from odp_trio.session.kill import Killer, find_session, kill_connection, kill_query
 from odp_trio.session.kill_elsewhere import KillOrder, killed_elsewhere
-from odp_trio.supervise.supervisor import SupervisorStatistics
+from odp_trio.supervise.statistics import SupervisorStatistics
 
 if TYPE_CHECKING:
     from odp_trio.app import Proxy

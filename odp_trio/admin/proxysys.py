@@ -18,6 +18,7 @@ from odp_trio.net.channel import PacketChannel
 from odp_trio.session.compression import stream_behind_login
 from odp_trio.session.kill import Killer, killer_of
 from odp_trio.session.login import Credentials, Destination
+from odp_trio.session.recording import tell_of_login
 from odp_trio.session.services import Session
 from odp_trio.wire.auth import token_matches
 from odp_trio.wire.command import Com, command_name
@@ -48,6 +49,7 @@ async def serve_admin(
     if not token_matches(credentials.packet.auth, password.value, credentials.scramble):
         raise AccessDenied(f"wrong password for the proxy's own account {destination.user!r}")
     session.state = "admin"
+    tell_of_login(proxy().services, session, "")
     await client.send_packet(credentials.seq + 1, ok_payload())
     client.stream = stream_behind_login(client, credentials, settings)
     while True:

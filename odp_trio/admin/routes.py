@@ -21,14 +21,14 @@ _RECORDS: Final = 100
 """Tables that are written at a time."""
 
 
-class Tally(msgspec.Struct, frozen=True):
+class Tally(msgspec.Struct, frozen=True, gc=False):
     """Statements that were routed by one policy, and those that missed."""
 
     routed: int
     missed: int
 
 
-class TableRoutes(msgspec.Struct, frozen=True):
+class TableRoutes(msgspec.Struct, frozen=True, gc=False):
     """One table."""
 
     cluster: str
@@ -67,11 +67,11 @@ async def count_routes(locations: Locations) -> RouteTotals:
     busiest: list[tuple[int, int, TableEntry]] = []
     for entries in locations.slices():
         for entry in entries:
-            if not entry.tallies and not entry.not_computable:
+            if not (entry.counts or entry.sent or entry.not_computable):
                 continue
             key = TenantKey(entry.key.cluster, entry.key.tenant)
             sums.setdefault(key, Tallies()).add(entry)
-            item = (_routed(entry), -entry.slot, entry)
+            item = (entry.sent, -entry.slot, entry)
             heappush(busiest, item) if len(busiest) < BUSIEST else heappushpop(busiest, item)
         await trio.lowlevel.checkpoint()
     return RouteTotals(
@@ -90,11 +90,14 @@ async def list_routes(
             return False
         return is_like(f"{key.database}.{key.table}", like)
 
-    found: list[TableEntry] = []
+    count = 0
+    busiest: list[tuple[int, int, TableEntry]] = []
     for entries in locations.slices():
-        found += [entry for entry in entries if wanted(entry.key)]
+        found = [(entry.sent, -entry.slot, entry) for entry in entries if wanted(entry.key)]
+        count += len(found)
+        busiest = nlargest(limit, busiest + found)
         await trio.lowlevel.checkpoint()
-    return tuple(table_routes(entry) for entry in nlargest(limit, found, key=_routed)), len(found)
+    return tuple(table_routes(entry) for _, _, entry in busiest), count
 
 
 async def table_records(locations: Locations, now: Callable[[], float]) -> tuple[TableRecord, ...]:
@@ -108,23 +111,19 @@ async def table_records(locations: Locations, now: Callable[[], float]) -> tuple
 
 def table_routes(entry: TableEntry) -> TableRoutes:
     """Return the counts of one table."""
-    key = entry.key
+    key, tallies = entry.key, entry.tallies
     return TableRoutes(
         key.cluster,
         key.tenant,
         key.database,
         key.table,
-        _routed(entry),
-        sum(missed for _, missed in entry.tallies.values()),
+        entry.sent,
+        sum(missed for _, missed in tallies.values()),
         entry.not_computable,
-        _tallies(entry.tallies),
+        _tallies(tallies),
         sum(1 for _ in entry.locations()),
         "missing" if entry.missing else entry.state.value,
     )
-
-
-def _routed(entry: TableEntry) -> int:
-    return sum(tally[0] for tally in entry.tallies.values())
 
 
 def _tallies(by_policy: dict[str, list[int]]) -> dict[str, Tally]:

@@ -17,7 +17,7 @@ from odp_trio.catalog.clusters import Clusters
 from odp_trio.catalog.directory import Directory
 from odp_trio.routing.own_rules import OwnRule
 from odp_trio.state.prepared_texts import PreparedTexts
-from odp_trio.supervise.supervisor import ChildStatistics
+from odp_trio.supervise.statistics import ChildStatistics
 from odp_trio.topology.cluster import ClusterResource
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from odp_trio.supervise.supervisor import ChildStatistics, SupervisorStatistics
+from odp_trio.supervise.statistics import ChildStatistics, SupervisorStatistics
 
 
 class TreeNode(msgspec.Struct, frozen=True):

@@ -9,7 +9,6 @@ policy=FOLLOWER_FIRST     proxy_route_policy
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import itertools
 from collections.abc import Iterable, Sequence
@@ -219,10 +218,10 @@ def _copied(entry: TableEntry | None, location: Location | None) -> tuple[Locati
     locations = Locations()
     if entry is None:
         return locations, None
-    copy = dataclasses.replace(entry, tablets=dict(entry.tablets), tallies=dict(entry.tallies), gone=False)
+    copy = msgspec.structs.replace(entry, location=None, tablets={}, counts=entry.tallies, gone=False)
     found = None
     if location is not None:
-        found = dataclasses.replace(location, table=copy, orders={})
+        found = msgspec.structs.replace(location, table=copy, orders={}, counted=location.routed, route=None, epoch=-1)
         if location is entry.location:
             copy.location = found
         else:

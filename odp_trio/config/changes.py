@@ -218,6 +218,18 @@ def differences(old: Built, new: Built, changes: Sequence[Change]) -> tuple[Chan
     return tuple(found)
 
 
+def differing(old: Settings, new: Settings) -> list[Change]:
+    """Return the options that are different, by scope, as changes of no value."""
+    found = [Change(name, None) for name in options() if getattr(old, name) != getattr(new, name)]
+    for cluster in dict.fromkeys((*old.clusters, *new.clusters)):
+        scopes = [settings.clusters[cluster].scopes if cluster in settings.clusters else {} for settings in (old, new)]
+        for tenant, user in dict.fromkeys((*scopes[0], *scopes[1])):
+            before, after = (scope.get((tenant, user), {}) for scope in scopes)
+            names = [name for name in dict.fromkeys((*before, *after)) if before.get(name) != after.get(name)]
+            found += [Change(name, None, Scope(cluster, tenant, user)) for name in names]
+    return found
+
+
 def running(configured: Settings, started: Settings) -> Settings:
     """Return what is in force: options that take effect at a restart are as they were at the start."""
     kept = {name: getattr(started, name) for name, described in options().items() if described.option.restart}

@@ -54,7 +54,7 @@ def from_environment(environ: Mapping[str, str]) -> tuple[Layer, ...]:
 def _is_of_others(variable: str) -> bool:
     return (
         variable in _TOLD
-        or variable.startswith("ODP_TRIO_")
+        or variable.startswith(("ODP_TRIO_", "ODP_CONFORMANCE_"))
         or variable == "ODP_PORT"
         or _OF_SERVICE.fullmatch(variable) is not None
     )

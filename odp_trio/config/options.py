@@ -3,11 +3,9 @@
 Everything that lists options (etc/odp.toml, docs/options.md, error messages) is made from it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Self, get_type_hints
 
 import msgspec
 
@@ -242,7 +240,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         has_server = bool(self.obproxy_config_server_url)
         return next((name for name, cluster in self.clusters.items() if cluster.rslist or not has_server), None)
 
-    def scoped(self, cluster: str, tenant: str, user: str) -> Settings:
+    def scoped(self, cluster: str, tenant: str, user: str) -> Self:
         """Return the settings as they are in force for one login: cluster, tenant and user win, in this order."""
         known = self.clusters.get(cluster)
         if known is None or not known.scopes:

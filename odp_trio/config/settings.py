@@ -6,8 +6,6 @@ what is allowed and where it was written.
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -38,6 +36,9 @@ class Layer(msgspec.Struct, frozen=True):
     lenient: bool = False
     warnings: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Layer({self.source!r}, {', '.join(self.values)})"  # not the values: passwords are among them
+
 
 class Built(msgspec.Struct, frozen=True):
     """Settings, the source of every value that is not a default, and what was ignored."""
@@ -49,6 +50,8 @@ class Built(msgspec.Struct, frozen=True):
 
 def from_toml(text: str, source: str) -> Layer:
     """Read a TOML file's text; raise ConfigError with the place of a syntax error."""
+    import tomllib  # a start by flags reads no file
+
     try:
         return Layer(source, tomllib.loads(text))
     except (ValueError, RecursionError) as exc:  # TOMLDecodeError, a number of thousands of digits, tables in tables
@@ -322,5 +325,7 @@ def _bound_text(kind: str, bound: float | None) -> str:
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """Return a hint at the name that is nearest to an unknown one; empty if none is near."""
+    import difflib  # where nobody is mistaken it is not needed
+
     near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -30,7 +30,9 @@ _UNCERTAIN: Final = re.compile(rb"\\|[qQ]'|[\x80-\xff]")
 _QUOTE: Final = re.compile(rb"['\"]")
 _DML: Final = re.compile(rb"[\s(]*+(?:select|insert|update|delete|replace|with|merge|explain|values)\b", re.IGNORECASE)
 _BEHIND: Final = re.compile(rb"\w*+(?:\s++(?:by|for|password)\b)*+", re.IGNORECASE)
-_VALUE: Final = re.compile(rb"(pass\w*|pwd\w*)(\s*+:?=\s*+)(?!\*\*\*)[^\s,;()]++", re.IGNORECASE)
+_VALUE: Final = re.compile(rb"(?<!\w)(\w++)(\s*+:?=\s*+)(?!\*\*\*)[^\s,;()]++")
+"""A word and what is assigned to it; each word is looked at once, however long it is."""
+_NAMES: Final = re.compile(rb"pass|pwd", re.IGNORECASE)
 _QUOTED_TEXT: Final = re.compile(r"'.*", re.DOTALL)
 
 
@@ -57,7 +59,11 @@ def masked(sql: bytes) -> str:
         shown = b"".join(pieces)
     if shown is not sql and not _DML.match(sql) and not shown.endswith(_MASK):
         shown += b" " + _MASK
-    return _VALUE.sub(rb"\1\2***", shown).decode("utf-8", "replace")
+    return _VALUE.sub(_assigned, shown).decode("utf-8", "replace")
+
+
+def _assigned(found: re.Match[bytes]) -> bytes:
+    return b"".join((found[1], found[2], _MASK)) if _NAMES.search(found[1]) else found[0]
 
 
 def masked_message(message: str, sql: bytes) -> str:

@@ -122,10 +122,10 @@ class LogOutput(logging.Handler):
         over_budget += self.refused
         return LogCounts(self._writer.dropped, over_budget, failed, self._repeats.left_out)
 
-    def close(self) -> None:
-        """Write what is left.  Lines that come later are lost."""
+    def close(self, limit: float = 10.0) -> None:
+        """Write what is left, for at most ``limit`` seconds.  Lines that come later are lost."""
         atexit.unregister(self.close)
-        self._writer.close()
+        self._writer.close(limit)
         if self._sinks is not None:
             self._sinks.close()
         logging.getLogger().removeHandler(self)

@@ -6,6 +6,9 @@ import logging
 import os
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final, final
 
 import odp_trio
@@ -26,6 +29,10 @@ from odp_trio.session.services import Services
 _SLOW_KEPT: Final = 200
 
 
+_whose: Final[ContextVar[ProxyLogs | None]] = ContextVar("odp_trio proxy", default=None)
+"""Whose the running task is, where several proxies are in one process."""
+
+
 @final
 class ProxyLogs:
     """The logs of one proxy.
@@ -40,6 +47,8 @@ class ProxyLogs:
         output = installed()
         self._is_ours = output is None
         self.output = output or LogOutput(settings, lines=False)
+        if self._is_ours:
+            self.output.addFilter(self._is_own)
         self.slow: deque[StatementRecord] = deque(maxlen=_SLOW_KEPT)
         """The last slow statements, the newest last.  Their texts may hold secrets: see ``masked``."""
         self._settings = settings
@@ -62,6 +71,20 @@ class ProxyLogs:
         self._watch = services.watch
         services.diagnosis = services.views.diagnosis = self
         self._want()
+
+    @contextmanager
+    def as_own(self) -> Iterator[None]:
+        """Have what is logged in the block, and by the tasks that are started in it, be this proxy's and no other's."""
+        token = _whose.set(self)
+        try:
+            yield
+        finally:
+            _whose.reset(token)
+
+    def _is_own(self, _: logging.LogRecord) -> bool:
+        """Whether a line is not another proxy's: what callbacks of sockets log is of no task, and so everybody's."""
+        whose = _whose.get()
+        return whose is None or whose is self
 
     def serving(self) -> None:
         """The port is open."""
@@ -101,6 +124,11 @@ class ProxyLogs:
         if settings.log_dir or settings.otel_traces_endpoint:
             self._put(Finished(record, digest, span))
 
+    @property
+    def wants_connections(self) -> bool:
+        """Whether lines about connections are written."""
+        return bool(self._settings.log_dir and self._settings.connection_diagnosis_option)
+
     def logged_in(self, end: EndRecord) -> None:
         """A client has logged in; ``end`` says who it is, as when it ends."""
         self._diagnose(diagnosis.of_login(end))
@@ -128,7 +156,7 @@ class ProxyLogs:
             self.output.put(finished)
 
     def _diagnose(self, line: Diagnosis) -> None:
-        if self._settings.log_dir and self._settings.connection_diagnosis_option:
+        if self.wants_connections:
             self.output.put(line)
 
     def _want(self) -> None:

@@ -10,5 +10,11 @@ ob20_stream  OB 2.0 around a stream to an OBServer
 channel   whole packets on a stream, for what may wait
 connect   connections to OBServers
 loop_lag  how late the event loop is
+waiting   for a stream, in a task
+network   what the proxy asks of the machine: the kernel's sockets by default
+memory_events  which of those are ready: the reactor's part without epoll
+memory    sockets within the process
+memory_stream  such a socket as a Trio stream
+pace      how much of a turn of the loop goes to what can wait
 listener  the accept loop: a slot first, a client second
 """

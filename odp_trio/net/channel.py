@@ -10,6 +10,7 @@ import trio
 
 from odp_trio.errors import ProtocolError
 from odp_trio.net.stream import Stream
+from odp_trio.net.waiting import wait_readable, wait_writable
 from odp_trio.wire.command import RequestTracker
 from odp_trio.wire.packets import PacketReader, packet
 
@@ -71,7 +72,16 @@ class PacketChannel:
 
     def unread(self, data: bytes) -> None:
         """Put bytes that were read elsewhere before what comes next."""
+        self.heard = True
         self._reader.feed(data)
+
+    def peek(self, count: int) -> bytes:
+        """Return the first bytes that have come and were not given out; they stay."""
+        return bytes(self._reader.buffer[:count])
+
+    def taken(self) -> tuple[int, bytes] | None:
+        """Return the next packet as ``receive`` does, if it has come."""
+        return self._reader.next_packet()
 
     def leftover(self) -> bytes:
         """Take away what was received and not yet given out."""
@@ -80,9 +90,9 @@ class PacketChannel:
         return data
 
     async def receive(self, *, later: bool = False) -> tuple[int, bytes]:
-        """Wait for the next packet: its sequence number and payload.  ``later``: nothing of it can have come yet."""
+        """Wait for the next packet: its sequence number and payload.  ``later``: it will hardly have come yet."""
         self._begin_step()
-        if later:
+        if later and not self._reader.buffer:
             await self._readable()
         while (found := self._reader.next_packet()) is None:
             self._reader.feed(await self._received())
@@ -128,10 +138,10 @@ class PacketChannel:
 
     async def _readable(self) -> None:
         if self.read_limit == math.inf:  # whoever calls has a limit of his own
-            await trio.lowlevel.wait_readable(self.stream)
+            await wait_readable(self.stream)
             return
         with trio.move_on_at(self._receives_until) as scope:
-            await trio.lowlevel.wait_readable(self.stream)
+            await wait_readable(self.stream)
         if scope.cancelled_caught:
             raise PeerTooSlow(f"{self._received_bytes} bytes in {self.read_limit:g} s")
 
@@ -160,7 +170,7 @@ class PacketChannel:
                 view = view[self.stream.send(view) :]
             except BlockingIOError:
                 with trio.move_on_after(self.write_limit) as scope:
-                    await trio.lowlevel.wait_writable(self.stream)
+                    await wait_writable(self.stream)
                 if scope.cancelled_caught:
                     raise PeerTooSlow(f"nothing was taken for {self.write_limit:g} s") from None
             except OSError as exc:
@@ -184,7 +194,7 @@ class PacketChannel:
             return
 
     async def _discard(self) -> bool:
-        await trio.lowlevel.wait_readable(self.stream)
+        await wait_readable(self.stream)
         try:
             return bool(self.stream.recv(_READ_BYTES))
         except BlockingIOError:  # half a record

@@ -46,10 +46,8 @@ _INHERITED: Final = (
 
 
 def tune(sock: socket.socket, options: SocketOptions) -> None:
-    """Make a socket non-blocking, and set its options if it is a TCP one."""
+    """Make a TCP socket non-blocking, and set its options."""
     sock.setblocking(False)
-    if sock.family == socket.AF_UNIX:
-        return
     keep_alive = options.flags & _KEEP_ALIVE
     for level, option, value in (
         (socket.IPPROTO_TCP, socket.TCP_NODELAY, options.flags & _NO_DELAY),
@@ -68,9 +66,9 @@ def tune(sock: socket.socket, options: SocketOptions) -> None:
 def tune_listener(listener: socket.socket, options: SocketOptions) -> None:
     """Set the options of a listening socket: those that it accepts from now on have them too, at no cost for each.
 
-    What is 0 becomes the kernel's value again, if it was another.
+    What is 0 becomes the kernel's value again, if it was another.  A listener in memory has none.
     """
-    if listener.family == socket.AF_UNIX:
+    if listener.family == socket.AF_UNIX or listener.fileno() < -1:
         return
     with socket.socket(listener.family, socket.SOCK_STREAM) as untold:
         tune(untold, options)

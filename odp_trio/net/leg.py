@@ -10,6 +10,10 @@ from odp_trio.net.reactor import READ, WRITE, Callback, OnError, Reactor
 from odp_trio.net.stream import CodedStream, Stream
 
 
+def _nobody(_: object) -> None:
+    """Who is called back about a leg that was dropped."""
+
+
 @final
 class Leg:
     """A stream with at most a read buffer's worth of bytes that it would not take yet.
@@ -66,11 +70,21 @@ class Leg:
         self._watch()
         self._ask_again()
 
+    def adopt(self) -> None:
+        """Take over a socket that somebody has registered for input."""
+        self._watched = READ
+        self._reactor.redirect(self.fd, self._callback, self._on_error)
+
     def close(self) -> None:
         """Watch for nothing; to be called before the socket is closed."""
         self.reading = False
         self.owed = b""
         self._watch()
+
+    def drop(self) -> None:
+        """Watch for nothing any more, and keep nobody who was called back."""
+        self.close()
+        self._callback, self._on_error = _nobody, _nobody
 
     def redirect(self, callback: Callback, on_error: OnError) -> None:
         """Let another callback be called from now on."""

@@ -1,4 +1,4 @@
-"""The accept loop: a slot first, a client second.
+"""Accepting: a slot first, a client second, and one in a turn of the loop.
 
 At the connection limit nothing is accepted: the kernel's backlog is the queue
 and clients wait instead of being refused.
@@ -13,16 +13,16 @@ import socket
 import stat
 import struct
 from collections.abc import Awaitable, Callable
-from typing import Final, NoReturn
+from typing import Final, NoReturn, final
 
 import trio
+
+from odp_trio.net.reactor import Reactor
 
 log = logging.getLogger("odp_trio.net")
 
 _NO_CAPACITY: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 _CAPACITY_PAUSE: Final = 0.1
-_ACCEPTS_PER_TURN: Final = 8
-"""Few: each brings a login, and running statements wait for as long as all logins of a turn take."""
 _GONE: Final = {errno.ECONNABORTED, errno.EPROTO, errno.EPERM}
 
 Peer = tuple[str, int]
@@ -113,9 +113,68 @@ def socket_address(sock: socket.socket) -> tuple[str, int]:
     return ip, port
 
 
+@final
+class _Door:
+    """A listening socket that the reactor accepts from, until the task in ``opened`` must see to it."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        reactor: Reactor,
+        has_slot: Callable[[], bool],
+        serve: Callable[[socket.socket, Peer], None],
+    ) -> None:
+        self._listener, self._reactor = listener, reactor
+        self._has_slot, self._serve = has_slot, serve
+        self._task: trio.lowlevel.Task | None = None
+        self._error: Exception | None = None
+
+    async def opened(self) -> None:
+        """Accept as long as there are slots; raise what accepting fails of."""
+        fd = self._listener.fileno()
+        self._reactor.register(fd, self._on_ready, self._stop)
+        self._task, self._error = trio.lowlevel.current_task(), None
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._task = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._reactor.listeners += 1
+        try:
+            await trio.lowlevel.wait_task_rescheduled(abort)
+        finally:
+            self._reactor.listeners -= 1
+            self._reactor.unregister(fd)
+        if self._error is not None:
+            raise self._error
+
+    def _on_ready(self, events: int) -> None:
+        """Take one client: the next one has its turn behind the sockets that are ready now."""
+        if not self._has_slot():
+            self._stop(None)
+            return
+        try:
+            sock, peer = self._listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as exc:
+            if exc.errno not in _GONE:
+                self._stop(exc)
+            return
+        self._serve(sock, (peer[0], peer[1]) if peer else _LOCAL)
+
+    def _stop(self, error: Exception | None) -> None:
+        if self._task is not None:
+            task, self._task, self._error = self._task, None, error
+            self._reactor.unregister(self._listener.fileno())
+            self._reactor.wake(task)
+
+
 async def accept_clients(
     listener: socket.socket,
+    reactor: Reactor,
     *,
+    has_slot: Callable[[], bool],
     wait_slot: Callable[[], Awaitable[None]],
     serve: Callable[[socket.socket, Peer], None],
 ) -> NoReturn:
@@ -124,21 +183,13 @@ async def accept_clients(
     A lack of descriptors or memory is logged and tried again after 100 ms;
     a client that went away while it waited is nothing.  Other errors propagate.
     """
+    door = _Door(listener, reactor, has_slot, serve)
     while True:
-        await trio.lowlevel.wait_readable(listener)
-        await wait_slot()  # and nothing is waited for between this and accept(): other listeners take slots too
-        for _ in range(_ACCEPTS_PER_TURN):
-            try:
-                sock, peer = listener.accept()
-            except BlockingIOError:
-                break
-            except OSError as exc:
-                if exc.errno in _GONE:
-                    continue
-                if exc.errno not in _NO_CAPACITY:
-                    raise
-                log.error("cannot accept a client: %s; trying again in %g s", exc.strerror, _CAPACITY_PAUSE)
-                await trio.sleep(_CAPACITY_PAUSE)
-                break
-            serve(sock, _LOCAL if sock.family == socket.AF_UNIX else (peer[0], peer[1]))
-            await wait_slot()
+        await wait_slot()
+        try:
+            await door.opened()
+        except OSError as exc:
+            if exc.errno not in _NO_CAPACITY:
+                raise
+            log.error("cannot accept a client: %s; trying again in %g s", exc.strerror, _CAPACITY_PAUSE)
+            await trio.sleep(_CAPACITY_PAUSE)

@@ -8,7 +8,8 @@ How it gets to run.  ``inside``: Trio calls ``before_io_wait`` exactly when it
 has nothing to do and is about to sleep; the reactor sleeps there instead, in
 its own epoll, in which Trio's epoll is registered too.  ``nested``: one task
 waits, through Trio, until our epoll has something; slower (a task switch per
-wake-up) and needs nothing but Trio's public API.
+wake-up) and needs nothing but Trio's public API.  Sockets in memory, whose
+descriptors are below -1, are served by a task either way: ``memory_events``.
 
 Traps of ``inside``, each of which has a test:
 
@@ -19,17 +20,25 @@ Traps of ``inside``, each of which has a test:
   given to the owner of the socket.
 * Trio's epoll descriptor is not public.  Where it cannot be had, ``nested`` is
   used and a warning says so.
+* ``wait_all_tasks_blocked(cushion)`` waits until Trio has slept through the cushion,
+  and a nudge is no sleep: for that one, Trio sleeps once more.
+* Two reactors that sleep there would sleep one after the other, each deaf to the
+  other's sockets: all proxies of a loop share one.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import select
 import time
-from collections.abc import Callable
-from typing import Final, NoReturn
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
+
+if TYPE_CHECKING:
+    from odp_trio.net.memory_events import MemoryEvents
 
 EVENTS_PER_TURN: Final = 64
 BUFFER_BYTES: Final = 65536
@@ -46,7 +55,7 @@ OnError = Callable[[Exception], None]
 
 
 class Reactor(trio.abc.Instrument):
-    """Calls back when sockets are ready.  One per event loop; use ``open_reactor()``.
+    """Calls back when sockets are ready.  One for an event loop; use ``open_reactor()``.
 
     ``buffer``/``view`` are the one read buffer that all callbacks share: what is
     in it belongs to a callback only until it returns.
@@ -64,6 +73,11 @@ class Reactor(trio.abc.Instrument):
         self._token: trio.lowlevel.TrioToken | None = None
         self._woke = False
         self._again: set[int] = set()
+        self._owners = 1
+        self.listeners = 0
+        """How many of the descriptors are no connections."""
+        self._memory: MemoryEvents | None = None
+        """Made for the first socket in memory."""
 
     # ---- sockets ------------------------------------------------------------
 
@@ -72,12 +86,19 @@ class Reactor(trio.abc.Instrument):
 
         What the callback raises is handed to ``on_error``.
         """
+        if fd < -1:
+            self._callbacks[fd] = (callback, on_error)
+            self._in_memory().register(fd, events)
+            return
         self._epoll.register(fd, events)
         self._callbacks[fd] = (callback, on_error)
 
     def modify(self, fd: int, events: int) -> None:
         """Change what ``fd`` is watched for; to watch for nothing, unregister: a broken socket would spin."""
-        self._epoll.modify(fd, events)
+        if fd < -1:
+            self._in_memory().modify(fd, events)
+        else:
+            self._epoll.modify(fd, events)
 
     def redirect(self, fd: int, callback: Callback, on_error: OnError) -> None:
         """Call somebody else about a registered descriptor."""
@@ -88,22 +109,40 @@ class Reactor(trio.abc.Instrument):
 
         The callback gets ``READ | AGAIN``, and may find that it does not want to read now.
         """
-        self._again.add(fd)
+        if fd < -1:
+            self._in_memory().call_again(fd, READ | AGAIN)
+        else:
+            self._again.add(fd)
 
     def unregister(self, fd: int) -> None:
         """Forget ``fd``; must come before it is closed.  Events of the same batch are dropped."""
         if self._callbacks.pop(fd, None) is not None:
+            if fd < -1:
+                self._in_memory().unregister(fd)
+                return
             self._epoll.unregister(fd)
             self._again.discard(fd)
 
+    def _in_memory(self) -> MemoryEvents:
+        if self._memory is None:
+            from odp_trio.net.memory_events import MemoryEvents  # a proxy that has a port never gets here
+
+            self._memory = MemoryEvents(self.wake, self._note_runnable, self._call_back)
+        return self._memory
+
     @property
     def sockets(self) -> int:
-        """How many descriptors are registered."""
-        return len(self._callbacks)
+        """How many connections are registered."""
+        return len(self._callbacks) - self.listeners
 
     def wake(self, task: trio.lowlevel.Task) -> None:
         """Make a parked task runnable, from a callback or from a task."""
         trio.lowlevel.reschedule(task)
+        self._woke = True
+
+    def start_soon(self, nursery: trio.Nursery, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Start a task, from a callback or from a task."""
+        nursery.start_soon(function, *args)
         self._woke = True
 
     def cancel(self, scope: trio.CancelScope) -> None:
@@ -136,9 +175,21 @@ class Reactor(trio.abc.Instrument):
             self._epoll.unregister(self._trio_fd)
             self._trio_fd = -1
 
+    def lend(self) -> Reactor:
+        """Return this reactor to one more owner, who closes it too."""
+        self._owners += 1
+        return self
+
     def close(self) -> None:
-        """Detach and give the epoll back."""
+        """Detach and give the epoll back, when the last of its owners says so."""
+        self._owners -= 1
+        if self._owners:
+            return
+        if self.attached and _of_this_loop.get(None) is self:
+            _of_this_loop.set(None)
         self.detach()
+        if self._memory is not None:
+            self._memory.close()
         self._epoll.close()
 
     async def run_nested(self) -> NoReturn:
@@ -165,7 +216,8 @@ class Reactor(trio.abc.Instrument):
                     self._nudge()
                 return
             if deadline is not None and (timeout := deadline - now()) <= 0:
-                self._nudge()
+                if not idleness_is_awaited():
+                    self._nudge()
                 return
 
     def _turn(self, batch: list[tuple[int, int]]) -> bool:
@@ -188,6 +240,20 @@ class Reactor(trio.abc.Instrument):
                 entry[1](exc)
         return trio_ready or self._woke
 
+    def _call_back(self, fd: int, events: int) -> None:
+        """Run the callback of a socket in memory."""
+        self.events += 1
+        self.turns += 1
+        callback, on_error = self._callbacks[fd]
+        try:
+            callback(events)
+        except Exception as exc:
+            self.errors += 1
+            on_error(exc)
+
+    def _note_runnable(self) -> None:
+        self._woke = True
+
     def _with_again(self, batch: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """Add those that are to be called though nothing happened."""
         ready = dict(batch) | dict.fromkeys(self._again, READ | AGAIN)
@@ -198,6 +264,10 @@ class Reactor(trio.abc.Instrument):
         """Make Trio's own wait, whose timeout is stale by now, return at once."""
         if self._token is not None:
             self._token.run_sync_soon(_nothing, idempotent=True)
+
+
+_of_this_loop: Final[trio.lowlevel.RunVar[Reactor | None]] = trio.lowlevel.RunVar("odp_trio reactor")
+"""The one that sleeps inside Trio's wait."""
 
 
 def _nothing() -> None:
@@ -218,13 +288,32 @@ def trio_epoll_fd() -> int | None:
     return fd
 
 
+def idleness_is_awaited() -> bool:
+    """Whether Trio sleeps to see if nothing happens meanwhile: for a test, or a clock that jumps.  Not public API."""
+    try:
+        from trio._core._run import GLOBAL_RUN_CONTEXT
+
+        runner = GLOBAL_RUN_CONTEXT.runner
+        return bool(runner.waiting_for_idle) or runner.clock_autojump_threshold != math.inf
+    except (ImportError, AttributeError):
+        return False
+
+
 def open_reactor(mode: str = "auto") -> Reactor:
     """Make a reactor for the running loop.
 
     ``mode``: ``inside``/``auto`` sleep inside Trio's wait where possible (``attached`` tells);
     ``nested`` never does.  The caller runs ``run_nested()`` in a task when it is not attached.
+    One that sleeps inside Trio's wait already is shared; each who opened it closes it.
     """
+    if mode == "nested":
+        return Reactor()
+    found = _of_this_loop.get(None)
+    if found is not None:
+        return found.lend()
     reactor = Reactor()
-    if mode != "nested" and not reactor.attach():
+    if reactor.attach():
+        _of_this_loop.set(reactor)
+    else:
         log.warning("Trio's epoll cannot be found: sockets are served from a task, which is slower")
     return reactor

@@ -14,9 +14,8 @@ import ssl
 from collections.abc import Callable
 from typing import Final, final
 
-import trio
-
 from odp_trio.net.stream import Stream
+from odp_trio.net.waiting import wait_readable, wait_writable
 
 CHUNK_BYTES: Final = 65536
 """Plaintext that is encrypted at a time."""
@@ -132,14 +131,14 @@ class TlsStream:
 
     async def _send_all(self) -> None:
         while not self._flush():
-            await trio.lowlevel.wait_writable(self._socket)
+            await wait_writable(self._socket)
 
     async def _receive(self) -> bytes:
         while True:
             try:
                 return self._socket.recv(_RAW_BYTES)
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self._socket)
+                await wait_readable(self._socket)
 
     # ---- reading ------------------------------------------------------------------
 
@@ -263,7 +262,7 @@ class TlsStream:
         self._socket.close()
 
     def _say_goodbye(self) -> None:
-        if self._shut or self._socket.fileno() < 0:
+        if self._shut or self._socket.fileno() == -1:
             return
         self._shut, self.pending = True, False
         with contextlib.suppress(OSError):  # unwrap() always misses the peer's answer; nobody waits for it

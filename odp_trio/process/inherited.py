@@ -18,7 +18,8 @@ import msgspec
 
 from odp_trio.config import Settings
 from odp_trio.errors import ConfigError
-from odp_trio.net.listener import bind, bind_unix
+from odp_trio.net.listener import bind_unix
+from odp_trio.net.network import KERNEL, Network
 from odp_trio.process.link import Link
 
 MYSQL_FD: Final = "OBPROXY_INHERITED_FD"
@@ -77,12 +78,12 @@ class Inherited(msgspec.Struct, frozen=True):
 NOTHING_INHERITED: Final = Inherited()
 
 
-def bind_all(settings: Settings, inherited: Inherited = NOTHING_INHERITED) -> Inherited:
+def bind_all(settings: Settings, inherited: Inherited = NOTHING_INHERITED, network: Network = KERNEL) -> Inherited:
     """Open the listening sockets that the settings ask for and nobody handed down; raise OSError naming the address."""
     opened: list[socket.socket] = []
 
     def open_tcp(ip: str, port: int, backlog: int) -> socket.socket:
-        opened.append(bind(ip, port, backlog))
+        opened.append(network.listen(ip, port, backlog))
         return opened[-1]
 
     mysql, ipv6, unix, http = inherited.mysql, inherited.mysql_ipv6, inherited.unix, inherited.http

@@ -79,6 +79,15 @@ class Upgrade(msgspec.Struct, frozen=True, tag="upgrade"):
 Message = Serve | Listen | HandOver | Warm | Prepared | Serving | Beat | Upgrade
 
 
+def read_message(data: bytes) -> Message:
+    """Return what a datagram says; raise msgspec.DecodeError for what is no message."""
+    try:
+        message: Message = msgspec.json.decode(data, type=Message)
+    except (UnicodeDecodeError, RecursionError) as exc:
+        raise msgspec.DecodeError(f"no message: {exc}") from exc
+    return message
+
+
 @final
 class Link:
     """One end.  Only one task may receive at a time."""
@@ -107,8 +116,7 @@ class Link:
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
         self.received = tuple(descriptors)
-        message: Message = msgspec.json.decode(data, type=Message)
-        return message
+        return read_message(data)
 
     async def receive(self) -> Message | None:
         """Wait for the next message; None when the peer is gone.

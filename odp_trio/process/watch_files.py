@@ -16,7 +16,10 @@ def write_record(path: Path, record: Mapping[str, object]) -> None:
     """Replace a JSON file in one step; what cannot be written is logged."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(record) + "\n")
+        temporary.unlink(missing_ok=True)  # a link that somebody put there is removed, not followed
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        with open(descriptor, "w") as file:
+            file.write(json.dumps(record) + "\n")
         temporary.replace(path)
     except OSError as exc:
         log.error("%s cannot be written: %s", path, exc.strerror)

@@ -7,5 +7,6 @@ inside the child.
 
     restart      when, and whether, to try again (pure)
     supervisor   the loop, in Trio
+    statistics   what may be known of it at one moment
     periodic     a step again and again, and what it does about expected failures
 """

@@ -23,7 +23,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from enum import Enum
 from random import Random
 from typing import Any, final
 
@@ -32,17 +31,13 @@ import trio
 
 from odp_trio.errors import ChildGaveUp
 from odp_trio.supervise.restart import Backoff, Escalate, Finish, Intensity, Restart, RestartIn, RestartLedger
+from odp_trio.supervise.statistics import ChildState, ChildStatistics, SupervisorStatistics
 
 log = logging.getLogger("odp_trio.supervise")
 
 
-class ChildState(Enum):
-    """What a child is doing."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    BACKING_OFF = "backing_off"
-    STOPPED = "stopped"
+Restarted = Callable[[str, str, int, float], None]
+"""Told of a child that is started again: its path, the error, how often so far, the pause before it in seconds."""
 
 
 class ChildSpec(msgspec.Struct, frozen=True):
@@ -56,25 +51,6 @@ class ChildSpec(msgspec.Struct, frozen=True):
     restart: Restart = Restart.PERMANENT
     backoff: Backoff = Backoff()
     intensity: Intensity | None = Intensity()
-
-
-class ChildStatistics(msgspec.Struct, frozen=True):
-    """One child at one moment.  ``since`` and ``next_attempt`` are Trio times."""
-
-    name: str
-    state: ChildState
-    since: float
-    restarts: int
-    last_error: str
-    next_attempt: float | None
-    children: tuple[ChildStatistics, ...]
-
-
-class SupervisorStatistics(msgspec.Struct, frozen=True):
-    """A supervisor's children, eldest first."""
-
-    name: str
-    children: tuple[ChildStatistics, ...]
 
 
 class _TaskStatus:
@@ -92,7 +68,9 @@ class _TaskStatus:
 class _Child:
     """One child over all its lives."""
 
-    def __init__(self, spec: ChildSpec, args: tuple[object, ...], rng: Random, *, awaited: bool) -> None:
+    def __init__(
+        self, spec: ChildSpec, args: tuple[object, ...], rng: Random, *, awaited: bool, restarts: Restarted
+    ) -> None:
         self.spec = spec
         self.state = ChildState.STARTING
         self.since = trio.current_time()
@@ -107,6 +85,7 @@ class _Child:
         self._args = args
         self._ledger = RestartLedger(spec.restart, spec.backoff, spec.intensity, rng)
         self._awaited = awaited
+        self._restarts = restarts
         self._stopping = False
         self._restart_asked = False
         self._life = trio.CancelScope()
@@ -195,6 +174,7 @@ class _Child:
             self.restarts,
             exc_info=error,
         )
+        self._restarts(self.spec.name, self.last_error, self.restarts, delay)
         self._pause = trio.CancelScope()
         with self._pause:
             await trio.sleep(delay)
@@ -222,8 +202,9 @@ class _Child:
 class Supervisor:
     """Children of one block.  Made by ``open_supervisor``."""
 
-    def __init__(self, name: str, nursery: trio.Nursery, rng: Random) -> None:
+    def __init__(self, name: str, nursery: trio.Nursery, rng: Random, restarted: Restarted) -> None:
         self.name = name
+        self._restarted = restarted
         self._nursery = nursery
         self._rng = rng
         self._opened = trio.current_time()
@@ -315,7 +296,7 @@ class Supervisor:
         if known is not None and not known.gone.is_set():
             raise ValueError(f"{self.name} has a child {spec.name!r} already")
         self._children.pop(spec.name, None)  # the new one is the youngest
-        child = self._children[spec.name] = _Child(spec, args, self._rng, awaited=awaited)
+        child = self._children[spec.name] = _Child(spec, args, self._rng, awaited=awaited, restarts=self._restarted)
         self._nursery.start_soon(child.live, self._give_up, name=f"{self.name}/{spec.name}")
         return child
 
@@ -349,6 +330,19 @@ class Supervisor:
             raise ChildGaveUp(f"{self.name}: child {name!r} failed too often") from error
 
 
+def _told_by(name: str, parent: Supervisor | None, restarted: Restarted | None) -> Restarted:
+    """Return what is told of the children of a new supervisor."""
+    above = None if parent is None else parent._restarted
+
+    def tell(path: str, error: str, restarts: int, pause: float) -> None:
+        if restarted is not None:
+            restarted(path, error, restarts, pause)
+        if above is not None:
+            above(f"{name}/{path}", error, restarts, pause)
+
+    return tell
+
+
 def sole_exception(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
     """Return the one exception that a nursery wrapped; None if there are several."""
     inner: BaseException = group
@@ -360,16 +354,19 @@ def sole_exception(group: BaseExceptionGroup[BaseException]) -> BaseException | 
 
 
 @asynccontextmanager
-async def open_supervisor(name: str, *, rng: Random, parent: Supervisor | None = None) -> AsyncIterator[Supervisor]:
+async def open_supervisor(
+    name: str, *, rng: Random, parent: Supervisor | None = None, restarted: Restarted | None = None
+) -> AsyncIterator[Supervisor]:
     """Open a block whose children live as long as it; they stop youngest first when it is left.
 
     Raises ChildGaveUp when a child failed more often than its intensity allows.
-    Named below ``parent`` in its statistics.
+    Named below ``parent`` in its statistics.  ``restarted`` is told of children that crash and are started again, by
+    their names below this supervisor; those of supervisors below it too.
     """
     supervisor: Supervisor | None = None
     try:
         async with trio.open_nursery() as nursery:
-            supervisor = Supervisor(name, nursery, rng)
+            supervisor = Supervisor(name, nursery, rng, _told_by(name, parent, restarted))
             if parent is not None:
                 parent._subordinates[name] = supervisor
             try:

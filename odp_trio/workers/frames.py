@@ -137,6 +137,15 @@ def encode(frame: Frame) -> bytes:
     return len(data).to_bytes(_HEAD, "big") + data
 
 
+def read_frame(data: bytes | memoryview) -> Frame:
+    """Return what ``encode`` wrote behind the length; raise msgspec.DecodeError for what is no frame."""
+    try:
+        frame: Frame = msgspec.msgpack.decode(data, type=Frame)
+    except (UnicodeDecodeError, RecursionError) as exc:
+        raise msgspec.DecodeError(f"no frame: {exc}") from exc
+    return frame
+
+
 @final
 class Channel:
     """One end of a stream socket.  One task may send at a time, and one receive."""
@@ -163,7 +172,7 @@ class Channel:
                     raise msgspec.DecodeError(f"a frame of {end - _HEAD} bytes")
                 if len(self._buffer) >= end:
                     with memoryview(self._buffer) as view:
-                        frame: Frame = msgspec.msgpack.decode(view[_HEAD:end], type=Frame)
+                        frame = read_frame(view[_HEAD:end])
                     del self._buffer[:end]
                     return frame
             try:

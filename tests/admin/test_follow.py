@@ -61,8 +61,12 @@ def test_what_a_proxy_copies_at_its_start_takes_a_restart_or_is_told() -> None:
         "monitor_item_limit": "asked each time",
         "syslog_level": "of the log",
     }
-    tree = ast.parse((PACKAGE / "app.py").read_text(encoding="utf-8"))
-    read = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in options()}
+    read = {
+        node.attr
+        for path in (PACKAGE / "app").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in options()
+    }
 
     assert {name for name in read if not options()[name].option.restart} - set(told) == set()
 

@@ -13,7 +13,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_st
 
 from odp_trio.admin.congestion import ServerCongestion
 from odp_trio.admin.live import INTERVAL, Feed, LiveFrame, health_of
-from odp_trio.admin.live_socket import FULL, MOST_WATCHERS, UNAUTHORIZED
+from odp_trio.admin.live_socket import FULL, MOST_WATCHERS, UNAUTHORIZED, read_token
 from odp_trio.admin.status import ProxyStatus
 from odp_trio.observe import StatementRecord
 from odp_trio.topology.location import TableKey
@@ -243,3 +243,8 @@ async def test_only_so_many_look_at_once(source: CountingSource) -> None:
         assert closed.value.reason is not None
         assert closed.value.reason.code == FULL
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("message", ['{"a": ' + "[" * 4000, "\ud800", "", "[1]", '{"token": 5}'])
+def test_a_first_message_that_is_none_has_no_token(message: str) -> None:
+    assert read_token(message) == ""

@@ -6,6 +6,9 @@ import threading
 
 from odp_trio.logs.writer import Writer
 
+PATIENCE = 120.0
+"""Seconds: a machine that stands still for a while must not look like lines that are lost."""
+
 
 def test_everything_is_written_in_order_and_at_the_end_too() -> None:
     written: list[int] = []
@@ -14,7 +17,7 @@ def test_everything_is_written_in_order_and_at_the_end_too() -> None:
     writer.go()
     for number in range(1000):
         writer.put(number)
-    writer.close()
+    writer.close(PATIENCE)
 
     assert (written, writer.dropped) == (list(range(1000)), 0)
 
@@ -36,7 +39,7 @@ def test_a_full_queue_drops_and_counts_and_nobody_waits() -> None:
         writer.put(number)
     assert writer.dropped == 89
     go_on.set()
-    writer.close()
+    writer.close(PATIENCE)
 
     assert written == list(range(11))
 
@@ -55,7 +58,7 @@ def test_nothing_is_done_before_the_port_is_open() -> None:
     assert not started.wait(0.1)
     writer.go()
     assert started.wait(5)
-    writer.close()
+    writer.close(PATIENCE)
 
 
 def test_a_start_that_hangs_says_so_all_the_same() -> None:
@@ -65,7 +68,7 @@ def test_a_start_that_hangs_says_so_all_the_same() -> None:
     writer.put(1)
 
     assert done.wait(5)
-    writer.close()
+    writer.close(PATIENCE)
 
 
 def test_a_writer_that_hangs_does_not_hold_up_the_end() -> None:

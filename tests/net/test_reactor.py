@@ -198,3 +198,44 @@ async def test_another_instrument_does_no_harm(pair: tuple[socket.socket, socket
     assert isinstance(reactor, Reactor)
     trio.lowlevel.remove_instrument(counter)
     reactor.close()
+
+
+async def test_two_proxies_of_a_loop_share_one_and_the_last_one_closes_it(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    near, far = pair
+    first, second = open_reactor(), open_reactor()
+    got: list[bytes] = []
+    task = trio.lowlevel.current_task()
+
+    assert first is second
+    first.close()
+    second.register(near.fileno(), lambda _: (got.append(near.recv(1)), second.wake(task)), fail)
+    far.send(b"x")
+    with trio.fail_after(30):
+        await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
+
+    assert got == [b"x"]
+    second.unregister(near.fileno())
+    second.close()
+    third = open_reactor()
+    assert third is not second
+    third.close()
+
+
+async def test_one_that_has_a_task_of_its_own_is_not_shared() -> None:
+    shared, first, second = open_reactor(), open_reactor("nested"), open_reactor("nested")
+
+    assert len({id(shared), id(first), id(second)}) == 3
+    for reactor in (shared, first, second):
+        reactor.close()
+
+
+async def test_idleness_can_be_waited_for() -> None:
+    """With a nudge at every deadline Trio would never see a whole cushion pass."""
+    reactor = open_reactor()
+
+    with trio.fail_after(5):
+        await trio.testing.wait_all_tasks_blocked(0.02)
+
+    reactor.close()

@@ -11,7 +11,8 @@ from trio.testing import MockClock
 
 from odp_trio.errors import ChildGaveUp
 from odp_trio.supervise.restart import Backoff, Intensity, Restart
-from odp_trio.supervise.supervisor import ChildSpec, ChildState, Supervisor, open_supervisor
+from odp_trio.supervise.statistics import ChildState
+from odp_trio.supervise.supervisor import ChildSpec, Supervisor, open_supervisor
 
 
 def supervisor(name: str = "top", parent: Supervisor | None = None) -> AbstractAsyncContextManager[Supervisor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ import trio
 
 from odp_trio.admin.across.commands import MOST_BYTES, run
 from odp_trio.admin.across.commands import answer as part
-from odp_trio.admin.commands.asides import aside, is_setting
+from odp_trio.admin.commands.asides import aside, is_setting, select
 from odp_trio.admin.commands.command import Asked, Column, Command, Rows, Who
 from odp_trio.admin.commands.syntax import Found, Text, take_apart
 from odp_trio.admin.commands.table import COMMANDS
@@ -140,12 +141,17 @@ async def encode(columns: Sequence[Column], rows: Rows, status: int = LOCAL_STAT
 async def answer_client(proxy: Proxy, session: Session, killer: Killer, sql: str, status: int) -> bytes | None:
     """Answer a client of a cluster; None when a server is to answer: its statement is no command that it may give.
 
+    SELECT PROXY_VERSION() and PROXY_STATUS() are answered to everybody.
     Raises SyntaxRefused for a command of everybody that is written wrongly, and for any that an administrator does so.
     """
     text = take_apart(sql)
     found = find(text)
     if found is not None and may(killer, found[0].who):
         return await answer(proxy, session, killer, found, status)
+    if text.words(1) == "SELECT":
+        with suppress(NotSupported):  # written in another way than is known here: a server will say what it is
+            return await encode(*select(text, proxy, session), status)
+        return None
     if text.words(2) == "KILL PROXYSESSION":
         raise refusal(text, [command for command in COMMANDS if command.who is not Who.ADMINISTRATORS])
     if is_administrator(killer) or any(

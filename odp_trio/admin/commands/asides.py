@@ -83,12 +83,11 @@ def aside(text: Text, proxy: Proxy, session: Session) -> Result | None:
     """
     words = [token.key for token in text.tokens[:3]]
     first, second = (*words, "", "")[:2]
-    sql = text.sql[text.tokens[0].start :] if text.tokens else ""
     if first == "SELECT":
-        return _select(sql, proxy, session)
+        return select(text, proxy, session)
     if first != "SHOW":
         return None
-    if (found := _SHOW_VARIABLES.fullmatch(sql)) is not None:
+    if (found := _SHOW_VARIABLES.fullmatch(_sql(text))) is not None:
         like = found["like"]
         rows = [(name, value) for name, value in VARIABLES.items() if is_like(name, like)]
         return (Column("Variable_name"), Column("Value")), rows
@@ -96,10 +95,15 @@ def aside(text: Text, proxy: Proxy, session: Session) -> Result | None:
     return None if names is None or len(text.tokens) > 4 else (tuple(map(Column, names)), ())
 
 
-def _select(sql: str, proxy: Proxy, session: Session) -> Result:
+def _sql(text: Text) -> str:
+    return text.sql[text.tokens[0].start :] if text.tokens else ""
+
+
+def select(text: Text, proxy: Proxy, session: Session) -> Result:
+    """Return the answer to a SELECT of values; raise NotSupported for one that cannot be answered."""
     columns: list[Column] = []
     row: list[object] = []
-    for part in _LIMIT.sub("", sql[len("select") :]).split(","):
+    for part in _LIMIT.sub("", _sql(text)[len("select") :]).split(","):
         found = _ITEM.fullmatch(part.strip())
         if found is None:
             raise NotSupported(f"{part.strip()[:60]!r} cannot be selected here: try SHOW PROXYHELP")

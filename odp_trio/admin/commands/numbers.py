@@ -189,7 +189,7 @@ def _connections(asked: Asked) -> Iterator[tuple[object, ...]]:
         seen = asked.killer.everything or (
             session.destination is not None and session.destination.key == asked.killer.cluster
         )
-        if not seen or session.sock.fileno() < 0:
+        if not seen or session.sock.fileno() == -1:
             continue
         yield _client_row(session, now)
         router = session.router

@@ -1,83 +1,72 @@
-"""The tree: what runs, in which order it starts and stops.  This is the API for embedding.
-
-    observe    outermost, last to go: HTTP, so that the drain can be watched
-      catalog  one child a cluster: server lists
-        sessions  temporary children, drained
-          front   innermost, first to go: the listener
-
-Tables (cluster resources, tenant routes, sessions, counters) are made here,
-above the tasks that fill them: a crash of a task loses no data.
-"""
+"""A running proxy: its tables, and what may be asked of it."""
 
 from __future__ import annotations
 
 import itertools
 import logging
-import os
 import random
+import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+import weakref
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
-from importlib import import_module
-from typing import NoReturn, final
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, final
 
 import trio
 
 from odp_trio.admin.across.answering import answer_others
-from odp_trio.admin.configuration import Configuration, configuration_of
-from odp_trio.admin.congestion import RecentChange, recent_changes
-from odp_trio.admin.explain import Explained, ExplainRequest, explain_live
+from odp_trio.admin.configuration import Configuration, sources_of
 from odp_trio.admin.follow import follow_changes, location_limit
-from odp_trio.admin.measurements import Measurements, measure
 from odp_trio.admin.proxysys import answer_client, serve_admin
-from odp_trio.admin.status import ProxyStatus, proxy_status, take_status
-from odp_trio.admin.taking import snapshot_of
-from odp_trio.admin.tree import TreeNode, task_tree
+from odp_trio.app.doors import Doors
+from odp_trio.app.ports import Ports
 from odp_trio.catalog.clusters import Clusters, Started
 from odp_trio.catalog.config_wiring import open_directory
 from odp_trio.catalog.locations import TableLocations
 from odp_trio.catalog.metadata import open_metadata
 from odp_trio.catalog.origin import Surroundings
-from odp_trio.catalog.own_rules import load_own_rules
-from odp_trio.catalog.prober import Prober
 from odp_trio.catalog.tenants import TenantRoutes
 from odp_trio.config import Settings
+from odp_trio.config.changes import AlterReport
+from odp_trio.events import Announcements, ConfigurationChanged, TaskRestarted
 from odp_trio.logs.proxy_logs import ProxyLogs
 from odp_trio.net.certificates import Certificates
-from odp_trio.net.listener import accept_clients, socket_address
-from odp_trio.net.loop_lag import watch_loop
-from odp_trio.net.reactor import Reactor, open_reactor
+from odp_trio.net.network import KERNEL, Network
+from odp_trio.net.reactor import Reactor
 from odp_trio.observe import Counts, Histogram, StatementTable
-from odp_trio.process.inherited import NOTHING_INHERITED, Inherited, bind_all
-from odp_trio.routing.own_rules import rule_set
+from odp_trio.process.inherited import Inherited
+from odp_trio.routing.own_rules import Function, OwnRule, rule_set
 from odp_trio.session.admission import Admission
 from odp_trio.session.ids import ConnectionIds, ids_for
 from odp_trio.session.ledger import Ends
 from odp_trio.session.services import Services
-from odp_trio.session.sessions import Sessions
+from odp_trio.session.sessions import Drained, Sessions
 from odp_trio.session.time_limits import TimeLimits
 from odp_trio.session.views import Views
 from odp_trio.sql.cache import Statements
-from odp_trio.sql.dml import prepare as prepare_grammar
 from odp_trio.state.prepared_texts import PreparedTexts
-from odp_trio.supervise.supervisor import ChildSpec, Supervisor, open_supervisor
+from odp_trio.supervise.supervisor import Supervisor
 from odp_trio.topology.location_table import Locations
-from odp_trio.topology.snapshot import Snapshot
 from odp_trio.topology.tenant import TenantTable
 from odp_trio.wire.auth import SCRAMBLE_BYTES, printable
 from odp_trio.workers.asking import Alone, Workers
 
+if TYPE_CHECKING:  # what is asked of a running proxy is imported then: nobody who starts one need wait for it
+    from odp_trio.admin.congestion import RecentChange
+    from odp_trio.admin.explain import Explained, ExplainRequest
+    from odp_trio.admin.measurements import Measurements
+    from odp_trio.admin.status import ProxyStatus
+    from odp_trio.admin.tree import TreeNode
+    from odp_trio.app.connection import Connection
+    from odp_trio.app.subscription import Subscription
+    from odp_trio.topology.snapshot import Snapshot
+
 log = logging.getLogger("odp_trio")
 
-HANDED_OVER_SPREAD = 0.5
-"""Share of the drain in which idle sessions are sent away after a hot upgrade: not all shall log in again at once."""
 MOVED_SECONDS = (30.0, 60.0)
 """When the locations of a tenant whose locality or primary zone changed are looked up anew, as ODP does it."""
-
-
-async def no_wait(_: Proxy) -> None:
-    """Listen at once."""
 
 
 @final
@@ -92,8 +81,13 @@ class Proxy:
         rng: random.Random,
         inherited: Inherited,
         workers: Workers | None = None,
+        network: Network = KERNEL,
+        *,
+        listen: bool = True,
+        rules: Sequence[OwnRule | Function] = (),
     ) -> None:
         self.configuration = configuration
+        self.network = network
         self.workers = workers or Alone(self.shut_down)
         settings = configuration.settings()
         self.logs = ProxyLogs(settings)
@@ -104,77 +98,148 @@ class Proxy:
         self.measured = StatementTable(lambda: self.settings().monitor_item_limit)
         self.loop_lag = Histogram()
         self.tenants = TenantTable()
-        self.rules = rule_set(load_own_rules(settings.own_rules.split()))
+        self.announcements = Announcements()
+        self.rules = rule_set(_own_rules(settings.own_rules.split(), rules))
         self.certificates = Certificates(settings)
         self.locations = Locations(location_limit(settings))
         self.prepared_texts = PreparedTexts(settings.global_ps_cache_size, settings.global_ps_cache_mem_limited)
         self.statements = Statements(settings.statement_cache_size, text_limit=settings.request_buffer_length)
         self.reactor = reactor
         self.root = root
-        bound = bind_all(settings, inherited)
-        assert bound.mysql is not None
-        self.bound, self.http_listener = bound, bound.http
-        self.addresses = tuple(socket_address(sock) for sock in (bound.mysql, bound.mysql_ipv6) if sock is not None)
-        """Where clients connect; still known when nobody listens any more."""
-        self.http_address = None if self.http_listener is None else socket_address(self.http_listener)
+        self.ports = Ports(settings, inherited, network, listen=listen)
+        self.addresses = self.ports.addresses
+        """Where clients connect; still known when nobody listens any more.  None where there is no port."""
+        self.http_address = self.ports.http_address
         """Where /metrics is; None when HTTP is off."""
         self._rng = rng
         self.started_at = trio.current_time()
         self.clusters = Clusters(
             {name: cluster.rslist for name, cluster in settings.clusters.items() if cluster.rslist},
-            lambda name: open_metadata(self.settings, name, lambda: self.certificates.server),
+            lambda name: open_metadata(self.settings, name, lambda: self.certificates.server, network),
             Surroundings(
                 self.settings,
                 rng,
                 lambda: self.views.changed(),
                 self._tenants_moved,
                 lambda cluster: self.views.congestion.refreshed(cluster),
+                self.announcements,
             ),
-            directory=open_directory(self.settings, self.workers),
+            directory=open_directory(self.settings, self.workers, network),
             dropped=self._cluster_dropped,
         )
         self.views = Views(self.clusters, self.settings, self.counts)
+        self.views.congestion.events = self.announcements
+        if self.clusters.directory is not None:
+            self.clusters.directory.events = self.announcements
+        configuration.subscribe(self._configuration_changed)
+        self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
         self.generation = 0
+        self.doors: Doors
+        self.front: Supervisor
+        """Those who let clients in."""
         self.services: Services
         self.sessions: Sessions
         self.time_limits: TimeLimits
         self.handed_over = False
-        self.listens = False
-        """Whether the tasks of all listeners are alive."""
-        self._listening: set[str] = set()
         self._shutdown = trio.Event()
-        self._stopped_http = trio.Event()
 
     def settings(self) -> Settings:
         """Return the settings in force."""
         return self.configuration.settings()
 
+    # ---- clients of this process ----------------------------------------------------------
+
+    async def connect(self, user: str, password: str = "", database: str = "") -> Connection:
+        """Log in without a port; ``user`` is whatever a client may type, such as ``app@tenant#cluster``.
+
+        Raises StatementFailed with the errno of a refusal, ConnectionLost when the session is ended meanwhile, and
+        Draining when the proxy takes no clients any more.  At ``client_max_connections`` it waits, as a client does.
+        """
+        from odp_trio.app.connection import Connection
+
+        return await Connection.log_in(await self.doors.stream(), user, password, database)
+
+    async def open_stream(self) -> trio.abc.HalfCloseableStream:
+        """Return a new connection in memory that has not logged in, for a driver that runs on Trio's streams."""
+        return await self.doors.stream()
+
+    async def dial(self) -> socket.socket:
+        """Return a new connection that has not logged in, as a blocking socket: for a driver that needs one.
+
+        A thread gets it by ``trio.from_thread.run(proxy.dial)``.  Who has it closes it.
+        """
+        return await self.doors.dial()
+
+    def events(self, limit: int = 1000) -> Subscription:
+        """Return what happens from now on: ``async for event in proxy.events()``; at most ``limit`` wait."""
+        from odp_trio.app.subscription import Subscription
+
+        subscription = Subscription(self.announcements, limit, self.reactor.wake)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    # ---- what is asked, and told ----------------------------------------------------------
+
+    async def reload(self, settings: Settings | Path) -> AlterReport:
+        """Go on with other settings, or what a file says now; what was changed at run time stays above them.
+
+        Options that need a restart stay as they are; the report says which of those differ.  All or nothing: raises
+        ConfigError naming every mistake, and for other clusters or rslists than those of the start.
+        """
+        return await self.configuration.reload(await trio.to_thread.run_sync(sources_of, settings))
+
+    async def drain(self, grace: float | None = None) -> Drained:
+        """Take no clients any more and let those that are there end between transactions, for ``grace`` seconds.
+
+        None: ``hot_upgrade_exit_timeout``.  The rest are cut.  It is for good, and leaving the block does it too.
+        """
+        self.shut_down()
+        for name in self.ports.bound.clients():
+            with suppress(KeyError):  # somebody else drains already
+                await self.front.stop(name)
+        self.stop_listening()
+        return await self.sessions.drain(self.settings().hot_upgrade_exit_timeout if grace is None else grace)
+
     def statistics(self) -> ProxyStatus:
         """Return the state of everything at this moment."""
+        from odp_trio.admin.status import proxy_status
+
         return proxy_status(self)
 
     async def status(self) -> ProxyStatus:
         """Return the same; others run while sessions are counted."""
+        from odp_trio.admin.status import take_status
+
         return await take_status(self)
 
     async def measurements(self) -> Measurements:
         """Return what was measured, of statements above all."""
+        from odp_trio.admin.measurements import measure
+
         return await measure(self)
 
     def tree(self) -> TreeNode:
         """Return the tree of supervised tasks."""
+        from odp_trio.admin.tree import task_tree
+
         return task_tree(self.root.statistics(), trio.current_time())
 
     async def explain(self, request: ExplainRequest) -> Explained:
         """Say where a statement would go, and why; raise ConfigError for a request that cannot be used."""
+        from odp_trio.admin.explain import explain_live
+
         return await explain_live(self.views, self.statements, request, self.settings(), self.rules)
 
     async def snapshot(self) -> Snapshot:
         """Return what routing stands on; ``explain_offline`` asks it without a proxy."""
+        from odp_trio.admin.taking import snapshot_of
+
         return await snapshot_of(self)
 
     def recent_changes(self) -> list[RecentChange]:
         """Return the last changes of the lists of servers, the newest first."""
+        from odp_trio.admin.congestion import recent_changes
+
         return recent_changes(self.views.congestion, trio.current_time())
 
     def shut_down(self, *, handed_over: bool = False) -> None:
@@ -195,6 +260,16 @@ class Proxy:
         """Sleep until somebody asks for the end."""
         await self._shutdown.wait()
 
+    def _configuration_changed(self, old: Settings, new: Settings) -> None:
+        if self.announcements.wanted:
+            names = tuple(name for name in new.__struct_fields__ if getattr(old, name) != getattr(new, name))
+            self.announcements.tell(ConfigurationChanged(trio.current_time(), names))
+
+    def task_restarted(self, path: str, error: str, restarts: int, pause: float) -> None:
+        """Announce that a task is started again."""
+        if self.announcements.wanted:
+            self.announcements.tell(TaskRestarted(trio.current_time(), path, error, restarts, pause))
+
     def _tenants_moved(self, cluster: str, tenants: Sequence[str] | None) -> None:
         """Fetch the routes of some tenants of a cluster anew, or of all; soon the locations of those that are named."""
         self.views.tenants.renew(cluster, tenants)
@@ -208,6 +283,16 @@ class Proxy:
         self.locations.drop_cluster(cluster)
         self.views.congestion.forget(cluster)
         self.views.changed()
+
+    @property
+    def bound(self) -> Inherited:
+        """The listening sockets."""
+        return self.ports.bound
+
+    @property
+    def listens(self) -> bool:
+        """Whether the tasks of all listeners are alive."""
+        return self.ports.listens
 
     @property
     def accepting(self) -> bool:
@@ -232,21 +317,23 @@ class Proxy:
         self.views.locations = TableLocations(
             self.clusters, self.locations, nursery, self.counts, self.settings, self._rng
         )
+        self.views.locations.events = self.announcements
         ids = ids_for(self.settings(), self._rng, version, self.workers)
         self.clusters.in_use = lambda: self.sessions.clusters()
-        self.time_limits = TimeLimits(lambda: self.sessions.table.values(), self.settings, self.views.server_failed)
+        self.time_limits = TimeLimits(lambda: self.sessions.watched, self.settings, self.views.server_failed)
         self.services = self._services(ids)
         self.logs.attach(self.services)
         self.sessions = Sessions(self.services, ids, nursery)
+        self.doors = Doors(self.sessions)
         self.views.congestion.listeners = self.sessions
         follow_changes(self, self._rng)
         answer_others(self)
 
     def close(self) -> None:
-        """Give sockets and metadata connections back."""
-        self.stop_listening()
-        if self.http_listener is not None:
-            self.http_listener.close()
+        """Give sockets and metadata connections back; whoever reads events has heard the last one."""
+        for subscription in self._subscriptions:
+            subscription.end()
+        self.ports.close(handed_over=self.handed_over)
         self.clusters.close()
         self.logs.close()
 
@@ -269,127 +356,28 @@ class Proxy:
             ends=self.ends,
             ids=ids,
             workers=self.workers,
+            events=self.announcements,
             measured=self.measured,
+            network=self.network,
             wall_clock_us=lambda: time.time_ns() // 1000,
         )
-
-    async def _prepare_grammar(self) -> None:
-        """Build the grammar's tables in a thread, once: the first statement must not wait for them."""
-        try:
-            await trio.to_thread.run_sync(prepare_grammar, abandon_on_cancel=True)
-        except Exception:  # then the first statement fails of it, visibly, and is routed without facts
-            log.exception("building the grammar")
 
     # ---- services -----------------------------------------------------------------
 
     def stop_listening(self) -> None:
-        """Close the sockets for clients; other processes that have them keep them."""
-        if not self.handed_over:
-            self.bound.remove_path()
-        for listener in self.bound.clients().values():
-            listener.close()
+        """Let no client in any more: close the sockets; other processes that have them keep them."""
+        self.doors.shut()
+        self.ports.stop_listening(handed_over=self.handed_over)
 
-    async def _listen(self, name: str, *, task_status: Started) -> NoReturn:
-        task_status.started()
-        listeners = self.bound.clients()
-        self.sessions.listen_on(listeners[name])
-        self._listening.add(name)
-        self.listens = self._listening >= set(listeners)
-        try:
-            await accept_clients(listeners[name], wait_slot=self.sessions.wait_slot, serve=self.sessions.serve)
-        finally:
-            self._listening.discard(name)
-            self.listens = False
-
-    async def _nested_reactor(self, *, task_status: Started) -> NoReturn:
+    async def nested_reactor(self, *, task_status: Started) -> NoReturn:
+        """Serve sockets from a task, where the reactor is not inside Trio's own wait."""
         task_status.started()
         await self.reactor.run_nested()
 
-    async def _http(self, *, task_status: Started) -> None:
-        """Import late, in a thread: the MySQL port is open already and must not wait for it."""
-        http = await trio.to_thread.run_sync(import_module, "odp_trio.admin.http", abandon_on_cancel=True)
-        assert self.http_listener is not None
-        task_status.started()
-        await http.serve_http(os.dup(self.http_listener.fileno()), self, self._stopped_http.wait)
 
+def _own_rules(names: Sequence[str], given: Sequence[OwnRule | Function]) -> list[OwnRule]:
+    if not names and not given:  # as in most proxies, which need not wait for what finds and checks them
+        return []
+    from odp_trio.catalog.own_rules import all_own_rules
 
-@asynccontextmanager
-async def open_proxy(
-    settings: Settings | Configuration,
-    *,
-    rng: random.Random | None = None,
-    inherited: Inherited = NOTHING_INHERITED,
-    version: int = 0,
-    before_listening: Callable[[Proxy], Awaitable[None]] = no_wait,
-    workers: Workers | None = None,
-) -> AsyncIterator[Proxy]:
-    """Run a proxy for the length of the block; when it is entered, the port is open and served.
-
-    Leaving the block drains: the listener closes, statements and transactions
-    go on for at most ``hot_upgrade_exit_timeout`` seconds.  Cancelling does not drain.
-    Raises OSError when a port cannot be had, ChildGaveUp when a part keeps crashing.
-    ``rng`` is the source of scrambles and jitter: the operating system's, unless a test says otherwise.
-    ``inherited`` are listening sockets of a parent, ``version`` counts the processes that served them, and no
-    client is taken before ``before_listening`` returns.  ``workers``: those of which this is one.
-    """
-    chance = rng or random.SystemRandom()
-    configuration = configuration_of(settings) if isinstance(settings, Settings) else settings
-    reactor = open_reactor(configuration.settings().reactor)
-    try:
-        async with open_supervisor("proxy", rng=chance) as root:
-            proxy = Proxy(configuration, reactor, root, chance, inherited, workers)
-            try:
-                async with _running(proxy, root, chance, version, before_listening):
-                    yield proxy
-            finally:
-                proxy.close()
-    finally:
-        reactor.close()
-
-
-@asynccontextmanager
-async def _running(
-    proxy: Proxy,
-    root: Supervisor,
-    rng: random.Random,
-    version: int,
-    before_listening: Callable[[Proxy], Awaitable[None]],
-) -> AsyncIterator[None]:
-    """Start everything, bottom up; end it, top down."""
-    settings = proxy.settings()
-    if not proxy.reactor.attached:
-        await root.start(ChildSpec("reactor", proxy._nested_reactor))
-    async with open_supervisor("catalog", rng=rng, parent=root) as catalog, trio.open_nursery() as nursery:
-        proxy.start_sessions(nursery, version)
-        if proxy.clusters.directory is not None:
-            await proxy.clusters.directory.open(nursery)
-        proxy.clusters.start(catalog)
-        await catalog.start(ChildSpec("locations", proxy.views.locations.clean, intensity=None))
-        prober = Prober(proxy.views.congestion, proxy.settings)
-        await root.start(ChildSpec("loop_lag", partial(watch_loop, proxy.loop_lag), intensity=None))
-        await catalog.start(ChildSpec("prober", prober.run, intensity=None))
-        nursery.start_soon(proxy._prepare_grammar)
-        if proxy.certificates.wanted:
-            await proxy.certificates.load()
-            await catalog.start(ChildSpec("certificates", proxy.certificates.watch, intensity=None))
-        await before_listening(proxy)
-        async with open_supervisor("front", rng=rng, parent=root) as front:
-            await front.start(ChildSpec("time_limits", proxy.time_limits.watch))
-            for name in proxy.bound.clients():
-                await front.start(ChildSpec(name, partial(proxy._listen, name)))
-            if proxy.http_listener is not None:
-                root.start_soon(ChildSpec("http", proxy._http, intensity=None))
-            where = ", ".join((*map(str, proxy.addresses), *filter(None, (settings.unix_socket,))))
-            log.info("listening on %s; clusters: %s", where, proxy.clusters)
-            proxy.logs.serving()
-            yield
-        proxy.stop_listening()
-        if proxy.handed_over and proxy.http_listener is not None:
-            await root.stop("http")
-            proxy.http_listener.close()
-        grace = proxy.settings().hot_upgrade_exit_timeout
-        drained = await proxy.sessions.drain(grace, spread=grace * HANDED_OVER_SPREAD if proxy.handed_over else 0.0)
-        log.log(logging.WARNING if drained.cut else logging.INFO, "%s", drained)
-        nursery.cancel_scope.cancel()
-    if proxy.clusters.directory is not None:
-        await proxy.clusters.directory.aclose()
+    return all_own_rules(names, given)
