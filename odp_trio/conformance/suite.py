@@ -1,0 +1,1 @@
+"""Named to pytest, it collects the checks: ``pytest --pyargs odp_trio.conformance.suite``."""
