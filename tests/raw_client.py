@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -19,9 +18,10 @@ import msgspec
 
 from odp_trio.errors import ServerProtocolError
 from odp_trio.model import Address
+from odp_trio.testing.binary_parameters import Parameter, binary_parameters
 from odp_trio.wire.auth import native_token, xor
 from odp_trio.wire.command import Com
-from odp_trio.wire.fields import MAX_PAYLOAD, Capability, lenenc_int, lenenc_str
+from odp_trio.wire.fields import MAX_PAYLOAD, Capability
 from odp_trio.wire.handshake import LoginPacket, parse_auth_switch, parse_greeting, ssl_request
 from odp_trio.wire.packets import PacketReader, packet
 from odp_trio.wire.response import ResponseTracker
@@ -44,8 +44,6 @@ NO_CURSOR, READ_ONLY_CURSOR = 0, 1
 CHARSET: Final = 45
 """utf8mb4_general_ci, what most connectors ask for."""
 _CLIENT_SCRAMBLE: Final = b"abcdefghijklmnopqrst"
-
-Parameter = int | float | str | bytes | None
 
 
 @dataclass(slots=True)
@@ -213,7 +211,7 @@ class RawClient:
     ) -> Answer:
         """Execute; parameters named in ``long_data`` were sent before and carry no value."""
         head = bytes((Com.STMT_EXECUTE,)) + statement.to_bytes(4, "little") + bytes((cursor,)) + b"\1\0\0\0"
-        return self.command(head + _binary_parameters(parameters, send_types, long_data))
+        return self.command(head + binary_parameters(parameters, send_types, long_data))
 
     def long_data(self, statement: int, parameter: int, data: bytes) -> None:
         self.send(
@@ -319,45 +317,3 @@ def _split(data: bytes | bytearray) -> list[bytes]:
         packets.append(bytes(data[at:end]))
         at = end
     return packets
-
-
-_TINY_NULL, _DOUBLE, _LONGLONG, _BLOB, _VAR_STRING = 6, 5, 8, 0xFC, 0xFD
-
-
-def _binary_parameters(values: Sequence[Parameter], send_types: bool, long_data: Sequence[int]) -> bytes:
-    """Write NULL bitmap, types and values of COM_STMT_EXECUTE."""
-    if not values:
-        return b""
-    nulls = sum(1 << at for at, value in enumerate(values) if value is None and at not in long_data)
-    kinds = b"".join(bytes((_kind(value), 0)) for value in values)
-    body = b"".join(_encode(value) for at, value in enumerate(values) if value is not None and at not in long_data)
-    bitmap = nulls.to_bytes((len(values) + 7) // 8, "little")
-    return bitmap + (b"\1" + kinds if send_types else b"\0") + body
-
-
-def _kind(value: Parameter) -> int:
-    match value:
-        case None:
-            return _TINY_NULL
-        case int():
-            return _LONGLONG
-        case float():
-            return _DOUBLE
-        case str():
-            return _VAR_STRING
-        case _:
-            return _BLOB
-
-
-def _encode(value: Parameter) -> bytes:
-    match value:
-        case int():
-            return value.to_bytes(8, "little", signed=True)
-        case float():
-            return struct.pack("<d", value)
-        case str():
-            return lenenc_str(value.encode())
-        case bytes():
-            return lenenc_int(len(value)) + value
-        case _:
-            return b""

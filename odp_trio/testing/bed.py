@@ -55,6 +55,7 @@ class Testbed:
         self._shared = Shared(lambda: frozenset(self._tenants))
         self._nursery: trio.Nursery
         self._port = 0
+        self._first: list[Node] = []
 
     @property
     def transactions(self) -> Transactions:
@@ -245,16 +246,20 @@ class Testbed:
     async def move_leader(self, table: str, number: int) -> None:
         """Make a server the leader of every tablet of ``database.table``."""
         database, _, name = table.rpartition(".")
-        ids = await self.kernel.query(
-            "select table_id from oceanbase.lab_proxy_schema where tenant_name='sys' "
-            f"and database_name='{database}' and table_name='{name}' and tablet_id=0"
-        )
-        tablets = await self.kernel.query(
-            "select tablet_id from oceanbase.__all_virtual_proxy_partition where tenant_name='sys' "
-            f"and table_id={ids[0]['table_id']}"
-        )
-        for tablet in {0, *(row["tablet_id"] for row in tablets)}:
+        for tablet in (0, *await self.tablets(database, name)):
             await self.move_tablet(tablet, number)
+
+    async def tablets(self, database: str, table: str) -> list[int]:
+        """Return the tablets of a table's partitions, in their order; none for one that is not partitioned."""
+        which = f"tenant_name='sys' and database_name='{database}' and table_name='{table}' and tablet_id=0"
+        parts = await self.kernel.query(f"select part_num, table_id from oceanbase.lab_proxy_schema where {which}")
+        if not parts or parts[0]["part_num"] <= 1:
+            return []
+        rows = await self.kernel.query(
+            "select tablet_id from oceanbase.__all_virtual_proxy_partition where tenant_name='sys' "
+            f"and table_id={parts[0]['table_id']}"
+        )
+        return [int(row["tablet_id"]) for row in rows]
 
     async def move_tablet(self, tablet: int, number: int) -> None:
         """Make a server the leader of one tablet."""
@@ -296,11 +301,26 @@ class Testbed:
         self._nursery = nursery
         self._port = port or free_port([f"127.0.0.{number + 1}" for number in range(observers + _SPARE)])
         nodes = [Node(number, f"127.0.0.{number + 1}", f"zone{number + 1}") for number in range(observers)]
-        self._nodes = {node.number: node for node in nodes}
-        self._places = {tenant: tuple(self._nodes) for tenant in ("sys", *self._tenants)}
-        await self.kernel.query(*topology.reset_statements(nodes, self._port, self._tenants))
+        self._first = nodes
+        await self._reset()
         for number in range(observers):
             self._make(number).listen()
+
+    async def restore(self) -> None:
+        """End every fault, and bring servers, zones, leaders and the tenants' places to their first state.
+
+        Servers and tenants that were added are to be dropped before.
+        """
+        self.end_faults()
+        for node in self._first:
+            self.observers[node.number].listen()
+            await self.thaw(node.number)
+        await self._reset()
+
+    async def _reset(self) -> None:
+        self._nodes = {node.number: node for node in self._first}
+        self._places = {tenant: tuple(self._nodes) for tenant in ("sys", *self._tenants)}
+        await self.kernel.query(*topology.reset_statements(self._first, self._port, self._tenants))
 
 
 def template(cluster: str = CLUSTER, progress: Progress = lambda _: None) -> Path:

@@ -85,6 +85,13 @@ class Client:
             sock = await connect(address, patience, SocketOptions())
         except ConnectFailed as exc:
             raise ConnectionLost(str(exc), sent=False) from exc
+        return await cls.on_socket(sock, user, password, database=database, patience=patience)
+
+    @classmethod
+    async def on_socket(
+        cls, sock: socket.socket, user: str, password: str, *, database: str = "", patience: float = 10.0
+    ) -> Self:
+        """Log in on a connection that there is, which is closed if that fails."""
         client = cls(sock, patience)
         try:
             await client._in_time(client._log_in(user, password, database))

@@ -84,7 +84,11 @@ F = TypeVar("F", Answer, Miss)
 
 
 def _take(faults: list[F], sql: str) -> F | None:
-    return next((fault for fault in faults if fault.match.search(sql) and _count_off(fault)), None)
+    found = next((fault for fault in faults if fault.times and fault.match.search(sql)), None)
+    if found is not None:
+        _count_off(found)
+        faults[:] = [fault for fault in faults if fault.times]  # a bed may arm thousands
+    return found
 
 
 def _count_off(fault: Answer | Miss | LoginError) -> bool:
