@@ -23,6 +23,8 @@ latency         latency against offered load
 micro           pure functions alone
 lane            the express lane alone, by kind of request, beside bare calls of the kernel
 crowded         the whole proxy with many tables, and looked at
+crowd, crowds   many sessions: logins, a storm of them, a crowd at rest
+fairness        a session that asks now and then beside a flood; a busy crowd
 scale           routing with more tables, tenants, OBServers
 routing         facts, decisions, the router; how the number of tables matters
 cold            statements on tables that nothing is known of yet

@@ -23,13 +23,16 @@ _RATIOS: Final = (
 
 
 def comparisons(figures: Sequence[Figure]) -> tuple[Comparison, ...]:
-    """Return ratios of cost and throughput, and how much latency each proxy adds to none."""
+    """Return ratios of cost and throughput, and how much latency each proxy adds to none.
+
+    There is no ratio to nothing, which is what a very short load may have cost.
+    """
     known = {(figure.scenario, figure.metric, figure.contender): figure for figure in figures}
     found = []
     for figure in figures:
         for metric, contender, against in _RATIOS:
             other = known.get((figure.scenario, metric, against))
-            if (figure.metric, figure.contender) == (metric, contender) and other is not None:
+            if (figure.metric, figure.contender) == (metric, contender) and other is not None and all(other.values):
                 found.append(_compare(figure, other, "ratio", lambda mine, other: mine / other))
         other = known.get((figure.scenario, figure.metric, DIRECT))
         if figure.metric.startswith("latency p") and figure.contender != DIRECT and other is not None:

@@ -99,12 +99,11 @@ def fill(proxy: Proxy, tables: int, server: Address) -> None:
     """Put tables into the cache, and statements about them, as if they had been asked about."""
     known = proxy.locations.entries()[0].key
     request = RouteRequest(ClientState(), Values())
-    request.state.database = known.database.encode()
     view = proxy.views.view(TenantKey(known.cluster, known.tenant), "")
     assert view is not None
     for number in range(tables):
         key = TableKey(known.cluster, known.tenant, known.database, f"t{number:05d}")
-        entry = TableEntry(key, 0.0, number, part_num=1)
+        entry = TableEntry(key, 0.0, table_id=number, part_num=1)
         entry.location = Location(entry, 0, (Replica(server, leader=True),), 0.0)
         proxy.locations.store(entry)
         request.begin(proxy.statements.shape(_SQL.replace("00000", f"{number:05d}").encode())[0])

@@ -46,10 +46,10 @@ async def measure(plan: Plan, log_dir: Path) -> list[Sample]:
     async with open_canned(log_dir) as backend:
         for name in (HAPROXY, ODP_TRIO):
             if name not in absent:
-                async with _open(name, backend) as contender:
+                async with opened(name, backend) as contender:
                     samples += await _logins(contender, 30 if small else 2_000)
                     samples += await _storm(contender, _SMALL if small else _STORM)
-                async with _open(name, backend) as contender:
+                async with opened(name, backend) as contender:
                     samples += await _idle(contender, _SMALL if small else min(_CROWD, _most()), plan.seconds)
     return samples
 
@@ -59,7 +59,8 @@ def _most() -> int:
 
 
 @asynccontextmanager
-async def _open(name: str, backend: Backend) -> AsyncIterator[Contender]:
+async def opened(name: str, backend: Backend) -> AsyncIterator[Contender]:
+    """Run HAProxy, or odp_trio without a limit on its clients."""
     if name != ODP_TRIO:
         async with open_contender(name, backend) as contender:
             yield contender

@@ -44,6 +44,10 @@ class PointLoad(msgspec.Struct, frozen=True):
     p999_us: float
     watched_cpu: tuple[float, ...]
     own_cpu: float
+    fewest: int = 0
+    """Answers that one session got, of all sessions."""
+    mean: float = 0.0
+    most: int = 0
 
 
 class BigLoad(msgspec.Struct, frozen=True):
@@ -60,14 +64,14 @@ class BigLoad(msgspec.Struct, frozen=True):
 class Lane:
     """One connection of a closed loop."""
 
-    __slots__ = ("partial", "recv", "send", "sent_at")
+    __slots__ = ("answers", "partial", "recv", "send", "sent_at")
 
     def __init__(self, session: Session) -> None:
         session.sock.setblocking(False)
         self.recv = session.sock.recv
         self.send = session.sock.send
         self.partial = b""
-        self.sent_at = 0
+        self.sent_at = self.answers = 0
 
 
 class ClosedLoop:
@@ -88,6 +92,7 @@ class ClosedLoop:
         begun = clock()
         stop = begun + int(seconds * 1e9)
         for lane in self._lanes.values():
+            lane.answers = 0
             lane.sent_at = clock()
             lane.send(next(self._requests))
         busy = len(self._lanes)
@@ -100,6 +105,7 @@ class ClosedLoop:
                 if not self._answered(lane):
                     continue
                 now = clock()
+                lane.answers += 1
                 latencies.append(now - lane.sent_at)
                 if now < stop and len(latencies) + busy <= requests:
                     lane.sent_at = now
@@ -107,6 +113,10 @@ class ClosedLoop:
                 else:
                     busy -= 1
         return (clock() - begun) / 1e9, latencies
+
+    def answers(self) -> list[int]:
+        """How many answers each session has got in the last run, in order of their numbers."""
+        return sorted(lane.answers for lane in self._lanes.values())
 
     def _answered(self, lane: Lane) -> bool:
         """Whether the answer is complete; raise WrongAnswer if it is another than the first."""
@@ -140,7 +150,9 @@ def run_point(account: Account, arguments: argparse.Namespace) -> PointLoad:
     ordered = sorted(latencies)
     p50, p99, p999 = (ordered[int(share * (len(ordered) - 1))] / 1e3 for share in (0.5, 0.99, 0.999))
     watched = tuple(end - begin for begin, end in zip(before, after, strict=True))
-    return PointLoad(len(ordered), seconds, p50, p99, p999, watched, own)
+    answers = loop.answers()
+    spread = (answers[0], len(ordered) / len(answers), answers[-1])
+    return PointLoad(len(ordered), seconds, p50, p99, p999, watched, own, *spread)
 
 
 def _ask(sessions: list[Session], arguments: argparse.Namespace) -> tuple[bytes, Answer]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from benchmarks import canned, cold, crowded, crowds, lane, latency, live, micro, observed, routing, scale
+from benchmarks import canned, cold, crowded, crowds, fairness, lane, latency, live, micro, observed, routing, scale
 from benchmarks.rounds import Part, each_round, pure
 
 PARTS: Final[Mapping[str, Part]] = {
@@ -28,5 +28,6 @@ PARTS: Final[Mapping[str, Part]] = {
     "crowded": each_round(crowded.measure),
     "cold": each_round(cold.measure),
     "sessions": each_round(crowds.measure),
+    "fairness": each_round(fairness.measure),
     "observed": each_round(observed.measure),
 }

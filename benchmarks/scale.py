@@ -10,11 +10,11 @@ from typing import Final
 
 from benchmarks.figures import Sample
 from benchmarks.packets import query
-from benchmarks.routing import World, open_router
+from benchmarks.routing import World, client_state, open_router
 from odp_trio.model import Address, TenantKey
 from odp_trio.routing.decide import decide
 from odp_trio.routing.view import ClusterView, RouteSettings, View
-from odp_trio.session.conversation import login_order
+from odp_trio.session.first_server import login_order
 from odp_trio.topology.cluster import Server, Zone
 from odp_trio.topology.cluster import ServerState as Health
 from odp_trio.topology.location import Location, Replica, TableEntry, TableKey
@@ -23,6 +23,7 @@ from odp_trio.topology.location_table import Locations
 TABLES: Final = (10, 1_000, 10_000, 100_000)
 SERVERS: Final = (3, 30, 300)
 TENANTS: Final = (1, 30, 1_000)
+_SESSIONS: Final = 1_000
 _LENGTH: Final = 20_000
 """Commands in a row; the same ones in each round."""
 _SETTINGS: Final = RouteSettings(idc="idc0", policy="FOLLOWER_FIRST")
@@ -121,7 +122,10 @@ def _whole_commands(world: World, tables: int) -> Callable[[], int]:
 
 
 def _of_tenants(tenants: int) -> Callable[[], int]:
-    """Return what routes as many commands, each of a random one of so many tenants, who have ten tables each."""
+    """Return what routes as many commands, each of a random one of 1,000 sessions of so many tenants.
+
+    Each tenant has ten tables.  There are always as many sessions: what they cost is not the tenants' doing.
+    """
     world = World(0)
     keys = [TenantKey("demo", f"shop{number}") for number in range(tenants)]
     for key in keys:
@@ -130,12 +134,11 @@ def _of_tenants(tenants: int) -> Callable[[], int]:
             replicas = tuple(Replica(a, at == number % 3) for at, a in enumerate(world.view.tenant_servers))
             entry.location = Location(entry, 0, replicas, 0.0)
             world.locations.store(entry)
-    routers = []
-    for key in keys:
-        own = world.view
-        routers.append(
-            open_router(world, View(key, 1, own.servers, own.zones, own.tenant_servers, world.locations, _SETTINGS))
-        )
+    own, routers = world.view, []
+    views = [View(key, 1, own.servers, own.zones, own.tenant_servers, world.locations, _SETTINGS) for key in keys]
+    for number in range(_SESSIONS):
+        world.state = client_state()
+        routers.append(open_router(world, views[number % tenants]))
     chance = random.Random(0)
     work = [(chance.choice(routers), b"%05d" % chance.randrange(10)) for _ in range(_LENGTH)]
     command = bytearray(query("SELECT c FROM t00000 WHERE id=7"))

@@ -74,7 +74,8 @@ SMOKE = Plan(
 FULL = Plan(
     rounds=5, seconds=1.0, warm_up=0.3, requests=10_000_000, big_mebibytes=100, big_repeats=1, idle_sessions=0,
     start_ups=1, check_big=False, table_rows=10_000, cold_tables=100, contenders=_ALL,
-    parts=("canned", "live", "read_only", "read_write", "write_only", "latency"), tls=False, threads=(1, 8, 32, 128),
+    parts=("canned", "live", "read_only", "read_write", "write_only", "latency"), tls=False,
+    threads=(1, 4, 8, 16, 32, 128),
     prepared=(False, True), offered=(25, 50, 75, 90),
 )  # fmt: skip
 SUITES = {"first": FIRST, "smoke": SMOKE, "full": FULL}

@@ -17,6 +17,8 @@ from odp_trio.config.foreign import FOREIGN
 from odp_trio.config.impact import OF_LAYERS
 from odp_trio.config.options import options
 from odp_trio.config.render import render_example, render_markdown
+from odp_trio.conformance.registry import all_checks
+from odp_trio.conformance.sentences import check_table, sentence_table
 from odp_trio.logs.diagnosis import render_trace_types
 from odp_trio.logs.statement import render_fields
 from odp_trio.model import Address
@@ -43,6 +45,9 @@ from odp_trio.wire.phases import render_phases
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from docs.embedding_tables import api_table, event_table  # noqa: E402
+from docs.grammar_tables import grammar_tables  # noqa: E402
+from docs.man_page import man_page  # noqa: E402
 from tests.live.drivers.registry import DIFFERS, DIFFERS_ROTATED, DRIVERS  # noqa: E402
 
 LEADER, FOLLOWER, STRANGER = (Address(f"10.0.0.{number}", 2881) for number in (1, 2, 3))
@@ -231,14 +236,23 @@ def pages() -> dict[Path, str]:
         )
     )
     http = ROOT / "docs" / "http.md"
-    configuration = ROOT / "docs" / "configuration.md"
+    embedding = ROOT / "docs" / "embedding.md"
+    configuration, conformance = ROOT / "docs" / "configuration.md", ROOT / "docs" / "conformance.md"
     return {
         http: filled(http.read_text(), operations=render_operations()),
         ROOT / "etc" / "odp.toml": render_example(),
+        ROOT / "etc" / "man" / "odp-trio.1": man_page(),
+        ROOT / "odp_trio" / "sql" / "odp_sql.json": grammar_tables(),
         ROOT / "docs" / "options.md": render_markdown(),
         configuration: filled(configuration.read_text(encoding="utf-8"), **configuration_tables()),
+        conformance: filled(
+            conformance.read_text(encoding="utf-8"),
+            sentences=sentence_table(all_checks()),
+            checks=check_table(all_checks()),
+        ),
         drivers: filled(drivers.read_text(encoding="utf-8"), **driver_tables()),
         admin: filled(admin.read_text(encoding="utf-8"), commands=render_commands(), nothing=render_nothing()),
+        embedding: filled(embedding.read_text(encoding="utf-8"), api=api_table(), events=event_table()),
         wire: filled(wire.read_text(encoding="utf-8"), phases=render_phases()),
         ends: filled(ends.read_text(encoding="utf-8"), ends=reason_table(End), server_ends=reason_table(ServerEnd)),
         errors: filled(errors.read_text(encoding="utf-8"), errors=error_table()),

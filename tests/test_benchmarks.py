@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,11 @@ from odp_trio.wire.auth import native_token
 from odp_trio.wire.response import ResponseTracker
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+asked = pytest.mark.skipif(
+    "ODP_TRIO_BENCHMARKS" not in os.environ, reason="ODP_TRIO_BENCHMARKS=all asks for every part of the benchmarks"
+)
 
 
 def smoke(part: str, directory: Path) -> dict[str, object]:
@@ -60,6 +66,7 @@ def test_the_benchmarks_of_routing_give_figures(tmp_path: Path) -> None:
     assert contenders(smoke("routing", tmp_path)) == {"odp_trio"}
 
 
+@asked
 @pytest.mark.live
 @pytest.mark.slow
 def test_cold_statements_are_measured_before_both_back_ends(tmp_path: Path) -> None:
@@ -73,6 +80,7 @@ def test_what_it_costs_to_be_looked_at_is_measured_three_ways(tmp_path: Path) ->
     assert contenders(smoke("observed", tmp_path)) == {"nothing on", "metrics", "everything on"}
 
 
+@asked
 @pytest.mark.slow
 def test_many_tables_are_measured_and_looked_at(tmp_path: Path) -> None:
     found = smoke("crowded", tmp_path)["figures"]
@@ -81,17 +89,28 @@ def test_many_tables_are_measured_and_looked_at(tmp_path: Path) -> None:
     assert {"crowded, any of 10 tables", "crowded, any of 1,000 tables"} <= scenarios
 
 
+@asked
 @pytest.mark.slow
 def test_more_of_everything_is_routed(tmp_path: Path) -> None:
     assert contenders(smoke("scale", tmp_path)) == {"odp_trio"}
 
 
+@asked
 @pytest.mark.slow
 def test_many_sessions_are_measured_as_they_come_and_at_rest(tmp_path: Path) -> None:
     found = smoke("sessions", tmp_path)["figures"]
     assert isinstance(found, list)
     ours = {(figure["scenario"], figure["metric"]) for figure in found if figure["contender"] == "odp_trio"}
     assert {metric for _, metric in ours} >= {"proxy CPU", "login p99", "statements beside, p99", "memory of the proxy"}
+
+
+@asked
+@pytest.mark.slow
+def test_a_trickle_beside_a_flood_and_a_busy_crowd_are_measured(tmp_path: Path) -> None:
+    found = smoke("fairness", tmp_path)["figures"]
+    assert isinstance(found, list)
+    ours = {(figure["scenario"], figure["metric"]) for figure in found if figure["contender"] == "odp_trio"}
+    assert {metric for _, metric in ours} >= {"p99", "of the others", "answers of the session with fewest"}
 
 
 def test_the_microbenchmarks_give_figures(tmp_path: Path) -> None:

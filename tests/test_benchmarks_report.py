@@ -100,6 +100,10 @@ def test_contenders_that_did_not_have_the_same_rounds_are_compared_by_their_medi
     assert ratio.values == (3.0,)
 
 
+def test_there_is_no_ratio_to_nothing() -> None:
+    assert comparisons(figures([sample(20), sample(30), sample(10, HAPROXY), sample(0, HAPROXY)])) == ()
+
+
 def test_latency_that_a_proxy_adds_is_a_difference_to_none() -> None:
     found = figures([sample(250, metric="latency p99"), sample(150, DIRECT, metric="latency p99")])
     (added,) = comparisons(found)
