@@ -6,12 +6,12 @@ import sys
 
 import trio
 
-from odp_trio.app import open_proxy
+import odp_trio
 from odp_trio.config import build, from_flags
 
 
-async def main(rslist: str, cluster: str, password: str) -> None:
-    """Serve until cancelled, and say every ten seconds what goes on."""
+def settings_of(rslist: str, cluster: str, password: str) -> odp_trio.Settings:
+    """Return settings, as a file or the command line would make them."""
     flags = {
         "listen_port": 0,
         "local_bound_ip": "127.0.0.1",
@@ -20,7 +20,12 @@ async def main(rslist: str, cluster: str, password: str) -> None:
         "rootservice_cluster_name": cluster,
         "observer_sys_password": password,
     }
-    async with open_proxy(build(from_flags(flags)).settings) as proxy:
+    return build(from_flags(flags)).settings
+
+
+async def main(rslist: str, cluster: str, password: str) -> None:
+    """Serve until cancelled, and say every ten seconds what goes on."""
+    async with odp_trio.open_proxy(settings_of(rslist, cluster, password)) as proxy:
         print("listening on", *proxy.addresses, flush=True)
         while True:
             await trio.sleep(10)
