@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -63,13 +64,27 @@ def kernel_address(kernel: KernelProcess) -> Address:
     return Address("127.0.0.1", kernel.port)
 
 
-@pytest.fixture
-def proxy_address(kernel: KernelProcess) -> Iterator[Address]:
+@contextmanager
+def proxy_before(kernel: KernelProcess) -> Iterator[Address]:
     """A proxy process straight before the kernel, for clients that block."""
     nodes = [Node(number, f"127.0.0.{number + 1}", f"zone{number + 1}") for number in range(3)]
     kernel.run(*reset_statements(nodes, kernel.port, ("sys",)))
     with proxy_process(f"127.0.0.1:{kernel.port}", "demo", PROXYRO_PASSWORD) as process:
         yield process.address
+
+
+@pytest.fixture
+def proxy_address(kernel: KernelProcess) -> Iterator[Address]:
+    """Such a proxy, for one test."""
+    with proxy_before(kernel) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def module_proxy_address(kernel: KernelProcess) -> Iterator[Address]:
+    """Such a proxy for all tests of a module, of which none changes the topology."""
+    with proxy_before(kernel) as address:
+        yield address
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ empty database.
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ from odp_trio.wire.command import Com
 from odp_trio.wire.fields import Capability, Cursor, OBCapability, Status, lenenc_str
 from tests.raw_client import PLAIN, Answer, RawClient
 
+ASKED: Final = os.environ.get("ODP_TRIO_CORPUS", "")
 FILES: Final = Path(__file__).parents[1] / "data" / "statements"
 DATABASE: Final = "corpus"
 PROXY_CAPABILITIES: Final = (
@@ -116,6 +118,11 @@ def corpus_files(*, slow: bool = False) -> list[str]:
     """Name the files: those beginning with ``slow`` or the others; LOAD DATA has a test of its own."""
     names = sorted(path.stem for path in FILES.glob("*.sql"))
     return [name for name in names if name.startswith("slow") == slow and not name.startswith("load_data")]
+
+
+def again_files() -> list[str]:
+    """Name the files that run in more ways than one: DDL, of which the kernel takes long, only when it is asked for."""
+    return [name for name in corpus_files() if name != "ddl" or ASKED == "all"]
 
 
 def statements(name: str) -> list[bytes]:

@@ -14,10 +14,11 @@ from typing import Final
 from hypothesis import strategies as st
 
 from odp_trio.model import Address
+from odp_trio.testing.binary_parameters import Parameter
 from odp_trio.wire.command import Com
 from tests.live.corpus import normalised
 from tests.live.rotation import ALLOWED_ROTATED, Wheel
-from tests.raw_client import READ_ONLY_CURSOR, Answer, Parameter, Prepared, RawClient
+from tests.raw_client import READ_ONLY_CURSOR, Answer, Prepared, RawClient
 
 SIDES: Final = ("staying", "rotated")
 """Databases of the two connections; ``{db}`` in a statement."""

@@ -30,7 +30,7 @@ from odp_trio.testing.topology import PROXYRO_PASSWORD, Node, reset_statements
 from odp_trio.wire.fields import Capability
 from tests.certificates import Authority, Signed
 from tests.live.clients import in_thread
-from tests.live.corpus import corpus_files
+from tests.live.corpus import again_files, corpus_files
 from tests.live.test_corpus import WAYS, Sides, compare
 from tests.live.test_tls import client_options, kernel_tls, server_options
 from tests.proxy_process import proxy_process
@@ -61,7 +61,7 @@ STRIDE: Final = 11
 
 def runs() -> list[tuple[str, str, str, str, str]]:
     """Name what is run: client leg, server leg, its TLS, file, way."""
-    small, ways = [*corpus_files(), "load_data"], list(WAYS)
+    small, ways = [*(corpus_files() if ASKED else again_files()), "load_data"], list(WAYS)
     if ASKED == "all":
         files = [*small, *corpus_files(slow=True)]
         every = [(combination, name, way) for combination in COMBINATIONS for name in files for way in ways]

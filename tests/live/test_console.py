@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-
 
 TOKEN = "the console's token"
 CLIENTS = 6
-TURNS = 2.0
+TURNS = 10.0
 """Seconds within which the map shows that a server is gone, and that it is back."""
 
 

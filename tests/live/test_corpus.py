@@ -1,6 +1,6 @@
 """The same statements, straight to the server and through a proxy: every packet is to be the same.
 
-``ODP_TRIO_CORPUS_AGAINST=ip:port`` compares a server with itself, without a
+``ODP_TRIO_CORPUS=all`` runs DDL in every way too.  ``ODP_TRIO_CORPUS_AGAINST=ip:port`` compares a server with itself, without a
 proxy: whatever differs then is a statement that does not belong here.
 """
 
@@ -18,6 +18,7 @@ from tests.live.corpus import (
     ALLOWED,
     Difference,
     Run,
+    again_files,
     as_prepared,
     as_text,
     corpus_files,
@@ -46,12 +47,12 @@ class Sides:
     """For clients of the proxy."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def sides(request: pytest.FixtureRequest) -> Sides:
     if against := os.environ.get("ODP_TRIO_CORPUS_AGAINST"):
         address = Address.parse(against)
         return Sides(address, address)
-    return Sides(request.getfixturevalue("kernel_address"), request.getfixturevalue("proxy_address"))
+    return Sides(request.getfixturevalue("kernel_address"), request.getfixturevalue("module_proxy_address"))
 
 
 def compare(
@@ -103,8 +104,9 @@ def test_the_corpus_is_large() -> None:
     assert sum(map(len, scripts)) >= LEAST
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", corpus_files())
+@pytest.mark.parametrize(
+    ("name", "way"), [(name, way) for way in WAYS for name in (corpus_files() if way == "text" else again_files())]
+)
 def test_a_client_cannot_tell_the_proxy_from_the_server(
     sides: Sides, name: str, way: str, record_property: Callable[[str, object], None]
 ) -> None:
@@ -128,7 +130,7 @@ def test_nor_when_it_sends_files(sides: Sides, way: str) -> None:
     print(f"load_data, {way}: {count} answers compared")  # noqa: T201
 
 
-@pytest.mark.parametrize("name", corpus_files())
+@pytest.mark.parametrize("name", again_files())
 def test_what_a_proxy_connection_gets_is_rewritten_to_what_a_plain_one_gets(sides: Sides, name: str) -> None:
     """The tracker alone, on a connection that logs in as a proxy does, for a client with SESSION_TRACK."""
     here = Sides(sides.direct, sides.direct, sides.user)

@@ -79,7 +79,7 @@ def test_a_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
     subprocess.run(build, check=True, capture_output=True, timeout=120)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"odp_trio/sql/odp_sql.lark", "odp_trio/etc/odp.toml", "odp_trio/admin/console/index.html"} <= names
+    assert {"odp_trio/sql/odp_sql.json", "odp_trio/etc/odp.toml", "odp_trio/admin/console/index.html"} <= names
     assert not any(name.startswith(("tests", "benchmarks")) for name in names)
     target = tmp_path / "site"
     subprocess.run(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
-import sys
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import httpx
 import pytest
 import trio
 
+from odp_trio.cli import main
 from odp_trio.testing.bed import Testbed
 from tests.live.clients import connect, in_thread
 from tests.live.test_routing import make_table, run
@@ -39,11 +40,16 @@ async def running(bed: Testbed) -> AsyncIterator[ProxyProcess]:
 
 
 async def command(*words: str) -> tuple[int, str, str]:
-    """Run the command line; return status, standard output and standard error."""
-    done = await trio.run_process(
-        [sys.executable, "-m", "odp_trio", *words], capture_stdout=True, capture_stderr=True, check=False
-    )
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+    """Run the command line in a thread; return status, standard output and standard error."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+
+    def work() -> int:
+        with redirect_stdout(out), redirect_stderr(err):
+            return main(words)
+
+    status = await in_thread(work)
+    said, complained = (stream.seek(0) or stream.read() for stream in (out, err))
+    return status, str(said), str(complained)
 
 
 async def explain(proxy: ProxyProcess, sql: str, *words: str) -> dict[str, Any]:

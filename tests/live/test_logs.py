@@ -146,8 +146,8 @@ def test_statements_connections_and_secrets(kernel: KernelProcess, logs: Path) -
     assert (quick["cluster"], quick["tenant"], quick["user"], quick["result"]) == ("demo", "sys", "root", "success")
     assert 0 < quick["server_us"] < quick["total_us"] < 10_000_000
     assert quick["server"].endswith(f":{kernel.port}")
-    (slow,) = lines(logs, "slow")
-    assert (slow["sql"], slow["total_us"] > 150_000) == ("select sleep(0.2)", True)
+    (slow,) = [line for line in lines(logs, "slow") if line["sql"] == "select sleep(0.2)"]  # a busy machine: others too
+    assert slow["total_us"] > 150_000
     errors = lines(logs, "error")
     assert (errors[0]["sql"], errors[0]["error_code"]) == ("select * from nowhere.at_all", 1146)
     assert "nowhere" in errors[0]["error_message"]

@@ -25,7 +25,7 @@ from odp_trio.testing.live import KernelProcess
 from odp_trio.wire.command import Com
 from tests.live import sysbench
 from tests.live.clients import connect, in_thread
-from tests.live.corpus import corpus_files
+from tests.live.corpus import again_files, corpus_files
 from tests.live.rotation import ALLOWED_ROTATED, RULE, WHEEL, rotating_process, rotating_proxy
 from tests.live.session_scripts import SCRIPTS, SIDES, Pair, Step, play, prepare_databases
 from tests.live.test_corpus import WAYS, Sides, compare
@@ -66,8 +66,10 @@ def rotated(request: pytest.FixtureRequest, kernel: KernelProcess, kernel_addres
 def ways_to_run() -> list[tuple[str, str]]:
     """Each file in one way, all ways in turn; in every way when seeds were asked for."""
     every = [(name, way) for name in corpus_files() for way in WAYS]
-    chosen = every if "ODP_TRIO_SEEDS" in os.environ else every[:: len(WAYS) + 1]
-    missing = dict.fromkeys(corpus_files(), "text")
+    chosen = (
+        every if "ODP_TRIO_SEEDS" in os.environ else [one for one in every if one[0] in again_files()][:: len(WAYS) + 1]
+    )
+    missing = dict.fromkeys(again_files(), "text")
     for name, _ in chosen:
         missing.pop(name, None)
     return [*chosen, *missing.items(), ("load_data", "text")]

@@ -127,6 +127,7 @@ def test_systemd_is_told_by_the_watch_and_only_by_it(run_options: list[str], tmp
 
 
 def test_sigterm_drains_closes_the_port_first_and_ends_with_the_proxys_status(run_options: list[str]) -> None:
+    run_options[-1] = run_options[-1].replace("hot_upgrade_exit_timeout=3s", "hot_upgrade_exit_timeout=30s")
     with watch_process((), run_options) as watch:
         watch.wait_serving()
         busy, idle = (connect(pair(watch.address), autocommit=False) for _ in range(2))
@@ -136,7 +137,7 @@ def test_sigterm_drains_closes_the_port_first_and_ends_with_the_proxys_status(ru
 
         watch.process.terminate()
 
-        until(lambda: httpx.get(f"http://{watch.http}/ready").status_code == 503, "not ready", 2)
+        until(lambda: httpx.get(f"http://{watch.http}/ready").status_code == 503, "not ready")
         assert httpx.get(f"http://{watch.http}/api/status").json()["draining"]
         with pytest.raises(pymysql.err.OperationalError, match="refused"):
             connect(pair(watch.address))
