@@ -145,7 +145,7 @@ def _run(options: argparse.Namespace) -> int:
 
     configuration = Configuration.read(lambda: read_given(options, os.environ))
     settings = _runnable(configuration.settings())
-    start_logging(settings)
+    output = start_logging(settings)
     log = logging.getLogger("odp_trio")
     for warning in configuration.warnings:
         log.warning("ignored: %s", warning)
@@ -165,6 +165,7 @@ def _run(options: argparse.Namespace) -> int:
         from odp_trio.process.watch_options import WatchOptions
 
         if workers_of(settings) > 1:
+            output.go()  # the workers do the importing
             command = own_command(sys.argv[1:])
             return run_watch(settings, command, WatchOptions(), ready_file=options.ready_file, inherited=inherited)
 
@@ -191,7 +192,7 @@ def _watch(options: argparse.Namespace) -> int:
 
     of_run = command_line(run_alone=True).parse_args(["run", *options.command])
     settings = _runnable(read_settings(of_run).settings)
-    start_logging(settings)
+    start_logging(settings).go()  # the proxies do the importing here
     from odp_trio.process.child import own_command
     from odp_trio.process.parent import run_watch
     from odp_trio.process.watch_options import WatchOptions

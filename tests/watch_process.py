@@ -59,8 +59,11 @@ class WatchProcess:
         return self._address("HTTP on")
 
     def _address(self, words: str) -> Address:
-        found = re.search(rf"{words} \('([\d.]+)', (\d+)\)", self.log.read_text())
-        assert found is not None, self.log.read_text()
+        """Where the log says that; the thread that writes it may come later than what has happened."""
+        deadline = time.monotonic() + 10
+        while (found := re.search(rf"{words} \('([\d.]+)', (\d+)\)", self.log.read_text())) is None:
+            assert time.monotonic() < deadline, self.log.read_text()
+            threading.Event().wait(0.005)
         return Address(found[1], int(found[2]))
 
 
