@@ -20,6 +20,7 @@ from odp_trio.app import Proxy, open_proxy
 from odp_trio.config import Settings
 from odp_trio.process.inherited import NOTHING_INHERITED, Inherited, mismatch
 from odp_trio.process.link import Beat, HandOver, Link, Listen, Prepared, Serve, Serving, Upgrade, Warm
+from odp_trio.process.scheduling import schedule_as
 from odp_trio.process.sd_notify import Notifier
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class _Service:
             await self._join()
         if text := mismatch(self._configuration.settings(), self._inherited):
             log.warning("%s", text)
+        schedule_as(self._configuration.settings().cpu_scheduling_policy)
         async with open_proxy(
             self._configuration,
             inherited=self._inherited,

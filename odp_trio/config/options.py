@@ -226,6 +226,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     monitor_item_limit: Annotated[int, Option("int", "Combinations of tenant, kind of statement and route that are measured apart from each other; further ones are summed up under empty names.", 0, 10000)] = 3000
 
     hot_upgrade_exit_timeout: Annotated[float, Option("duration", "How long a shutdown waits for transactions to end.", 0.0, _DAY, odp_unit="us", section="Process")] = 30.0
+    cpu_scheduling_policy: Annotated[str, Option("text", "How Linux schedules the program's processes: batch lets who runs finish, so that the proxy wakes up less often, for more at a time; other is what programs have by default. Another policy that was given from outside stays; a proxy that is part of another program leaves it alone.", choices=("batch", "other"), own=True, restart=True)] = "batch"
     reactor: Annotated[str, Option("text", "How sockets are served: inside Trio's wait (fast, Linux), or nested in a task.", choices=("auto", "inside", "nested"), own=True, restart=True)] = "auto"
     # fmt: on
 

@@ -16,5 +16,6 @@ link        what a process and the one that started it tell each other
 greeting    does the port answer with a MySQL greeting?
 health      is a child hung, or only busy? (pure)
 lives       when is a proxy that died started again? (pure)
+scheduling  how the kernel schedules this process among others
 sd_notify   what systemd is told
 """
