@@ -183,6 +183,7 @@ class Router(Repeating):
             return False  # the rest is waited for
         if command == _EXECUTE:
             known = statements.read_execute(request, buffer, end)
+            self._read_annotation()
             running = statements.running
             self.watching = bool(buffer[9]) or (
                 running is not None and (running.watched or running.long_data is not None)
@@ -190,7 +191,9 @@ class Router(Repeating):
             return known and request.shape.facts.kill is None
         if command == _PREPARE:
             self.watching = True
-            return statements.read_prepare(request, buffer, end, self._shapes, self.dialect)
+            known = statements.read_prepare(request, buffer, end, self._shapes, self.dialect)
+            self._read_annotation()
+            return known
         request.begin(PING if command == _PING else NO_TEXT)
         if command in STATEMENT_COMMANDS:
             known = statements.read_other(request, buffer)
@@ -225,14 +228,18 @@ class Router(Repeating):
             return True
         facts = shape.facts
         self.explains = facts.explain_route
-        if facts.leading_comment is not None:
-            self.request.annotation = read_annotation(self.values.literals[facts.leading_comment])
+        self._read_annotation()
         if is_watched(facts) or (facts.statements > 1 and b"prepare" in sql.lower()):
             self.watching = True
         match facts.kind:
             case Kind.EXECUTE | Kind.DEALLOCATE:
                 held = bool(self.tracker.status & _IN_TRANS or self.state.bound)
+                said = self.request.annotation
                 ready = self.names.read(self.request, facts, held=held)
+                if said is not None:
+                    self.request.annotation = said
+                else:
+                    self._read_annotation()
                 self.watching = self.watching or self.names.is_watched()
                 return ready and not (facts.for_task or self.request.shape.facts.for_task)
             case Kind.PREPARE:
@@ -240,6 +247,11 @@ class Router(Repeating):
                 return whole and not facts.for_task and self.statements.may_name(facts.prepared, self.state)
             case _:
                 return not facts.for_task
+
+    def _read_annotation(self) -> None:
+        """Read the comment that a statement, or the text that was prepared, begins with."""
+        if (first := self.request.shape.facts.leading_comment) is not None:
+            self.request.annotation = read_annotation(self.values.literals[first])
 
     def decide(self) -> Decision | None:
         """Ask the rules; None when the tenant's servers are not known."""

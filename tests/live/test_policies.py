@@ -11,8 +11,10 @@ import pymysql
 import pytest
 
 from odp_trio.app import Proxy
+from odp_trio.model import Address
 from odp_trio.routing.policy import POLICIES, Candidate, in_order
 from odp_trio.testing.bed import Testbed
+from odp_trio.testing.client import Client
 from tests.live.clients import connect, in_thread, until
 from tests.live.test_routing import make_table, proxied, run
 
@@ -174,3 +176,19 @@ async def test_a_target_server_is_used_and_no_other(bed: Testbed) -> None:
             )
 
     assert [item.observer for item in bed.statements("update walked")] == [2]
+
+
+async def test_a_target_server_is_that_of_what_is_prepared_too(bed: Testbed) -> None:
+    await spread_over_idcs(bed)
+    commented = f"/* target_db_server='{bed.observers[2].address}' */ update walked set v = v + 1 where id = ?"
+    async with proxied(bed) as proxy:
+        client = await Client.connect(Address(*proxy.addresses[0]), "root@sys", "", database="routes", patience=30)
+        for _ in range(2):
+            await client.execute(await client.prepare(commented), [1])
+        await client.query(f'prepare s from "{commented.replace("?", "1")}"')
+        await client.query("execute s")
+        await client.quit()
+
+    seen = [item.observer for item in bed.statements("update walked") if "prepare" not in item.sql.lower()]
+    assert seen
+    assert set(seen) == {2}

@@ -16,7 +16,7 @@ from odp_trio.session.server_set import ServerSet, Upstream
 from odp_trio.session.upstream import ServerSession
 from odp_trio.sql.cache import Statements
 from odp_trio.state.client import ServerState
-from odp_trio.state.prepared import Copy, Prepared
+from odp_trio.state.prepared import Copy, Prepared, TextPrepared
 from odp_trio.topology.congestion import Failure
 from odp_trio.topology.location import Location, Replica
 from odp_trio.wire.fields import Status
@@ -431,6 +431,31 @@ def test_no_execution_is_repeated_that_a_change_might_concern(change: Any, expec
     change(bed)
 
     assert run(bed, execution(1, 6)) == expected
+
+
+def test_a_comment_names_the_server_of_what_is_prepared_too() -> None:
+    bed = Bed()
+    sql = f"/* target_db_server='{address(3)}' */ select v from t where id = ?".encode()
+    assert bed.ask("select v from t where id = 1") == address(2)  # its leader
+
+    assert run(bed, bytearray(packet(0, b"\x16" + sql))) == address(3)
+    prepared(bed, sql=sql)
+    for value in (5, 6, 7):
+        assert run(bed, execution(1, value, types=BIGINT)) == address(3)
+    prepared(bed, number=2)
+    assert run(bed, execution(2, 5, types=BIGINT)) == address(2)
+
+
+def test_a_comment_before_execute_comes_before_that_of_its_text() -> None:
+    bed = Bed()
+    sql = f"/* target_db_server='{address(3)}' */ select v from t where id = 1".encode()
+    meant = TextPrepared("S", sql, *bed.shapes.shape(sql))
+    bed.world.state.text_prepared["S"] = meant
+    for upstream in bed.servers.by_address.values():
+        upstream.texts["S"] = meant
+
+    assert bed.ask("execute s") == address(3)
+    assert bed.ask(f"/* target_db_server='{address(1)}' */ execute s") == address(1)
 
 
 def test_an_execution_with_other_types_or_a_cursor_is_read() -> None:
