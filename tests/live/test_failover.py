@@ -361,3 +361,23 @@ async def test_root_at_proxysys_reads_the_same_records(bed: Testbed, proxy: Prox
     assert await show("show proxystat like 'sess%'") == [("sessions", 1, "NULL")]
     with pytest.raises(pymysql.err.ProgrammingError, match="did you mean SHOW PROXYCLUSTER"):
         await show("show proxyclutser")
+
+
+async def test_a_tenant_that_came_to_others_unnoticed_can_be_logged_in_to_when_its_known_server_fails(
+    bed: Testbed,
+) -> None:
+    await bed.add_tenant("grown", [0])
+    async with open_proxy(
+        settings_for(bed, enable_http=False, server_state_refresh_interval=60.0, hot_upgrade_exit_timeout=0.2)
+    ) as proxy:
+        assert await through(proxy, "select 1", "root@grown", "") == ((1,),)
+        await bed.place_tenant("grown", [0, 2])
+        await bed.kill(0, noticed=False)
+
+        with trio.fail_after(20):  # what is known of it must be some seconds old to be asked for again
+            while True:
+                with suppress(pymysql.err.MySQLError):
+                    assert await through(proxy, "select 2", "root@grown", "") == ((2,),)
+                    break
+
+        assert {item.observer for item in bed.statements("^select 2$")} == {2}
