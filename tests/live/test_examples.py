@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import urllib.request
@@ -18,6 +19,8 @@ from tests.live.clients import ask
 from tests.paths import ROOT
 
 APP = ("app@sys#demo", "app_pw")
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+"""A program finds its neighbours, as where its users run it."""
 
 
 @pytest.fixture
@@ -34,7 +37,7 @@ def command(name: str, *arguments: str) -> list[str]:
 @contextmanager
 def started(name: str, *arguments: str) -> Iterator[str]:
     """Run an example in the background; yield its first line."""
-    with subprocess.Popen(command(name, *arguments), stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command(name, *arguments), stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
         try:
             assert process.stdout is not None
             yield process.stdout.readline()
@@ -62,7 +65,7 @@ def test_a_proxy_inside_a_trio_program(arguments: list[str]) -> None:
     ],
 )
 def test_a_program_that_ends(arguments: list[str], name: str, said: list[str]) -> None:
-    done = subprocess.run(command(name, *arguments, *APP), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command(name, *arguments, *APP), capture_output=True, text=True, timeout=60, env=ENVIRONMENT)
 
     assert done.returncode == 0, done.stderr
     assert [each for each in said if each not in done.stdout] == [], done.stdout
