@@ -191,9 +191,10 @@ class Router(Repeating):
             return known and request.shape.facts.kill is None
         if command == _PREPARE:
             self.watching = True
-            known = statements.read_prepare(request, buffer, end, self._shapes, self.dialect)
+            if not statements.read_prepare(request, buffer, end, self._shapes, self.dialect):
+                return False
             self._read_annotation()
-            return known
+            return True
         request.begin(PING if command == _PING else NO_TEXT)
         if command in STATEMENT_COMMANDS:
             known = statements.read_other(request, buffer)

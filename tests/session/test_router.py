@@ -446,6 +446,17 @@ def test_a_comment_names_the_server_of_what_is_prepared_too() -> None:
     assert run(bed, execution(2, 5, types=BIGINT)) == address(2)
 
 
+def test_a_comment_is_not_looked_for_in_what_may_not_be_prepared() -> None:
+    bed = Bed()
+    bed.router.statements._most = 1
+    prepared(bed)
+    assert bed.ask(f"/* target_db_server='{address(3)}' */ select v from t where id = 1") == address(3)
+
+    assert run(bed, bytearray(packet(0, b"\x16select v from t where id = ?"))) is None
+
+    assert bed.router.statements.refusal is not None
+
+
 def test_a_comment_before_execute_comes_before_that_of_its_text() -> None:
     bed = Bed()
     sql = f"/* target_db_server='{address(3)}' */ select v from t where id = 1".encode()
